@@ -1,0 +1,76 @@
+//! The command line: what can be typed, and which stages it sets to work.
+//!
+//! Results go to standard output, everything else to standard error. Exit status: 0 the work was
+//! done, 1 a finding the user asked to be told by exit status, 2 the work could not be done.
+
+use std::{ffi::OsString, io, process::ExitCode};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+/// Where along the path did each IP protocol number disappear?
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Colour: auto honours NO_COLOR and pipes.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: clap::ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// What a command that did its work has to say by exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// 0.
+    Done,
+    /// 1: the user asked for `--exit-code`, and not every number passed.
+    SomeDidNotPass,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
+            // A closed pipe ends quietly.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    };
+    let done: anyhow::Result<Outcome> = match arguments.command {};
+    match done {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeDidNotPass) => ExitCode::from(1),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hdp: error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether the reader of our output went away, which is no error of ours.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

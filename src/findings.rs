@@ -1,0 +1,386 @@
+//! Findings: the answer as data, the one thing that every report shows.
+//!
+//! The types serialize to the object that `hdp path --format json` prints. Its members are a
+//! stable interface: add to it, never rename. Times are integers in nanoseconds since the epoch,
+//! spans integers in nanoseconds; unknown is `null`, never 0 or "".
+//!
+//! The module deliberately knows nothing of how a verdict is reached ([`crate::judge`]) nor of how
+//! it is shown ([`crate::report`]).
+
+use serde::{Deserialize, Serialize};
+
+/// Everything `hdp path` has found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Version of this structure; raised when a member changes its meaning, not when one is added.
+    pub schema_version: u32,
+    /// `hdp X.Y.Z`.
+    pub generator: String,
+    /// The observation points in path order, the sender's end first.
+    pub points: Vec<Point>,
+    /// The direction along the points first; the reverse one too if HDP was seen going that way.
+    pub directions: Vec<Direction>,
+    /// What a reader must know before trusting the rest, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Findings {
+    /// The value of [`Findings::schema_version`].
+    pub const SCHEMA_VERSION: u32 = 1;
+}
+
+/// What one observation point recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// The label, unique among the points.
+    pub name: String,
+    /// The file or interface as the user named it.
+    pub source: String,
+    /// What kind of record it is.
+    pub kind: PointKind,
+    /// tcpdump's names of the link types, each once.
+    pub link_types: Vec<String>,
+    /// Timestamp resolution in nanoseconds, the coarsest among the interfaces.
+    pub resolution_ns: Option<u64>,
+    /// Frames read.
+    pub frames: u64,
+    /// Sightings of HDP, with duplicates and fragments' first pieces, without ICMP quotes.
+    pub hdp: u64,
+    /// Time of the first frame, HDP or not.
+    pub first_ns: Option<i64>,
+    /// Time of the last frame, HDP or not.
+    pub last_ns: Option<i64>,
+    /// Frames that the capture is known to have dropped.
+    pub capture_drops: Option<u64>,
+    /// Distinct packets that were seen before and after this point but not at it.
+    pub missed: u64,
+    /// Frames that gave no HDP packet, by reason.
+    pub skipped: Skipped,
+}
+
+/// The kinds of observation points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointKind {
+    /// Frames from an interface.
+    Capture,
+    /// The log of `hdp send`.
+    SendLog,
+    /// The log of `hdp listen`.
+    ListenLog,
+}
+
+/// Frames that gave no HDP packet, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// No IP in it (ARP, LLDP).
+    pub not_ip: u64,
+    /// IP, but not HDP: the timestamp lies outside the window, or there are fewer than 12 bytes.
+    pub not_hdp: u64,
+    /// The capture kept too few bytes to tell (snapshot length).
+    pub cut_short: u64,
+    /// A header contradicts itself.
+    pub malformed: u64,
+    /// A later fragment: it carries the protocol number, but no HDP header.
+    pub fragment: u64,
+    /// A link type that this tool does not decode.
+    pub unsupported_link: u64,
+    /// An ICMP error that quotes HDP: evidence, but no arrival.
+    pub icmp_quote: u64,
+    /// A frame for another host (cooked capture): overheard, but no arrival.
+    pub other_host: u64,
+    /// A frame without a capture time (pcapng simple packet block).
+    pub no_time: u64,
+}
+
+/// What happened to the packets that went one way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Direction {
+    /// The sender's end.
+    pub from: String,
+    /// The receiver's end.
+    pub to: String,
+    /// The stretches between neighbouring points, in this direction's order.
+    pub segments: Vec<Segment>,
+    /// One entry a protocol number with at least one packet, rising; `ip` before `udp`.
+    pub protocols: Vec<Protocol>,
+}
+
+/// The stretch between two neighbouring points.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// The point where the segment begins.
+    pub from: String,
+    /// The point where the segment ends.
+    pub to: String,
+    /// Packets of all numbers lost in it.
+    pub lost: u64,
+    /// How the two points' clocks relate.
+    pub clock: Clock,
+}
+
+/// How the clock at a segment's end relates to the one at its beginning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clock {
+    /// What the relation rests on.
+    pub method: ClockMethod,
+    /// What must be added to the beginning's clock to get the end's, in nanoseconds.
+    pub offset_ns: Option<i64>,
+    /// The true offset lies within `offset_ns` ± this.
+    pub error_ns: Option<u64>,
+    /// How much faster the end's clock runs, in parts per million.
+    pub skew_ppm: Option<f64>,
+}
+
+/// What is known of two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockMethod {
+    /// No packet was seen at both points.
+    None,
+    /// Packets went one way only: delays are known relative to the smallest.
+    OneWay,
+    /// Packets went both ways: the offset is bounded.
+    TwoWay,
+    /// Both points read the same clock.
+    SameHost,
+}
+
+/// What happened to the packets of one protocol number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// The number on the wire; above 255 only where the sender's system refused the request.
+    pub protocol: u16,
+    /// IANA's keyword, or null where the number has none.
+    pub keyword: Option<String>,
+    /// What HDP rode on.
+    pub carrier: Carrier,
+    /// What the path does to the number.
+    pub verdict: Verdict,
+    /// How sure that is.
+    pub grade: Grade,
+    /// Distinct packets: `delivered + lost + edge + late + ambiguous`.
+    pub packets: u64,
+    /// Seen at the last point.
+    pub delivered: u64,
+    /// Seen before a segment, not after it, while the point behind it was watching.
+    pub lost: u64,
+    /// Too near the start or end of what the points watched in common to be judged.
+    pub edge: u64,
+    /// Arrived after the wait time.
+    pub late: u64,
+    /// Not to be told from another packet with the same key.
+    pub ambiguous: u64,
+    /// Of the delivered: HDP's bytes or the protocol number differ between points.
+    pub altered: u64,
+    /// Extra copies at the last point.
+    pub duplicates: u64,
+    /// Of the delivered: arrived after a packet that was sent later (RFC 4737).
+    pub reordered: u64,
+    /// Distinct packets seen at each point, in the order of the points.
+    pub seen: Vec<u64>,
+    /// Where the lost packets were lost.
+    pub lost_at: Vec<LostAt>,
+    /// Exact 95 % interval (Clopper-Pearson) of the loss ratio among the judged packets.
+    pub loss_interval: Option<[f64; 2]>,
+    /// What the sender's operating system refused.
+    pub refused: Vec<Refusal>,
+    /// ICMP errors that quote packets of this number.
+    pub icmp: Vec<IcmpEvidence>,
+    /// What was changed on the way.
+    pub changes: Vec<Change>,
+    /// Delay from the first point to the last over the delivered packets.
+    pub delay_ns: Option<Delay>,
+    /// What the verdict rests on, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// What HDP rode on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    /// Straight on IP.
+    Ip,
+    /// Inside a valid UDP datagram: the control.
+    Udp,
+}
+
+/// What the path does to a protocol number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All judged packets arrived.
+    Passes,
+    /// Some were lost.
+    Lossy,
+    /// All judged packets were lost.
+    Blocked,
+    /// The first ones passed, then none.
+    CutOff,
+    /// The sender's operating system took none.
+    Refused,
+    /// Nothing could be judged.
+    Inconclusive,
+}
+
+/// How sure a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// An errno, an ICMP error, or p < 0.001 against the losses of the other numbers.
+    Certain,
+    /// p < 0.05.
+    Likely,
+    /// Fewer packets than that takes.
+    Weak,
+}
+
+/// Packets lost between two points, neighbours unless the ones between were not watching.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostAt {
+    /// The last point that saw them.
+    pub from: String,
+    /// The first point after it that was watching and did not see them.
+    pub to: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A system call that refused a protocol number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The number that was asked for.
+    pub requested: u16,
+    /// `socket` or `sendto`.
+    pub call: String,
+    /// The error number on the sender's system.
+    pub errno: i32,
+    /// Its symbol, such as `EPROTONOSUPPORT`.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// ICMP errors of one kind from one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IcmpEvidence {
+    /// Who sent them.
+    pub from: String,
+    /// ICMP or `ICMPv6` type.
+    #[serde(rename = "type")]
+    pub icmp_type: u8,
+    /// Code within the type.
+    pub code: u8,
+    /// The two in words.
+    pub meaning: String,
+    /// Distinct packets quoted.
+    pub count: u64,
+}
+
+/// A field that was changed between two points.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Which field: `source_address`, `ttl`, ...
+    pub field: String,
+    /// The value before.
+    pub from: String,
+    /// The value after; for `ttl` the drop in hops.
+    pub to: String,
+    /// The two points.
+    pub between: [String; 2],
+    /// In how many packets.
+    pub count: u64,
+}
+
+/// Exact quantiles of the delay in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delay {
+    /// The smallest.
+    pub min: i64,
+    /// The median.
+    pub p50: i64,
+    /// The 90th percentile.
+    pub p90: i64,
+    /// The 99th percentile.
+    pub p99: i64,
+    /// The largest.
+    pub max: i64,
+    /// What the delays are counted from.
+    pub reference: DelayReference,
+}
+
+/// What delays are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DelayReference {
+    /// From sending: the clocks' offset is known.
+    Absolute,
+    /// From the smallest delay of any number in this direction: the clocks are unrelated.
+    Minimum,
+}
+
+/// One packet's fate, as `--packets` writes it, one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packet {
+    /// The sender's end of the direction it went.
+    pub from: String,
+    /// The receiver's end.
+    pub to: String,
+    /// The identity: HDP's timestamp.
+    pub timestamp_ns: u64,
+    /// The number on the wire.
+    pub protocol: u8,
+    /// What HDP rode on.
+    pub carrier: Carrier,
+    /// HDP source port where it was first seen.
+    pub srcport: u16,
+    /// HDP destination port where it was first seen.
+    pub dstport: u16,
+    /// Bytes behind the HDP header where it was first seen.
+    pub payload_len: u32,
+    /// What became of it.
+    pub fate: Fate,
+    /// The stretch in which it was lost, or null.
+    pub lost_at: Option<[String; 2]>,
+    /// Arrived after a packet that was sent later.
+    pub reordered: bool,
+    /// HDP's bytes or the protocol number differ between points.
+    pub altered: bool,
+    /// One entry a point that saw it, in the order of the points.
+    pub seen: Vec<PacketSighting>,
+}
+
+/// Where one packet was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketSighting {
+    /// The point's name.
+    pub point: String,
+    /// Frame number in the capture, counted from 1.
+    pub frame: u64,
+    /// Capture time on the point's own clock.
+    pub time_ns: i64,
+    /// Source address there.
+    pub src: String,
+    /// Destination address there.
+    pub dst: String,
+    /// TTL or hop limit there.
+    pub ttl: u8,
+    /// Copies beyond the first.
+    pub duplicates: u32,
+}
+
+/// What became of one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Seen at the last point.
+    Delivered,
+    /// Lost in a segment.
+    Lost,
+    /// Too near the start or end of the common window.
+    Edge,
+    /// Arrived after the wait time.
+    Late,
+    /// Not to be told from another packet.
+    Ambiguous,
+}

@@ -1,0 +1,17 @@
+//! Where along the path did each IP protocol number disappear?
+//!
+//! Data flows one way, and each stage sees only what the one before it gives:
+//!
+//! ```text
+//! source ──► decode ──► observe ──► correlate ──► judge ──► report
+//!  Frame     Datagram    Sighting     Journey     Findings   table | markdown | csv | json
+//!              └──► dissect ─────────────────────────────► text | tree | jsonl
+//! hdp (the protocol, a leaf) ◄── probe (send)
+//!                cli composes all; nobody imports cli
+//! ```
+
+pub mod cli;
+pub mod findings;
+pub mod hdp;
+pub mod protocols;
+pub mod source;

@@ -1,0 +1,108 @@
+//! Protocol numbers: lists as people write them, and IANA's names.
+
+use std::{collections::BTreeSet, fmt::Write as _, str::FromStr};
+
+/// A set of protocol numbers as the user requests them, rising.
+///
+/// Written `6,17,250-255` or `all` (0-255). Requests go beyond 255 because systems accept some
+/// (Linux sends 256 as protocol 0); see [`List::on_the_wire`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List(BTreeSet<u16>);
+
+/// The largest number that can be requested; Linux refuses all above 262 anyway.
+pub const MAX_REQUEST: u16 = 511;
+
+impl List {
+    /// The requested numbers, rising.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether a packet with this number on the wire can come from a request in the list: systems
+    /// put the low 8 bits of a request there.
+    #[must_use]
+    pub fn on_the_wire(&self, protocol: u8) -> bool {
+        self.0
+            .iter()
+            .any(|requested| requested.to_le_bytes()[0] == protocol)
+    }
+}
+
+impl FromStr for List {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Self((0..=255).collect()));
+        }
+        let mut numbers = BTreeSet::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return Err(format!("the range {part} runs backwards"));
+            }
+            numbers.extend(first..=last);
+        }
+        Ok(Self(numbers))
+    }
+}
+
+fn number(text: &str) -> Result<u16, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|&number| number <= MAX_REQUEST)
+        .ok_or_else(|| format!("'{text}' is not a protocol number; write a list like 6,17,250-255"))
+}
+
+/// Writes rising numbers with runs of three and more folded: `50, 51, 100-131`.
+#[must_use]
+pub fn fold(numbers: &[u16]) -> String {
+    let mut text = String::new();
+    for run in numbers.chunk_by(|a, b| a + 1 == *b) {
+        let separate = if run.len() < 3 { run } else { &run[..1] };
+        for number in separate {
+            let comma = if text.is_empty() { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{comma}{number}");
+        }
+        if let [_, _, .., last] = run {
+            let _ = write!(text, "-{last}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_read_as_people_write_them() {
+        let list: List = "6,17,250-255".parse().unwrap();
+        assert_eq!(
+            list.iter().collect::<Vec<_>>(),
+            [6, 17, 250, 251, 252, 253, 254, 255]
+        );
+        assert_eq!("all".parse::<List>().unwrap().iter().count(), 256);
+        assert_eq!("0-256".parse::<List>().unwrap().iter().count(), 257);
+        for wrong in ["", "x", "-1", "5-", "9-3", "512", "1,,2"] {
+            assert!(wrong.parse::<List>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_request_of_256_is_protocol_0_on_the_wire() {
+        let list: List = "256".parse().unwrap();
+        assert!(list.on_the_wire(0));
+        assert!(!list.on_the_wire(1));
+    }
+
+    #[test]
+    fn runs_fold_from_three_on() {
+        assert_eq!(fold(&[50, 51, 100, 101, 102, 255]), "50, 51, 100-102, 255");
+        assert_eq!(fold(&[7]), "7");
+        assert_eq!(fold(&[]), "");
+    }
+}

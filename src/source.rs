@@ -1,0 +1,323 @@
+//! Sources: captures as sequences of [`Frame`]s.
+//!
+//! A capture file is pcap (microseconds or nanoseconds, either byte order) or pcapng, plain or in
+//! gzip or zstd, as a file, a FIFO or standard input. The kind is told from the content, never
+//! from the name.
+//!
+//! The module promises constant memory (one buffer, grown only to the largest record), that every
+//! frame before a cut or a damaged record is delivered, and that the reason why reading ended
+//! early stands in [`Summary::warnings`]. It knows nothing of IP: what the bytes of a frame mean
+//! is [`crate::decode`]'s business.
+
+mod classic;
+#[cfg(feature = "libpcap")]
+mod filter;
+mod input;
+mod link_type;
+mod pcapng;
+
+use std::{fmt, fs, io, path::PathBuf};
+
+#[cfg(feature = "libpcap")]
+pub use filter::Filter;
+pub use link_type::LinkType;
+
+use input::Buffer;
+
+/// One captured frame, borrowed from the source's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// Position in the source, counted from 1 over all frames, as Wireshark counts.
+    pub number: u64,
+    /// Capture time in nanoseconds since the epoch on the capturing host's clock. `None` for a
+    /// pcapng simple packet block, which carries none.
+    pub time_ns: Option<i64>,
+    /// How the first bytes are to be read.
+    pub link_type: LinkType,
+    /// Index of the capturing interface in the source, from 0 over all pcapng sections; always 0
+    /// in a pcap file.
+    pub interface: u32,
+    /// Whether the frame came in or went out, where the capture's own record says so
+    /// (`epb_flags`).
+    pub direction: Option<FrameDirection>,
+    /// Length on the wire in bytes; more than `bytes.len()` where the snapshot length cut it.
+    pub original_len: u32,
+    /// What was captured.
+    pub bytes: &'a [u8],
+}
+
+/// Which way a frame crossed the capturing interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FrameDirection {
+    /// Received by the interface.
+    Inbound,
+    /// Sent by the interface.
+    Outbound,
+}
+
+/// What a capture says of itself beyond its frames.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Link types of the interfaces, each once, in order of appearance.
+    pub link_types: Vec<LinkType>,
+    /// The coarsest timestamp resolution among the interfaces, in nanoseconds; `None` until an
+    /// interface is known.
+    pub resolution_ns: Option<u64>,
+    /// Frames the capture is known to have dropped (pcapng interface statistics and
+    /// `epb_dropcount`); `None` where it does not say, which is not 0.
+    pub capture_drops: Option<u64>,
+    /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the
+    /// epoch.
+    pub watched_ns: Option<(i64, i64)>,
+    /// Why reading ended before the end of the file, or what had to be passed over.
+    pub warnings: Vec<String>,
+}
+
+impl Summary {
+    fn add_interface(&mut self, link_type: LinkType, resolution_ns: u64) {
+        if !self.link_types.contains(&link_type) {
+            self.link_types.push(link_type);
+        }
+        self.resolution_ns = Some(self.resolution_ns.unwrap_or(0).max(resolution_ns));
+    }
+}
+
+/// Where a capture comes from, as the user named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Standard input, written `-`.
+    Stdin,
+    /// A file, a FIFO or a device.
+    Path(PathBuf),
+}
+
+impl Origin {
+    /// Reads what the user typed: `-` is standard input, all else a path.
+    #[must_use]
+    pub fn from_argument(argument: &str) -> Self {
+        if argument == "-" {
+            Self::Stdin
+        } else {
+            Self::Path(PathBuf::from(argument))
+        }
+    }
+
+    /// Whether `other` names the same regular file (by device and inode) or both are standard
+    /// input. A FIFO given twice is the same one too.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stdin, Self::Stdin) => true,
+            (Self::Path(a), Self::Path(b)) => {
+                a == b
+                    || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("-"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Why a source could not be read at all. Each message names the source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be opened.
+    #[error("{origin}: cannot open: {error}")]
+    Open {
+        /// The source as the user named it.
+        origin: Origin,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The first bytes could not be read.
+    #[error("{origin}: cannot read: {error}")]
+    Read {
+        /// The source as the user named it.
+        origin: Origin,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// There is a directory of that name.
+    #[error("{origin}: is a directory; name the capture file in it")]
+    Directory {
+        /// The source as the user named it.
+        origin: Origin,
+    },
+    /// There is not a single byte.
+    #[error("{origin}: is empty, without even a capture header; was the capture stopped with -w?")]
+    Empty {
+        /// The source as the user named it.
+        origin: Origin,
+    },
+    /// The content is not a capture.
+    #[error("{origin}: is no capture: begins with {start}, not with a pcap or pcapng header")]
+    NotACapture {
+        /// The source as the user named it.
+        origin: Origin,
+        /// The first bytes, readable.
+        start: String,
+    },
+    /// The capture's own header is damaged or cut.
+    #[error("{origin}: {what}")]
+    Header {
+        /// The source as the user named it.
+        origin: Origin,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// libpcap does not take the filter for this link type.
+    #[error("{origin}: filter '{expression}' for link type {link_type}: {why}")]
+    Filter {
+        /// The source as the user named it.
+        origin: Origin,
+        /// The filter as typed.
+        expression: String,
+        /// The link type it was compiled for.
+        link_type: LinkType,
+        /// libpcap's own words.
+        why: String,
+    },
+}
+
+/// An open capture.
+pub struct Source {
+    origin: Origin,
+    buffer: Buffer,
+    format: Format,
+    frames: u64,
+    summary: Summary,
+    record: Option<Record>,
+}
+
+enum Format {
+    Classic(classic::Classic),
+    Pcapng(pcapng::Pcapng),
+}
+
+/// What a format's reader finds: a frame without its bytes, which stay in the buffer.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    time_ns: Option<i64>,
+    link_type: LinkType,
+    interface: u32,
+    direction: Option<FrameDirection>,
+    original_len: u32,
+    /// Where in the buffer's current view the bytes start, and how many there are.
+    offset: usize,
+    len: usize,
+}
+
+/// What the next step through a capture found.
+enum Step {
+    /// A frame.
+    Frame(Record),
+    /// A block without a frame.
+    Other,
+    /// The end, clean.
+    End,
+    /// The end, before its time; why.
+    Broken(String),
+}
+
+impl Source {
+    /// Opens a capture and reads its header.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::Filter`].
+    pub fn open(origin: Origin) -> Result<Self, Error> {
+        let mut buffer = input::open(&origin)?;
+        let mut summary = Summary::default();
+        let format = match buffer.fill(4).map(|_| buffer.view()) {
+            Err(error) => return Err(Error::Read { origin, error }),
+            Ok([]) => return Err(Error::Empty { origin }),
+            Ok(start) if start.starts_with(&pcapng::MAGIC) => {
+                Format::Pcapng(pcapng::Pcapng::default())
+            }
+            Ok(start) if classic::is_magic(start) => {
+                match classic::Classic::open(&mut buffer, &mut summary) {
+                    Ok(classic) => Format::Classic(classic),
+                    Err(what) => return Err(Error::Header { origin, what }),
+                }
+            }
+            Ok(_) => {
+                let start = input::readable_start(&mut buffer);
+                return Err(Error::NotACapture { origin, start });
+            }
+        };
+        let mut source = Self {
+            origin,
+            buffer,
+            format,
+            frames: 0,
+            summary,
+            record: None,
+        };
+        // A pcapng file whose very first block is damaged is no capture.
+        if let Format::Pcapng(pcapng) = &mut source.format
+            && let Step::Broken(what) = pcapng.step(&mut source.buffer, &mut source.summary)
+        {
+            return Err(Error::Header {
+                origin: source.origin,
+                what,
+            });
+        }
+        Ok(source)
+    }
+
+    /// The next frame, or `None` at the end of the capture. Where the end came before its time,
+    /// [`Source::summary`] says why.
+    pub fn next_frame(&mut self) -> Option<Frame<'_>> {
+        if let Some(previous) = self.record.take() {
+            self.buffer.consume(previous.offset + previous.len);
+        }
+        let record = loop {
+            let step = match &mut self.format {
+                Format::Classic(classic) => classic.step(&mut self.buffer),
+                Format::Pcapng(pcapng) => pcapng.step(&mut self.buffer, &mut self.summary),
+            };
+            match step {
+                Step::Frame(record) => break record,
+                Step::Other => {}
+                Step::End => return None,
+                Step::Broken(why) => {
+                    if self.summary.warnings.last() != Some(&why) {
+                        self.summary.warnings.push(why);
+                    }
+                    return None;
+                }
+            }
+        };
+        self.frames += 1;
+        self.record = Some(record);
+        Some(Frame {
+            number: self.frames,
+            time_ns: record.time_ns,
+            link_type: record.link_type,
+            interface: record.interface,
+            direction: record.direction,
+            original_len: record.original_len,
+            bytes: &self.buffer.view()[record.offset..record.offset + record.len],
+        })
+    }
+
+    /// The source as the user named it.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What the capture has said of itself so far; complete once [`Source::next_frame`] has given
+    /// `None`.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}

@@ -1,0 +1,165 @@
+//! Bytes from a file, a FIFO or standard input, unpacked where they are packed.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+use super::{Error, Origin};
+
+/// The best size measured for a warm file; more does not help, less costs system calls.
+const BUFFER_LEN: usize = 256 * 1024;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Opens the source and sees whether it is packed.
+pub(super) fn open(origin: &Origin) -> Result<Buffer, Error> {
+    let open_error = |error| Error::Open {
+        origin: origin.clone(),
+        error,
+    };
+    let raw: Box<dyn Read + Send> = match origin {
+        Origin::Stdin => Box::new(io::stdin()),
+        Origin::Path(path) => {
+            let file = File::open(path).map_err(open_error)?;
+            if file.metadata().map_err(open_error)?.is_dir() {
+                return Err(Error::Directory {
+                    origin: origin.clone(),
+                });
+            }
+            Box::new(file)
+        }
+    };
+    let read_error = |error| Error::Read {
+        origin: origin.clone(),
+        error,
+    };
+    let mut buffer = Buffer::new(raw);
+    buffer.fill(ZSTD_MAGIC.len()).map_err(read_error)?;
+    if buffer.view().starts_with(&GZIP_MAGIC) {
+        buffer = Buffer::new(Box::new(flate2::read::MultiGzDecoder::new(buffer)));
+    } else if buffer.view().starts_with(&ZSTD_MAGIC) {
+        let decoder = zstd::Decoder::new(buffer).map_err(read_error)?;
+        buffer = Buffer::new(Box::new(decoder));
+    }
+    Ok(buffer)
+}
+
+/// A window over the input: what was read and not yet consumed.
+pub(super) struct Buffer {
+    input: Box<dyn Read + Send>,
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Bytes consumed since the beginning.
+    position: u64,
+}
+
+impl Buffer {
+    fn new(input: Box<dyn Read + Send>) -> Self {
+        Self {
+            input,
+            bytes: vec![0; BUFFER_LEN],
+            start: 0,
+            end: 0,
+            position: 0,
+        }
+    }
+
+    /// What can be looked at now.
+    #[inline]
+    pub(super) fn view(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Position of the view's first byte in the (unpacked) input.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Forgets the first `len` bytes of the view.
+    #[inline]
+    pub(super) fn consume(&mut self, len: usize) {
+        debug_assert!(len <= self.end - self.start);
+        self.start += len;
+        self.position += len as u64;
+    }
+
+    /// Reads on until the view holds `len` bytes; `false` when the input ends before that.
+    #[inline]
+    pub(super) fn fill(&mut self, len: usize) -> io::Result<bool> {
+        if self.end - self.start >= len {
+            return Ok(true);
+        }
+        self.read_on(len)
+    }
+
+    #[cold]
+    fn read_on(&mut self, len: usize) -> io::Result<bool> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.bytes.len() < len {
+            self.bytes.resize(len.next_power_of_two(), 0);
+        }
+        while self.end < len {
+            match self.input.read(&mut self.bytes[self.end..]) {
+                Ok(0) => return Ok(false),
+                Ok(read) => self.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// [`Buffer::fill`] in a reader's words: whether `len` bytes of `what` are there, or why not.
+    #[inline]
+    pub(super) fn need(&mut self, len: usize, what: &dyn std::fmt::Display) -> Result<(), String> {
+        match self.fill(len) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!(
+                "cut off at byte {}: {what} needs {len} bytes, {} are there",
+                self.position,
+                self.view().len()
+            )),
+            Err(error) => Err(format!("cannot read on at byte {}: {error}", self.position)),
+        }
+    }
+
+    /// Whether the input is at its end; a read error counts as not yet, and shows at the next
+    /// [`Buffer::need`].
+    #[inline]
+    pub(super) fn at_end(&mut self) -> bool {
+        self.start == self.end && matches!(self.fill(1), Ok(false))
+    }
+}
+
+impl Read for Buffer {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.end {
+            return self.input.read(out);
+        }
+        let len = out.len().min(self.end - self.start);
+        out[..len].copy_from_slice(&self.view()[..len]);
+        self.consume(len);
+        Ok(len)
+    }
+}
+
+/// The first bytes of something that is no capture, for an error message.
+pub(super) fn readable_start(buffer: &mut Buffer) -> String {
+    // What could not be read does not matter here: the message shows what could.
+    let _ = buffer.fill(16);
+    let start = &buffer.view()[..buffer.view().len().min(16)];
+    if start
+        .iter()
+        .all(|b| (b' '..=b'~').contains(b) || b.is_ascii_whitespace())
+    {
+        format!("the text {:?}", String::from_utf8_lossy(start))
+    } else {
+        let hex: Vec<String> = start.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        format!("the bytes {}", hex.join(" "))
+    }
+}

@@ -1,0 +1,430 @@
+//! pcapng: sections, interfaces with their own link types and resolutions, several packet blocks.
+//!
+//! pcap-parser reads the blocks that describe (section, interface, statistics). The packet blocks
+//! are read here, because a capture of millions of them must not cost an allocation each, and
+//! because the obsolete packet block and big-endian option values are not pcap-parser's.
+//!
+//! Source: draft-ietf-opsawg-pcapng; block and option names are the draft's.
+
+use pcap_parser::{
+    OptionCode, PcapNGOption, parse_interfacedescriptionblock_be,
+    parse_interfacedescriptionblock_le, parse_interfacestatisticsblock_be,
+    parse_interfacestatisticsblock_le,
+};
+
+use super::{
+    FrameDirection, LinkType, Record, Step, Summary, classic::MAX_FRAME_LEN, input::Buffer,
+};
+
+/// The block type of a section header, the same in both byte orders.
+pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const OBSOLETE_PACKET: u32 = 2;
+const SIMPLE_PACKET: u32 = 3;
+const INTERFACE_STATISTICS: u32 = 5;
+const ENHANCED_PACKET: u32 = 6;
+
+const BLOCK_HEADER_LEN: usize = 8;
+const BLOCK_TRAILER_LEN: usize = 4;
+const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+
+const OPTION_FLAGS: u16 = 2;
+const OPTION_ENHANCED_DROPCOUNT: u16 = 4;
+const OPTION_OBSOLETE_DROPCOUNT: u16 = 3;
+
+/// State of the section being read.
+#[derive(Default)]
+pub(super) struct Pcapng {
+    order: ByteOrder,
+    /// Interfaces of this section.
+    interfaces: Vec<Interface>,
+    /// Interfaces of the sections before it.
+    interfaces_before: u32,
+    /// What is left of the block that holds the current frame, behind the frame.
+    rest_of_block: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum ByteOrder {
+    #[default]
+    Little,
+    Big,
+}
+
+impl ByteOrder {
+    #[inline]
+    fn u16(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::Little => u16::from_le_bytes(bytes),
+            Self::Big => u16::from_be_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    fn u32(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    fn u64(self, bytes: [u8; 8]) -> u64 {
+        match self {
+            Self::Little => u64::from_le_bytes(bytes),
+            Self::Big => u64::from_be_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    fn u32_at(self, bytes: &[u8], at: usize) -> u32 {
+        self.u32([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    }
+}
+
+struct Interface {
+    link_type: LinkType,
+    snaplen: u32,
+    clock: Clock,
+    /// Drops that this interface's packet blocks have counted since the statistics block before.
+    drops_in_blocks: u64,
+}
+
+/// How an interface counts time (`if_tsresol`, `if_tsoffset`).
+#[derive(Clone, Copy)]
+struct Clock {
+    /// Units a second; a power of ten or of two.
+    units_per_second: u64,
+    offset_seconds: i64,
+}
+
+impl Clock {
+    #[inline]
+    fn nanoseconds(self, units: u64) -> i64 {
+        let nanoseconds = match self.units_per_second {
+            1_000_000_000 => i128::from(units),
+            1_000_000 => i128::from(units) * 1_000,
+            per_second => i128::from(units) * 1_000_000_000 / i128::from(per_second),
+        };
+        let nanoseconds = nanoseconds + i128::from(self.offset_seconds) * 1_000_000_000;
+        // A time beyond the year 2262 is damage; it stays at the end of the scale.
+        i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    fn resolution_ns(self) -> u64 {
+        (1_000_000_000 / self.units_per_second).max(1)
+    }
+}
+
+impl Pcapng {
+    /// Reads one block. A frame's bytes stay in the buffer until the next call.
+    #[inline]
+    pub(super) fn step(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Step {
+        buffer.consume(std::mem::take(&mut self.rest_of_block));
+        if buffer.at_end() {
+            return Step::End;
+        }
+        self.block(buffer, summary).unwrap_or_else(Step::Broken)
+    }
+
+    #[inline]
+    fn block(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Result<Step, String> {
+        buffer.need(BLOCK_HEADER_LEN + 4, &"a block header")?;
+        let view = buffer.view();
+        if view.starts_with(&MAGIC) {
+            self.order = match u32::from_le_bytes([view[8], view[9], view[10], view[11]]) {
+                BYTE_ORDER_MAGIC => ByteOrder::Little,
+                magic if magic.swap_bytes() == BYTE_ORDER_MAGIC => ByteOrder::Big,
+                magic => {
+                    return Err(format!(
+                        "damaged at byte {}: byte-order magic {magic:08x} in a section header",
+                        buffer.position()
+                    ));
+                }
+            };
+        }
+        let kind = self.order.u32_at(view, 0);
+        let total_len = self.order.u32_at(view, 4);
+        if total_len < 12 || total_len % 4 != 0 || total_len > MAX_FRAME_LEN {
+            return Err(format!(
+                "damaged at byte {}: a block claims {total_len} bytes",
+                buffer.position()
+            ));
+        }
+        let total_len = total_len as usize;
+        buffer.need(total_len, &"a block")?;
+        let block = &buffer.view()[..total_len];
+        let found = match kind {
+            ENHANCED_PACKET => self.enhanced_packet(block)?,
+            SIMPLE_PACKET => self.simple_packet(block)?,
+            OBSOLETE_PACKET => self.obsolete_packet(block)?,
+            SECTION_HEADER => {
+                self.interfaces_before += u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
+                self.interfaces.clear();
+                None
+            }
+            INTERFACE_DESCRIPTION => {
+                self.interface_description(block, summary)?;
+                None
+            }
+            INTERFACE_STATISTICS => {
+                self.interface_statistics(block, summary)?;
+                None
+            }
+            _ => None,
+        };
+        Ok(match found {
+            Some((record, drops)) => {
+                if drops > 0 {
+                    self.interfaces[(record.interface - self.interfaces_before) as usize]
+                        .drops_in_blocks += drops;
+                    summary.capture_drops = Some(summary.capture_drops.unwrap_or(0) + drops);
+                }
+                self.rest_of_block = total_len - record.offset - record.len;
+                Step::Frame(record)
+            }
+            None => {
+                buffer.consume(total_len);
+                Step::Other
+            }
+        })
+    }
+
+    fn interface(&self, id: u32) -> Result<&Interface, String> {
+        self.interfaces.get(id as usize).ok_or_else(|| {
+            format!(
+                "damaged: a packet of interface {id}, but {} were described",
+                self.interfaces.len()
+            )
+        })
+    }
+
+    #[inline]
+    fn enhanced_packet(&self, block: &[u8]) -> Result<Option<(Record, u64)>, String> {
+        if block.len() < 32 {
+            return Err("damaged: an enhanced packet block without its fixed part".into());
+        }
+        let id = self.order.u32_at(block, 8);
+        let time =
+            u64::from(self.order.u32_at(block, 12)) << 32 | u64::from(self.order.u32_at(block, 16));
+        self.timed_packet(block, id, time, OPTION_ENHANCED_DROPCOUNT)
+    }
+
+    fn obsolete_packet(&self, block: &[u8]) -> Result<Option<(Record, u64)>, String> {
+        if block.len() < 32 {
+            return Err("damaged: a packet block without its fixed part".into());
+        }
+        let id = u32::from(self.order.u16([block[8], block[9]]));
+        let drops = self.order.u16([block[10], block[11]]);
+        let time =
+            u64::from(self.order.u32_at(block, 12)) << 32 | u64::from(self.order.u32_at(block, 16));
+        let packet = self.timed_packet(block, id, time, OPTION_OBSOLETE_DROPCOUNT)?;
+        // 0xffff says that the count is not known.
+        Ok(packet.map(|(record, _)| (record, if drops == u16::MAX { 0 } else { drops.into() })))
+    }
+
+    #[inline]
+    fn timed_packet(
+        &self,
+        block: &[u8],
+        id: u32,
+        time: u64,
+        dropcount: u16,
+    ) -> Result<Option<(Record, u64)>, String> {
+        const FIXED: usize = 28;
+        let interface = self.interface(id)?;
+        let captured_len = self.order.u32_at(block, 20) as usize;
+        let original_len = self.order.u32_at(block, 24);
+        let room = block.len() - FIXED - BLOCK_TRAILER_LEN;
+        if captured_len > room {
+            return Err(format!(
+                "damaged: a packet of {captured_len} bytes in a block with room for {room}"
+            ));
+        }
+        let options_at = FIXED + captured_len.next_multiple_of(4);
+        let options = &block[options_at.min(block.len() - 4)..block.len() - BLOCK_TRAILER_LEN];
+        let mut direction = None;
+        let mut drops = 0;
+        for (code, value) in (Options {
+            order: self.order,
+            rest: options,
+        }) {
+            if code == OPTION_FLAGS
+                && let Ok(flags) = value.try_into()
+            {
+                direction = match self.order.u32(flags) & 0b11 {
+                    1 => Some(FrameDirection::Inbound),
+                    2 => Some(FrameDirection::Outbound),
+                    _ => None,
+                };
+            } else if code == dropcount
+                && let Ok(count) = value.try_into()
+            {
+                drops = self.order.u64(count);
+            }
+        }
+        let record = Record {
+            time_ns: Some(interface.clock.nanoseconds(time)),
+            link_type: interface.link_type,
+            interface: self.interfaces_before + id,
+            direction,
+            original_len,
+            offset: FIXED,
+            len: captured_len,
+        };
+        Ok(Some((record, drops)))
+    }
+
+    fn simple_packet(&self, block: &[u8]) -> Result<Option<(Record, u64)>, String> {
+        const FIXED: usize = 12;
+        if block.len() < FIXED + BLOCK_TRAILER_LEN {
+            return Err("damaged: a simple packet block without its fixed part".into());
+        }
+        let interface = self.interface(0)?;
+        let original_len = self.order.u32_at(block, 8);
+        let room = block.len() - FIXED - BLOCK_TRAILER_LEN;
+        let snaplen = if interface.snaplen == 0 {
+            u32::MAX
+        } else {
+            interface.snaplen
+        };
+        let record = Record {
+            time_ns: None,
+            link_type: interface.link_type,
+            interface: self.interfaces_before,
+            direction: None,
+            original_len,
+            offset: FIXED,
+            len: room.min(original_len.min(snaplen) as usize),
+        };
+        Ok(Some((record, 0)))
+    }
+
+    fn interface_description(&mut self, block: &[u8], summary: &mut Summary) -> Result<(), String> {
+        let (_, description) = match self.order {
+            ByteOrder::Little => parse_interfacedescriptionblock_le(block),
+            ByteOrder::Big => parse_interfacedescriptionblock_be(block),
+        }
+        .map_err(|_| "damaged interface description".to_owned())?;
+        let units_per_second = match description.if_tsresol {
+            binary if binary & 0x80 != 0 => 1_u64.checked_shl(u32::from(binary & 0x7f)),
+            decimal => 10_u64.checked_pow(u32::from(decimal)),
+        };
+        let Some(units_per_second) = units_per_second else {
+            return Err(format!(
+                "interface {} counts time in units too small to follow (if_tsresol {:#04x})",
+                self.interfaces.len(),
+                description.if_tsresol
+            ));
+        };
+        let offset_seconds = option(&description.options, OptionCode::IfTsoffset)
+            .map_or(0, |value| self.order.u64(value).cast_signed());
+        let clock = Clock {
+            units_per_second,
+            offset_seconds,
+        };
+        let link_type = LinkType(u16::try_from(description.linktype.0).unwrap_or(u16::MAX));
+        summary.add_interface(link_type, clock.resolution_ns());
+        self.interfaces.push(Interface {
+            link_type,
+            snaplen: description.snaplen,
+            clock,
+            drops_in_blocks: 0,
+        });
+        Ok(())
+    }
+
+    fn interface_statistics(&mut self, block: &[u8], summary: &mut Summary) -> Result<(), String> {
+        let (_, statistics) = match self.order {
+            ByteOrder::Little => parse_interfacestatisticsblock_le(block),
+            ByteOrder::Big => parse_interfacestatisticsblock_be(block),
+        }
+        .map_err(|_| "damaged interface statistics".to_owned())?;
+        let order = self.order;
+        let Some(interface) = self.interfaces.get_mut(statistics.if_id as usize) else {
+            return Ok(());
+        };
+        let count = |code| option(&statistics.options, code).map(|value| order.u64(value));
+        if let (None, None) = (count(OptionCode::IsbIfDrop), count(OptionCode::IsbOsDrop)) {
+            // Nothing said of drops.
+        } else {
+            let total = count(OptionCode::IsbIfDrop).unwrap_or(0)
+                + count(OptionCode::IsbOsDrop).unwrap_or(0);
+            // The statistics count what the packet blocks have counted already.
+            let more = total.saturating_sub(interface.drops_in_blocks);
+            interface.drops_in_blocks += more;
+            summary.capture_drops = Some(summary.capture_drops.unwrap_or(0) + more);
+        }
+        let clock = interface.clock;
+        let time = |code| {
+            option::<8>(&statistics.options, code).map(|value| {
+                let high = order.u32_at(&value, 0);
+                let low = order.u32_at(&value, 4);
+                clock.nanoseconds(u64::from(high) << 32 | u64::from(low))
+            })
+        };
+        if let (Some(start), Some(end)) =
+            (time(OptionCode::IsbStartTime), time(OptionCode::IsbEndTime))
+        {
+            let (first, last) = summary.watched_ns.unwrap_or((start, end));
+            summary.watched_ns = Some((first.min(start), last.max(end)));
+        }
+        Ok(())
+    }
+}
+
+/// The value of an option of exactly `N` bytes.
+fn option<const N: usize>(options: &[PcapNGOption], code: OptionCode) -> Option<[u8; N]> {
+    let option = options.iter().find(|option| option.code == code)?;
+    option.as_bytes().ok()?.try_into().ok()
+}
+
+/// The options of a packet block, read where they stand.
+struct Options<'a> {
+    order: ByteOrder,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (u16, &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let &[a, b, c, d, ref values @ ..] = self.rest else {
+            return None;
+        };
+        let code = self.order.u16([a, b]);
+        let len = usize::from(self.order.u16([c, d]));
+        if code == 0 || values.len() < len {
+            return None;
+        }
+        self.rest = &values[len.next_multiple_of(4).min(values.len())..];
+        Some((code, &values[..len]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+
+    #[test]
+    fn every_resolution_gives_the_same_nanoseconds() {
+        let clock = |units_per_second| Clock {
+            units_per_second,
+            offset_seconds: 5,
+        };
+        assert_eq!(clock(1).nanoseconds(3), 8_000_000_000);
+        assert_eq!(clock(1_000_000).nanoseconds(3_000_001), 8_000_001_000);
+        assert_eq!(
+            clock(1_000_000_000).nanoseconds(3_000_000_001),
+            8_000_000_001
+        );
+        assert_eq!(
+            clock(10_u64.pow(12)).nanoseconds(3_000_000_001_999),
+            8_000_000_001
+        );
+        assert_eq!(clock(1 << 32).nanoseconds(3 << 32 | 1 << 31), 8_500_000_000);
+        assert_eq!(clock(1).nanoseconds(u64::MAX), i64::MAX);
+    }
+}
