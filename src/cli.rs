@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Colour: auto honours NO_COLOR and pipes.
+    /// Colour: auto honours `NO_COLOR` and pipes.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: clap::ColorChoice,
 }

@@ -9,6 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::decode::Carrier;
+
 /// Everything `hdp path` has found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
@@ -193,16 +195,6 @@ pub struct Protocol {
     pub delay_ns: Option<Delay>,
     /// What the verdict rests on, one sentence each.
     pub reasons: Vec<String>,
-}
-
-/// What HDP rode on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Carrier {
-    /// Straight on IP.
-    Ip,
-    /// Inside a valid UDP datagram: the control.
-    Udp,
 }
 
 /// What the path does to a protocol number.

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod cli;
+pub mod decode;
 pub mod findings;
 pub mod hdp;
 pub mod protocols;

@@ -1,0 +1,460 @@
+//! Decoding: from a frame to the HDP datagram in it, or to the reason why there is none.
+//!
+//! The walk goes down link layer, encapsulations and IP, and stops at the base IP header: what
+//! follows *is* the payload of the number it names. Whole-packet parsers fail here, because they
+//! take HDP under 6, 17, 44 or 51 for TCP, UDP, fragments or authentication headers. At each
+//! number the HDP timestamp is tested first; only where it is not plausible is the number's own
+//! protocol (tunnel, ICMP error, IPv6 extension header) followed further down. The one exception
+//! is a UDP header whose length field is right: that is UDP, and HDP inside it is the control.
+//!
+//! The module promises to decode any bytes without panicking or allocating. It judges nothing:
+//! whether a packet is an arrival, a duplicate or evidence is for the later stages. Fragments are
+//! not joined; the first one is decoded, later ones are skipped as such.
+
+mod encapsulation;
+mod icmp;
+mod ip;
+mod link;
+
+use std::{fmt, net::IpAddr};
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+pub use icmp::meaning as icmp_meaning;
+pub use link::PacketType;
+
+use crate::{
+    hdp,
+    source::{Frame, LinkType},
+};
+
+/// How far the timestamp may lie from the capture time by default: one day, in nanoseconds.
+pub const DEFAULT_WINDOW_NS: u64 = 86_400_000_000_000;
+
+/// Dates that are taken for HDP's where a frame has no capture time to compare with:
+/// 2001-09-09 to 2096-10-02.
+const PLAUSIBLE_DATES_NS: std::ops::Range<u64> =
+    1_000_000_000_000_000_000..4_000_000_000_000_000_000;
+
+/// Headers that are followed at the most; beyond that a frame counts as malformed.
+const MAX_LAYERS: usize = 24;
+
+/// An HDP packet as one observation point saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Source address in the IP header right above HDP.
+    pub source: IpAddr,
+    /// Destination address in the IP header right above HDP.
+    pub destination: IpAddr,
+    /// The protocol number on the wire: IPv4's protocol field, or the last next-header value.
+    pub protocol: u8,
+    /// What HDP rode on.
+    pub carrier: Carrier,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// Differentiated services code point (RFC 2474).
+    pub dscp: u8,
+    /// Explicit congestion notification field (RFC 3168).
+    pub ecn: u8,
+    /// IPv4 identification, or that of an IPv6 fragment header cut to its low 16 bits.
+    pub ip_id: Option<u16>,
+    /// Set on the first fragment of a fragmented datagram.
+    pub fragment: Option<Fragment>,
+    /// The header, or what an ICMP quote left of it.
+    pub header: HeaderView,
+    /// The payload as far as it was captured.
+    pub payload: &'a [u8],
+    /// The payload's length in bytes by the IP (or UDP) header's word, whatever was captured.
+    pub payload_len: u32,
+    /// What lies between the link layer and the IP header right above HDP.
+    pub encapsulation: Encapsulation,
+    /// Cooked captures and PKTAP say how the frame met the capturing host.
+    pub packet_type: Option<PacketType>,
+    /// Interface index (SLL2) or a hash of its name (PKTAP), meaningful inside this capture only.
+    pub interface: Option<u32>,
+    /// Set when this is no packet but a quote of one in an ICMP error.
+    pub quote: Option<Quote>,
+}
+
+/// What HDP rode on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    /// Straight on IP.
+    Ip,
+    /// Inside a valid UDP datagram: the control.
+    Udp,
+}
+
+/// The first fragment's place in its set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fragment {
+    /// Identification that the pieces share.
+    pub id: u32,
+}
+
+/// The HDP header as far as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HeaderView {
+    /// All 12 bytes.
+    Whole(hdp::Header),
+    /// The 8 bytes that the shortest ICMP quotes hold (RFC 792): both ports and the timestamp's
+    /// upper half, which counts in steps of 4.29 s.
+    UpperHalf {
+        /// Source port.
+        source_port: u16,
+        /// Destination port.
+        destination_port: u16,
+        /// The timestamp's upper 32 bits.
+        timestamp_high: u32,
+    },
+}
+
+impl HeaderView {
+    /// Source and destination port.
+    #[must_use]
+    pub fn ports(&self) -> (u16, u16) {
+        match *self {
+            Self::Whole(header) => (header.source_port, header.destination_port),
+            Self::UpperHalf {
+                source_port,
+                destination_port,
+                ..
+            } => (source_port, destination_port),
+        }
+    }
+}
+
+/// The ICMP error that quotes a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Quote {
+    /// Who sent the error.
+    pub by: IpAddr,
+    /// To whom.
+    pub to: IpAddr,
+    /// 4 for ICMP, 6 for `ICMPv6`.
+    pub version: u8,
+    /// The error's type.
+    pub icmp_type: u8,
+    /// The code within the type.
+    pub code: u8,
+}
+
+/// Why a frame gives no HDP packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Skip {
+    /// There is no IP in the frame.
+    #[error("not IP")]
+    NotIp,
+    /// It is IP, but not HDP.
+    #[error("not HDP")]
+    NotHdp,
+    /// The capture kept too few bytes to tell.
+    #[error("{layer} needs {needs} bytes, the capture kept {has}")]
+    CutShort {
+        /// The header that is not there whole.
+        layer: LayerKind,
+        /// Bytes that it takes.
+        needs: usize,
+        /// Bytes of it that are there.
+        has: usize,
+    },
+    /// A header contradicts itself.
+    #[error("malformed {layer}: {why}")]
+    Malformed {
+        /// The header.
+        layer: LayerKind,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A fragment without the datagram's beginning.
+    #[error("a later fragment, which has no HDP header")]
+    Fragment,
+    /// Nobody taught this tool the link type.
+    #[error("link type {0} is not supported")]
+    UnsupportedLink(LinkType),
+}
+
+/// A header and where it stands in the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layer {
+    /// Which header.
+    pub kind: LayerKind,
+    /// Offset of its first byte in the frame.
+    pub start: usize,
+    /// Offset behind its last byte.
+    pub end: usize,
+}
+
+/// The headers that are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)] // The names say it all.
+pub enum LayerKind {
+    Ethernet = 1,
+    Null,
+    Loop,
+    Sll,
+    Sll2,
+    Ppp,
+    Pktap,
+    Vlan,
+    Mpls,
+    Pppoe,
+    Ipv4,
+    Ipv6,
+    Ipv6Extension,
+    Authentication,
+    Gre,
+    Vxlan,
+    Udp,
+    Icmp,
+    Icmpv6,
+    Hdp,
+}
+
+impl LayerKind {
+    const ENCAPSULATIONS: [Self; 8] = [
+        Self::Vlan,
+        Self::Mpls,
+        Self::Pppoe,
+        Self::Ipv4,
+        Self::Ipv6,
+        Self::Authentication,
+        Self::Gre,
+        Self::Vxlan,
+    ];
+}
+
+impl fmt::Display for LayerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ethernet => "Ethernet",
+            Self::Null => "BSD loopback",
+            Self::Loop => "OpenBSD loopback",
+            Self::Sll => "SLL",
+            Self::Sll2 => "SLL2",
+            Self::Ppp => "PPP",
+            Self::Pktap => "PKTAP",
+            Self::Vlan => "VLAN",
+            Self::Mpls => "MPLS",
+            Self::Pppoe => "PPPoE",
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+            Self::Ipv6Extension => "IPv6 extension header",
+            Self::Authentication => "AH",
+            Self::Gre => "GRE",
+            Self::Vxlan => "VXLAN",
+            Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
+            Self::Icmpv6 => "ICMPv6",
+            Self::Hdp => "HDP header",
+        })
+    }
+}
+
+/// The headers between the link layer and the IP header right above HDP, outermost first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Encapsulation(u64);
+
+impl Encapsulation {
+    fn of(layers: &[Layer]) -> Self {
+        let innermost_ip = layers
+            .iter()
+            .rposition(|layer| matches!(layer.kind, LayerKind::Ipv4 | LayerKind::Ipv6))
+            .unwrap_or(0);
+        let mut kinds = 0;
+        for layer in &layers[..innermost_ip] {
+            if LayerKind::ENCAPSULATIONS.contains(&layer.kind) {
+                kinds = kinds << 8 | layer.kind as u64;
+            }
+        }
+        Self(kinds)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Encapsulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for byte in self.0.to_be_bytes() {
+            if let Some(kind) = LayerKind::ENCAPSULATIONS
+                .iter()
+                .find(|kind| **kind as u8 == byte)
+            {
+                write!(f, "{separator}{kind}")?;
+                separator = "/";
+            }
+        }
+        if separator.is_empty() {
+            f.write_str("none")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The decoder: a window and the layers of the last frame.
+#[derive(Debug)]
+pub struct Decoder {
+    window_ns: u64,
+    layers: ArrayVec<Layer, MAX_LAYERS>,
+}
+
+impl Decoder {
+    /// A decoder that takes a timestamp within `window_ns` nanoseconds of the capture time for
+    /// HDP's.
+    #[must_use]
+    pub fn new(window_ns: u64) -> Self {
+        Self {
+            window_ns,
+            layers: ArrayVec::new(),
+        }
+    }
+
+    /// Finds the HDP packet in a frame, or the quote of one in an ICMP error.
+    ///
+    /// # Errors
+    /// The [`Skip`] that says why there is none.
+    #[inline]
+    pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Datagram<'a>, Skip> {
+        self.layers.clear();
+        let len = frame.bytes.len();
+        let mut walk = Walk {
+            bytes: frame.bytes,
+            time_ns: frame.time_ns,
+            window_ns: self.window_ns,
+            layers: &mut self.layers,
+            packet_type: None,
+            interface: None,
+            quote: None,
+        };
+        let everything = Region {
+            start: 0,
+            end: len,
+            wire_end: len.max(frame.original_len as usize),
+        };
+        walk.link(frame.link_type, everything)
+    }
+
+    /// The headers of the frame that was decoded last, outermost first, also where it ended in a
+    /// [`Skip`].
+    #[must_use]
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+}
+
+/// A stretch of the frame that a header's length fields delimit.
+#[derive(Debug, Clone, Copy)]
+struct Region {
+    start: usize,
+    /// Behind the last captured byte.
+    end: usize,
+    /// Behind the last byte on the wire; not before `end`.
+    wire_end: usize,
+}
+
+impl Region {
+    fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    fn wire_len(self) -> usize {
+        self.wire_end - self.start
+    }
+
+    /// The region behind its first `len` bytes.
+    fn behind(self, len: usize) -> Self {
+        Self {
+            start: self.start + len,
+            ..self
+        }
+    }
+
+    /// The region cut to `wire_len` bytes on the wire. More than there is stays as claimed, so
+    /// that a datagram cut on the way keeps the length its header states.
+    fn limited_to(self, wire_len: usize) -> Self {
+        let wire_end = self.start + wire_len;
+        Self {
+            end: self.end.min(wire_end),
+            wire_end,
+            ..self
+        }
+    }
+}
+
+/// One descent through a frame.
+struct Walk<'a, 'l> {
+    bytes: &'a [u8],
+    time_ns: Option<i64>,
+    window_ns: u64,
+    layers: &'l mut ArrayVec<Layer, MAX_LAYERS>,
+    packet_type: Option<PacketType>,
+    interface: Option<u32>,
+    quote: Option<Quote>,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// The captured bytes of a region.
+    #[inline]
+    fn slice(&self, region: Region) -> &'a [u8] {
+        &self.bytes[region.start..region.end]
+    }
+
+    /// The first `N` bytes of a region, which belong to `layer`.
+    #[inline]
+    fn head<const N: usize>(&self, region: Region, layer: LayerKind) -> Result<&'a [u8; N], Skip> {
+        self.slice(region)
+            .first_chunk()
+            .ok_or_else(|| too_short(region, layer, N))
+    }
+
+    /// Notes that the region's first `len` bytes are a header, and returns what is behind it.
+    #[inline]
+    fn enter(&mut self, region: Region, layer: LayerKind, len: usize) -> Result<Region, Skip> {
+        if region.len() < len {
+            return Err(too_short(region, layer, len));
+        }
+        let entry = Layer {
+            kind: layer,
+            start: region.start,
+            end: region.start + len,
+        };
+        self.layers.try_push(entry).map_err(|_| Skip::Malformed {
+            layer,
+            why: "nested too deeply",
+        })?;
+        Ok(region.behind(len))
+    }
+
+    fn is_plausible(&self, header: &hdp::Header) -> bool {
+        match self.time_ns {
+            Some(time_ns) => header.is_plausible_at(time_ns, self.window_ns),
+            None => PLAUSIBLE_DATES_NS.contains(&header.timestamp_ns),
+        }
+    }
+}
+
+/// A header of `needs` bytes does not fit: cut by the capture, or never there?
+#[cold]
+fn too_short(region: Region, layer: LayerKind, needs: usize) -> Skip {
+    if region.wire_len() >= needs {
+        Skip::CutShort {
+            layer,
+            needs,
+            has: region.len(),
+        }
+    } else {
+        Skip::Malformed {
+            layer,
+            why: "shorter than its header",
+        }
+    }
+}

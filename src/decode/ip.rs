@@ -1,0 +1,305 @@
+//! IP: the base header, then the number it names, HDP first.
+
+use std::net::IpAddr;
+
+use etherparse::{Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, err::ipv4, err::ipv6};
+
+use super::{
+    Carrier, Datagram, Encapsulation, Fragment, HeaderView, LayerKind, Region, Skip, Walk,
+};
+use crate::hdp;
+
+/// IP protocol numbers whose own protocol is followed where HDP is not plausible.
+pub(super) mod number {
+    pub(crate) const ICMP: u8 = 1;
+    pub(crate) const IPV4: u8 = 4;
+    pub(crate) const UDP: u8 = 17;
+    pub(crate) const IPV6: u8 = 41;
+    pub(crate) const GRE: u8 = 47;
+    pub(crate) const AUTHENTICATION: u8 = 51;
+    pub(crate) const ICMPV6: u8 = 58;
+    pub(crate) const FRAGMENT: u8 = 44;
+    /// Extension headers that state their length in units of 8 bytes: hop-by-hop, routing,
+    /// destination options, mobility, HIP, shim6 (RFC 8200, RFC 7045).
+    pub(crate) const EXTENSIONS: [u8; 6] = [0, 43, 60, 135, 139, 140];
+}
+
+/// What the base header (and the extension headers behind it) said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ip {
+    pub(super) version: u8,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) protocol: u8,
+    ttl: u8,
+    dscp: u8,
+    ecn: u8,
+    id: Option<u16>,
+    fragment: Option<Fragment>,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// IP of the version that the first nibble names.
+    #[inline]
+    pub(super) fn ip(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+        match self.head::<1>(region, LayerKind::Ipv4)?[0] >> 4 {
+            4 => self.ipv4(region),
+            6 => self.ipv6(region),
+            _ => Err(Skip::NotIp),
+        }
+    }
+
+    #[inline]
+    pub(super) fn ipv4(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+        let header =
+            Ipv4HeaderSlice::from_slice(self.slice(region)).map_err(|error| match error {
+                ipv4::HeaderSliceError::Len(error) => {
+                    super::too_short(region, LayerKind::Ipv4, error.required_len)
+                }
+                ipv4::HeaderSliceError::Content(_) => Skip::Malformed {
+                    layer: LayerKind::Ipv4,
+                    why: "version or header length is wrong",
+                },
+            })?;
+        let header_len = header.slice().len();
+        // Total length 0 is a segment that the network card was left to cut (TSO): the frame's
+        // length counts. Otherwise the IP header's word does; what lies behind is padding or FCS.
+        let region = match usize::from(header.total_len()) {
+            0 => region,
+            len if len < header_len => {
+                return Err(Skip::Malformed {
+                    layer: LayerKind::Ipv4,
+                    why: "total length is shorter than the header",
+                });
+            }
+            len => region.limited_to(len),
+        };
+        let behind = self.enter(region, LayerKind::Ipv4, header_len)?;
+        if header.fragments_offset().value() != 0 {
+            return Err(Skip::Fragment);
+        }
+        let id = header.identification();
+        let ip = Ip {
+            version: 4,
+            source: header.source_addr().into(),
+            destination: header.destination_addr().into(),
+            protocol: header.protocol().0,
+            ttl: header.ttl(),
+            dscp: header.dcp().value(),
+            ecn: header.ecn().value(),
+            id: Some(id),
+            fragment: header
+                .more_fragments()
+                .then_some(Fragment { id: id.into() }),
+        };
+        self.payload(ip, behind)
+    }
+
+    #[inline]
+    pub(super) fn ipv6(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+        let header =
+            Ipv6HeaderSlice::from_slice(self.slice(region)).map_err(|error| match error {
+                ipv6::HeaderSliceError::Len(error) => {
+                    super::too_short(region, LayerKind::Ipv6, error.required_len)
+                }
+                ipv6::HeaderSliceError::Content(_) => Skip::Malformed {
+                    layer: LayerKind::Ipv6,
+                    why: "version is wrong",
+                },
+            })?;
+        let header_len = header.slice().len();
+        let region = match usize::from(header.payload_length()) {
+            0 => region,
+            len => region.limited_to(header_len + len),
+        };
+        let behind = self.enter(region, LayerKind::Ipv6, header_len)?;
+        let ip = Ip {
+            version: 6,
+            source: header.source_addr().into(),
+            destination: header.destination_addr().into(),
+            protocol: header.next_header().0,
+            ttl: header.hop_limit(),
+            dscp: header.dscp().value(),
+            ecn: header.ecn().value(),
+            id: None,
+            fragment: None,
+        };
+        self.payload(ip, behind)
+    }
+
+    /// What the IP header's number announces: HDP if its timestamp is plausible, else the
+    /// number's own protocol.
+    #[inline]
+    pub(super) fn payload(&mut self, ip: Ip, region: Region) -> Result<Datagram<'a>, Skip> {
+        if region.len() < hdp::Header::LEN {
+            return self.short_payload(ip, region);
+        }
+        let bytes = self.slice(region);
+        if ip.protocol == number::UDP && is_valid_udp(bytes, region, ip.fragment.is_some()) {
+            return self.udp(ip, region);
+        }
+        if let Some(header) = self.plausible_header(bytes) {
+            return self.hdp(ip, Carrier::Ip, header, region);
+        }
+        match ip.protocol {
+            number::ICMP | number::ICMPV6 => self.icmp_error(ip, region),
+            number::IPV4 => self.ipv4(region),
+            number::IPV6 => self.ipv6(region),
+            number::GRE => self.gre(region),
+            number::AUTHENTICATION => self.authentication(ip, region),
+            number::FRAGMENT if ip.version == 6 => self.ipv6_fragment(ip, region),
+            extension if ip.version == 6 && number::EXTENSIONS.contains(&extension) => {
+                self.ipv6_extension(ip, region)
+            }
+            _ => Err(Skip::NotHdp),
+        }
+    }
+
+    /// The HDP header at the region's start, if its timestamp is plausible.
+    #[inline]
+    pub(super) fn plausible_header(&self, bytes: &[u8]) -> Option<hdp::Header> {
+        let (header, _) = hdp::Header::parse(bytes).ok()?;
+        self.is_plausible(&header).then_some(header)
+    }
+
+    #[inline]
+    pub(super) fn hdp(
+        &mut self,
+        ip: Ip,
+        carrier: Carrier,
+        header: hdp::Header,
+        region: Region,
+    ) -> Result<Datagram<'a>, Skip> {
+        let behind = self.enter(region, LayerKind::Hdp, hdp::Header::LEN)?;
+        Ok(self.datagram(ip, carrier, HeaderView::Whole(header), behind))
+    }
+
+    #[inline]
+    fn datagram(
+        &self,
+        ip: Ip,
+        carrier: Carrier,
+        header: HeaderView,
+        payload: Region,
+    ) -> Datagram<'a> {
+        Datagram {
+            source: ip.source,
+            destination: ip.destination,
+            protocol: ip.protocol,
+            carrier,
+            ttl: ip.ttl,
+            dscp: ip.dscp,
+            ecn: ip.ecn,
+            ip_id: ip.id,
+            fragment: ip.fragment,
+            header,
+            payload: self.slice(payload),
+            payload_len: u32::try_from(payload.wire_len()).unwrap_or(u32::MAX),
+            encapsulation: Encapsulation::of(self.layers),
+            packet_type: self.packet_type,
+            interface: self.interface,
+            quote: self.quote,
+        }
+    }
+
+    /// Fewer captured bytes than an HDP header: a short ICMP quote, a cut, or another protocol.
+    #[cold]
+    fn short_payload(&mut self, ip: Ip, region: Region) -> Result<Datagram<'a>, Skip> {
+        const PORTS_AND_UPPER_HALF: usize = 8;
+        if region.wire_len() < hdp::Header::LEN {
+            return Err(Skip::NotHdp);
+        }
+        if self.quote.is_none() {
+            return Err(Skip::CutShort {
+                layer: LayerKind::Hdp,
+                needs: hdp::Header::LEN,
+                has: region.len(),
+            });
+        }
+        // A quote of 8 bytes, RFC 792's minimum. The lower half of the timestamp may be anything.
+        let Some(bytes) = self.slice(region).first_chunk::<PORTS_AND_UPPER_HALF>() else {
+            return Err(Skip::NotHdp);
+        };
+        let mut filled = [0; hdp::Header::LEN];
+        filled[..PORTS_AND_UPPER_HALF].copy_from_slice(bytes);
+        let lowest = self.plausible_header(&filled);
+        filled[PORTS_AND_UPPER_HALF..].fill(0xff);
+        let Some(header) = lowest.or_else(|| self.plausible_header(&filled)) else {
+            return Err(Skip::NotHdp);
+        };
+        let header = HeaderView::UpperHalf {
+            source_port: header.source_port,
+            destination_port: header.destination_port,
+            timestamp_high: (header.timestamp_ns >> 32) as u32,
+        };
+        self.enter(region, LayerKind::Hdp, PORTS_AND_UPPER_HALF)?;
+        let nothing = Region {
+            start: region.end,
+            ..region
+        };
+        let mut datagram = self.datagram(ip, Carrier::Ip, header, nothing);
+        let payload_len = region.wire_len() - hdp::Header::LEN;
+        datagram.payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
+        Ok(datagram)
+    }
+
+    /// An IPv6 extension header of the usual form: next header, length in 8-byte units.
+    fn ipv6_extension(&mut self, ip: Ip, region: Region) -> Result<Datagram<'a>, Skip> {
+        let &[next, units] = self.head::<2>(region, LayerKind::Ipv6Extension)?;
+        let len = (usize::from(units) + 1) * 8;
+        let behind = self.enter(region, LayerKind::Ipv6Extension, len)?;
+        self.payload(
+            Ip {
+                protocol: next,
+                ..ip
+            },
+            behind,
+        )
+    }
+
+    /// The IPv6 fragment header (RFC 8200, section 4.5).
+    fn ipv6_fragment(&mut self, ip: Ip, region: Region) -> Result<Datagram<'a>, Skip> {
+        let header = Ipv6FragmentHeaderSlice::from_slice(self.slice(region))
+            .map_err(|_| super::too_short(region, LayerKind::Ipv6Extension, 8))?;
+        let behind = self.enter(region, LayerKind::Ipv6Extension, header.slice().len())?;
+        if header.fragment_offset().value() != 0 {
+            return Err(Skip::Fragment);
+        }
+        let id = header.identification();
+        let ip = Ip {
+            protocol: header.next_header().0,
+            id: Some((id & 0xffff) as u16),
+            fragment: header.more_fragments().then_some(Fragment { id }),
+            ..ip
+        };
+        self.payload(ip, behind)
+    }
+
+    /// The authentication header (RFC 4302): transparent, length in 4-byte units less 2.
+    fn authentication(&mut self, ip: Ip, region: Region) -> Result<Datagram<'a>, Skip> {
+        let &[next, units] = self.head::<2>(region, LayerKind::Authentication)?;
+        let len = (usize::from(units) + 2) * 4;
+        if len < 12 || region.wire_len() < len {
+            return Err(Skip::NotHdp);
+        }
+        let behind = self.enter(region, LayerKind::Authentication, len)?;
+        self.payload(
+            Ip {
+                protocol: next,
+                ..ip
+            },
+            behind,
+        )
+    }
+}
+
+/// Whether the bytes are a UDP header whose length field is right. HDP under 17 has the upper
+/// bits of its timestamp there.
+fn is_valid_udp(bytes: &[u8], region: Region, is_fragmented: bool) -> bool {
+    let length = usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+    if is_fragmented {
+        length > region.wire_len()
+    } else {
+        length == region.wire_len()
+    }
+}
