@@ -11,8 +11,11 @@
 //! ```
 
 pub mod cli;
+pub mod correlate;
 pub mod decode;
 pub mod findings;
 pub mod hdp;
+pub mod judge;
+pub mod observe;
 pub mod protocols;
 pub mod source;

@@ -39,7 +39,8 @@ impl Classic {
         let nanoseconds = header.is_nanosecond_precision();
         // The upper half of the field tells about frame check sequences; those are cut off with
         // the rest of what lies behind the IP datagram.
-        let link_type = LinkType((header.network.0 & 0xffff) as u16);
+        let [low, high, ..] = header.network.0.to_le_bytes();
+        let link_type = LinkType(u16::from_le_bytes([low, high]));
         let classic = Self {
             big_endian: header.is_bigendian(),
             unit_ns: if nanoseconds { 1 } else { 1_000 },
