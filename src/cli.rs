@@ -3,6 +3,9 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 the work was
 //! done, 1 a finding the user asked to be told by exit status, 2 the work could not be done.
 
+mod duration;
+mod send;
+
 use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -19,7 +22,9 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Send(send::Arguments),
+}
 
 /// What a command that did its work has to say by exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +59,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done: anyhow::Result<Outcome> = match arguments.command {};
+    let done = match arguments.command {
+        Command::Send(arguments) => send::run(arguments),
+    };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeDidNotPass) => ExitCode::from(1),

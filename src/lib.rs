@@ -13,5 +13,6 @@
 pub mod cli;
 pub mod findings;
 pub mod hdp;
+pub mod probe;
 pub mod protocols;
 pub mod source;
