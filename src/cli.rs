@@ -3,6 +3,11 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 the work was
 //! done, 1 a finding the user asked to be told by exit status, 2 the work could not be done.
 
+mod duration;
+mod output;
+mod path;
+mod send;
+
 use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -19,7 +24,10 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Path(path::Arguments),
+    Send(send::Arguments),
+}
 
 /// What a command that did its work has to say by exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +62,17 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done: anyhow::Result<Outcome> = match arguments.command {};
+    let use_color = match arguments.color {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto => {
+            anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+        }
+    };
+    let done = match arguments.command {
+        Command::Path(arguments) => path::run(&arguments, use_color),
+        Command::Send(arguments) => send::run(arguments),
+    };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeDidNotPass) => ExitCode::from(1),

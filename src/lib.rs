@@ -17,5 +17,7 @@ pub mod findings;
 pub mod hdp;
 pub mod judge;
 pub mod observe;
+pub mod probe;
 pub mod protocols;
+pub mod report;
 pub mod source;

@@ -165,7 +165,7 @@ impl Judgement<'_, '_> {
                 let answer = self
                     .evidence
                     .about(journey.way, flow.protocol, journey.timestamp_ns);
-                for error in answer {
+                if let Some(error) = answer {
                     add(&mut tally.answered, error);
                 }
             }
