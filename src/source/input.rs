@@ -100,10 +100,11 @@ impl Buffer {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        if self.bytes.len() < len {
-            self.bytes.resize(len.next_power_of_two(), 0);
-        }
         while self.end < len {
+            if self.end == self.bytes.len() {
+                // Not at once to `len`, which may be what damage claims.
+                self.bytes.resize(2 * self.bytes.len(), 0);
+            }
             match self.input.read(&mut self.bytes[self.end..]) {
                 Ok(0) => return Ok(false),
                 Ok(read) => self.end += read,
