@@ -195,6 +195,8 @@ pub struct Source {
     frames: u64,
     summary: Summary,
     record: Option<Record>,
+    /// Nothing more comes. A packed input that failed once may give bytes again when asked again.
+    ended: bool,
 }
 
 enum Format {
@@ -259,6 +261,7 @@ impl Source {
             frames: 0,
             summary,
             record: None,
+            ended: false,
         };
         // A pcapng file whose very first block is damaged is no capture.
         if let Format::Pcapng(pcapng) = &mut source.format
@@ -278,6 +281,9 @@ impl Source {
         if let Some(previous) = self.record.take() {
             self.buffer.consume(previous.offset + previous.len);
         }
+        if self.ended {
+            return None;
+        }
         let record = loop {
             let step = match &mut self.format {
                 Format::Classic(classic) => classic.step(&mut self.buffer),
@@ -286,11 +292,13 @@ impl Source {
             match step {
                 Step::Frame(record) => break record,
                 Step::Other => {}
-                Step::End => return None,
+                Step::End => {
+                    self.ended = true;
+                    return None;
+                }
                 Step::Broken(why) => {
-                    if self.summary.warnings.last() != Some(&why) {
-                        self.summary.warnings.push(why);
-                    }
+                    self.ended = true;
+                    self.summary.warnings.push(why);
                     return None;
                 }
             }
