@@ -122,14 +122,14 @@ impl Pcapng {
     #[inline]
     pub(super) fn step(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Step {
         buffer.consume(std::mem::take(&mut self.rest_of_block));
-        if buffer.at_end() {
-            return Step::End;
-        }
         self.block(buffer, summary).unwrap_or_else(Step::Broken)
     }
 
     #[inline]
     fn block(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Result<Step, String> {
+        if buffer.at_end()? {
+            return Ok(Step::End);
+        }
         buffer.need(BLOCK_HEADER_LEN + 4, &"a block header")?;
         let view = buffer.view();
         if view.starts_with(&MAGIC) {
