@@ -80,6 +80,10 @@ impl Summary {
         }
         self.resolution_ns = Some(self.resolution_ns.unwrap_or(0).max(resolution_ns));
     }
+
+    fn add_drops(&mut self, drops: u64) {
+        self.capture_drops = Some(self.capture_drops.unwrap_or(0).saturating_add(drops));
+    }
 }
 
 /// Where a capture comes from, as the user named it.
