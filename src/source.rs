@@ -16,7 +16,7 @@ mod input;
 mod link_type;
 mod pcapng;
 
-use std::{fmt, fs, io, path::PathBuf};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 #[cfg(feature = "libpcap")]
 pub use filter::Filter;
@@ -106,15 +106,14 @@ impl Origin {
         }
     }
 
-    /// Whether `other` names the same regular file (by device and inode) or both are standard
-    /// input. A FIFO given twice is the same one too.
+    /// Whether `other` names the same file or FIFO, by device and inode, or both are standard input.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Stdin, Self::Stdin) => true,
             (Self::Path(a), Self::Path(b)) => {
-                a == b
-                    || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+                let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+                a == b || matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b)
             }
             _ => false,
         }
