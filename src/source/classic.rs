@@ -39,7 +39,7 @@ impl Classic {
         let nanoseconds = header.is_nanosecond_precision();
         // The upper half of the field tells about frame check sequences; those are cut off with
         // the rest of what lies behind the IP datagram.
-        let link_type = LinkType((header.network.0 & 0xffff) as u16);
+        let link_type = LinkType((header.network.0.cast_unsigned() & 0xffff) as u16);
         let classic = Self {
             big_endian: header.is_bigendian(),
             unit_ns: if nanoseconds { 1 } else { 1_000 },

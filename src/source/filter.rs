@@ -33,19 +33,17 @@ impl Filter {
             .programs
             .iter()
             .position(|(known, _)| *known == link_type);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let program =
-                    compile(link_type, &self.expression).map_err(|why| Error::Filter {
-                        origin: self.origin.clone(),
-                        expression: self.expression.clone(),
-                        link_type,
-                        why,
-                    })?;
-                self.programs.push((link_type, program));
-                self.programs.len() - 1
-            }
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let program = compile(link_type, &self.expression).map_err(|why| Error::Filter {
+                origin: self.origin.clone(),
+                expression: self.expression.clone(),
+                link_type,
+                why,
+            })?;
+            self.programs.push((link_type, program));
+            self.programs.len() - 1
         };
         Ok(self.programs[index].1.filter(frame.bytes))
     }

@@ -146,7 +146,7 @@ impl Pcapng {
         }
         let kind = self.order.u32_at(view, 0);
         let total_len = self.order.u32_at(view, 4);
-        if total_len < 12 || total_len % 4 != 0 || total_len > MAX_FRAME_LEN {
+        if total_len < 12 || !total_len.is_multiple_of(4) || total_len > MAX_FRAME_LEN {
             return Err(format!(
                 "damaged at byte {}: a block claims {total_len} bytes",
                 buffer.position()
@@ -174,22 +174,18 @@ impl Pcapng {
             }
             _ => None,
         };
-        Ok(match found {
-            Some((record, drops)) => {
-                if drops > 0 {
-                    let id = record.interface - self.interfaces_before;
-                    let interface = &mut self.interfaces[id as usize];
-                    interface.drops = interface.drops.saturating_add(drops);
-                    summary.add_drops(drops);
-                }
-                self.rest_of_block = total_len - record.offset - record.len;
-                Step::Frame(record)
-            }
-            None => {
-                buffer.consume(total_len);
-                Step::Other
-            }
-        })
+        let Some((record, drops)) = found else {
+            buffer.consume(total_len);
+            return Ok(Step::Other);
+        };
+        if drops > 0 {
+            let id = record.interface - self.interfaces_before;
+            let interface = &mut self.interfaces[id as usize];
+            interface.drops = interface.drops.saturating_add(drops);
+            summary.add_drops(drops);
+        }
+        self.rest_of_block = total_len - record.offset - record.len;
+        Ok(Step::Frame(record))
     }
 
     fn interface(&self, id: u32) -> Result<&Interface, String> {
