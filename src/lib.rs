@@ -14,4 +14,5 @@ pub mod cli;
 pub mod findings;
 pub mod hdp;
 pub mod protocols;
+pub mod report;
 pub mod source;
