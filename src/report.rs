@@ -1,4 +1,5 @@
-//! Reports: [`Findings`](crate::findings::Findings) in five shapes, each a pure function from the findings to text.
+//! Reports: the [`findings`](crate::findings) in five shapes, each a pure function from them to
+//! text.
 //!
 //! [`table`] and [`markdown`] are for people and say the same things in the same order: the answer,
 //! the numbers that did not pass, what else was seen, what the captures were like, warnings.
