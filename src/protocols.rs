@@ -1,6 +1,10 @@
 //! Protocol numbers: lists as people write them, and IANA's names.
 
+mod iana;
+
 use std::{collections::BTreeSet, fmt::Write as _, str::FromStr};
+
+pub use iana::{keyword, name};
 
 /// A set of protocol numbers as the user requests them, rising.
 ///
@@ -74,6 +78,29 @@ pub fn fold(numbers: &[u16]) -> String {
     text
 }
 
+/// Beyond so many items a list is read as a shape, and keywords would only blur it.
+const FEW: usize = 8;
+
+/// Like [`fold`], with IANA's keywords beside the numbers where the list is short:
+/// `50 ESP, 51 AH, 100-131`.
+#[must_use]
+pub fn fold_with_keywords(numbers: &[u16]) -> String {
+    let folded = fold(numbers);
+    let items: Vec<_> = folded.split(", ").collect();
+    if items.len() > FEW {
+        return folded;
+    }
+    let with_keyword = |item: &&str| match item.parse().ok().and_then(keyword) {
+        Some(keyword) => format!("{item} {keyword}"),
+        None => (*item).to_owned(),
+    };
+    items
+        .iter()
+        .map(with_keyword)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +131,18 @@ mod tests {
         assert_eq!(fold(&[50, 51, 100, 101, 102, 255]), "50, 51, 100-102, 255");
         assert_eq!(fold(&[7]), "7");
         assert_eq!(fold(&[]), "");
+    }
+
+    #[test]
+    fn short_lists_carry_keywords() {
+        assert_eq!(
+            fold_with_keywords(&[50, 51, 61, 100, 101, 102, 255, 263]),
+            "50 ESP, 51 AH, 61, 100-102, 255 Reserved, 263"
+        );
+        assert_eq!(
+            fold_with_keywords(&[1, 3, 5, 7, 9, 11, 13, 15, 17]),
+            "1, 3, 5, 7, 9, 11, 13, 15, 17"
+        );
+        assert_eq!(fold_with_keywords(&[]), "");
     }
 }
