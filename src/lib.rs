@@ -12,6 +12,7 @@
 
 pub mod cli;
 pub mod decode;
+pub mod dissect;
 pub mod findings;
 pub mod hdp;
 pub mod protocols;
