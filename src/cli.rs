@@ -3,6 +3,10 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 the work was
 //! done, 1 a finding the user asked to be told by exit status, 2 the work could not be done.
 
+mod dissect;
+mod duration;
+mod output;
+
 use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -19,7 +23,9 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Dissect(dissect::Arguments),
+}
 
 /// What a command that did its work has to say by exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +60,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done: anyhow::Result<Outcome> = match arguments.command {};
+    let done = match arguments.command {
+        Command::Dissect(arguments) => dissect::run(&arguments),
+    };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeDidNotPass) => ExitCode::from(1),
