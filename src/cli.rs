@@ -6,6 +6,8 @@
 mod dissect;
 mod duration;
 mod output;
+mod path;
+mod send;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
@@ -24,7 +26,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Path(path::Arguments),
     Dissect(dissect::Arguments),
+    Send(send::Arguments),
 }
 
 /// What a command that did its work has to say by exit status.
@@ -60,8 +64,17 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let use_color = match arguments.color {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto => {
+            anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+        }
+    };
     let done = match arguments.command {
+        Command::Path(arguments) => path::run(&arguments, use_color),
         Command::Dissect(arguments) => dissect::run(&arguments),
+        Command::Send(arguments) => send::run(arguments),
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -11,9 +11,14 @@
 //! ```
 
 pub mod cli;
+pub mod correlate;
 pub mod decode;
 pub mod dissect;
 pub mod findings;
 pub mod hdp;
+pub mod judge;
+pub mod observe;
+pub mod probe;
 pub mod protocols;
+pub mod report;
 pub mod source;

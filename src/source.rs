@@ -16,7 +16,7 @@ mod input;
 mod link_type;
 mod pcapng;
 
-use std::{fmt, fs, io, path::PathBuf};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 #[cfg(feature = "libpcap")]
 pub use filter::Filter;
@@ -93,6 +93,10 @@ impl Summary {
         self.resolution_ns = Some(coarsest);
         self.interfaces.push(interface);
     }
+
+    fn add_drops(&mut self, drops: u64) {
+        self.capture_drops = Some(self.capture_drops.unwrap_or(0).saturating_add(drops));
+    }
 }
 
 /// Where a capture comes from, as the user named it.
@@ -115,15 +119,14 @@ impl Origin {
         }
     }
 
-    /// Whether `other` names the same regular file (by device and inode) or both are standard
-    /// input. A FIFO given twice is the same one too.
+    /// Whether `other` names the same file or FIFO, by device and inode, or both are standard input.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Stdin, Self::Stdin) => true,
             (Self::Path(a), Self::Path(b)) => {
-                a == b
-                    || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+                let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+                a == b || matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b)
             }
             _ => false,
         }
@@ -208,6 +211,8 @@ pub struct Source {
     frames: u64,
     summary: Summary,
     record: Option<Record>,
+    /// Nothing more comes. A packed input that failed once may give bytes again when asked again.
+    ended: bool,
 }
 
 enum Format {
@@ -272,6 +277,7 @@ impl Source {
             frames: 0,
             summary,
             record: None,
+            ended: false,
         };
         // A pcapng file whose very first block is damaged is no capture.
         if let Format::Pcapng(pcapng) = &mut source.format
@@ -306,6 +312,9 @@ impl Source {
         if let Some(previous) = self.record.take() {
             self.buffer.consume(previous.offset + previous.len);
         }
+        if self.ended {
+            return None;
+        }
         let record = loop {
             let step = match &mut self.format {
                 Format::Classic(classic) => classic.step(&mut self.buffer),
@@ -314,11 +323,13 @@ impl Source {
             match step {
                 Step::Frame(record) => break record,
                 Step::Other => {}
-                Step::End => return None,
+                Step::End => {
+                    self.ended = true;
+                    return None;
+                }
                 Step::Broken(why) => {
-                    if self.summary.warnings.last() != Some(&why) {
-                        self.summary.warnings.push(why);
-                    }
+                    self.ended = true;
+                    self.summary.warnings.push(why);
                     return None;
                 }
             }

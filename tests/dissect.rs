@@ -211,7 +211,7 @@ fn a_link_type_that_nobody_decodes_is_an_error() {
         &dissect(&[], &capture),
         2,
         "",
-        "hdp: error: -: link type 147 (LINKTYPE_147) cannot be decoded; capture on an Ethernet, \
+        "hdp: error: -: link type LINKTYPE_147 cannot be decoded; capture on an Ethernet, \
          cooked (-i any) or raw IP interface\n",
     );
 }

@@ -10,7 +10,10 @@ use std::{
 use anyhow::bail;
 use clap::ValueEnum;
 
-use super::{Outcome, duration, output::Output};
+use super::{
+    Outcome, duration,
+    output::{self, Output},
+};
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
@@ -20,66 +23,67 @@ use crate::{
     source::{Origin, Source, Summary},
 };
 
-/// Decode HDP, one line a packet.
+/// Decode HDP, one line a packet
 ///
 /// Times are UTC. `delay` is the capture time less the packet's own timestamp.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Capture file (pcap, pcapng; also in gzip or zstd), FIFO, or - for standard input.
+    /// Capture file (pcap, pcapng; also in gzip or zstd), FIFO, or - for standard input
+    #[arg(value_name = "SOURCE")]
     source: String,
 
-    /// Show every header as a tree, with the bytes it was read from.
+    /// Show every header as a tree, with the bytes it was read from
     #[arg(short = 'V', long)]
     tree: bool,
 
-    /// Show the bytes of the whole frame, whose offsets are those of the tree.
+    /// Show the bytes of the whole frame, whose offsets are those of the tree
     #[arg(long)]
     hex: bool,
 
-    /// Lines to read, or one JSON object a packet.
+    /// Lines to read, or one JSON object a packet
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
 
-    /// Write to FILE instead of standard output.
+    /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Stop after N packets.
+    /// Stop after N packets
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Look only at frames that match this pcap filter.
+    /// Look only at frames that match this pcap filter
     #[cfg(feature = "libpcap")]
     #[arg(short, long, value_name = "EXPR")]
     filter: Option<String>,
 
-    /// Show only packets under these protocol numbers, like 6,17,250-255.
+    /// Show only packets under these protocol numbers, like 6,17,250-255
     #[arg(long, value_name = "LIST")]
     protocols: Option<protocols::List>,
 
-    /// How far the timestamp may lie from the capture time to be called HDP's.
+    /// How far the timestamp may lie from the capture time to be called HDP's
     #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration::parse)]
     window: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// For scripts.
+    /// For scripts
     Jsonl,
 }
 
 impl Arguments {
-    fn print(&self, packet: &Packet<'_>, mut out: &mut dyn io::Write) -> io::Result<()> {
+    fn print(&self, packet: &Packet<'_>, out: &mut impl io::Write) -> io::Result<()> {
         match self.format {
-            Format::Jsonl => return json::write(packet, &mut out),
-            Format::Text if self.tree => tree::write(packet, &mut out)?,
-            Format::Text => line::write(packet, &mut out)?,
+            Format::Jsonl => return json::write(packet, out),
+            Format::Text if self.tree => tree::write(packet, out)?,
+            Format::Text => line::write(packet, out)?,
         }
         if self.hex {
-            hex::write(packet, &mut out)?;
+            hex::write(packet, out)?;
         }
         Ok(())
     }
@@ -104,7 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
     let is_live = is_live(&origin);
     let mut source = Source::open(origin.clone())?;
-    let mut output = Output::open(arguments.output.as_deref())?;
+    let mut output = output::open(arguments.output.as_deref())?;
     let is_watched = is_live || output.is_terminal();
 
     let tally = dissect(arguments, &mut source, &mut output, is_watched)?;
@@ -112,9 +116,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 
     if let Some(link_type) = tally.undecodable() {
         bail!(
-            "{origin}: link type {} ({link_type}) cannot be decoded; capture on an Ethernet, cooked \
-             (-i any) or raw IP interface",
-            link_type.0
+            "{origin}: link type {link_type} cannot be decoded; capture on an Ethernet, cooked \
+             (-i any) or raw IP interface"
         );
     }
     report(&origin, source.summary(), &tally);
@@ -159,7 +162,7 @@ fn dissect(
             datagram,
             layers: decoder.layers(),
         };
-        output.write(|out| arguments.print(&packet, out))?;
+        arguments.print(&packet, output)?;
         if is_watched {
             output.flush()?;
         }

@@ -1,62 +1,72 @@
-//! Where results go: standard output, or the file that `--output` names.
+//! Where results go: standard output, or the file of `-o`, opened before any work is done.
 
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::Context;
 
-/// An open output, buffered.
+/// An open output, buffered. Its errors say what could not be written.
 pub(super) struct Output {
-    path: Option<PathBuf>,
+    name: String,
     writer: BufWriter<Box<dyn Write>>,
     is_terminal: bool,
 }
 
-impl Output {
-    /// Creates the file, or takes standard output. To be called before the work, so that hours of
-    /// it do not end in a name that cannot be written.
-    pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
-        let (inner, is_terminal): (Box<dyn Write>, bool) = match path {
-            Some(path) => {
-                let file = File::create(path)
-                    .with_context(|| format!("{}: cannot create", path.display()))?;
-                let is_terminal = file.is_terminal();
-                (Box::new(file), is_terminal)
-            }
-            None => (Box::new(io::stdout()), io::stdout().is_terminal()),
-        };
-        Ok(Self {
-            path: path.map(Path::to_owned),
-            writer: BufWriter::new(inner),
-            is_terminal,
-        })
-    }
+/// Opens the file, or standard output where there is none.
+pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Output> {
+    let (name, writer, is_terminal): (_, Box<dyn Write>, _) = match file {
+        Some(path) => {
+            let file = create_unbuffered(path)?;
+            let is_terminal = file.is_terminal();
+            (path.display().to_string(), Box::new(file), is_terminal)
+        }
+        None => {
+            let stdout = io::stdout();
+            let is_terminal = stdout.is_terminal();
+            ("standard output".to_owned(), Box::new(stdout), is_terminal)
+        }
+    };
+    Ok(Output {
+        name,
+        writer: BufWriter::new(writer),
+        is_terminal,
+    })
+}
 
+/// Creates a file for writing.
+pub(super) fn create(file: &Path) -> anyhow::Result<BufWriter<File>> {
+    Ok(BufWriter::new(create_unbuffered(file)?))
+}
+
+fn create_unbuffered(file: &Path) -> anyhow::Result<File> {
+    File::create(file).with_context(|| format!("{}: cannot write", file.display()))
+}
+
+impl Output {
     /// Whether a person watches the results appear.
     pub(super) fn is_terminal(&self) -> bool {
         self.is_terminal
     }
+}
 
-    /// Lets `print` write, and says of an error where it was.
-    pub(super) fn write(
-        &mut self,
-        print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> anyhow::Result<()> {
-        print(&mut self.writer).with_context(|| self.cannot_write())
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer
+            .write(bytes)
+            .map_err(|error| cannot_write(&self.name, &error))
     }
 
-    /// Hands on what is buffered.
-    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
-        self.writer.flush().with_context(|| self.cannot_write())
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer
+            .flush()
+            .map_err(|error| cannot_write(&self.name, &error))
     }
+}
 
-    fn cannot_write(&self) -> String {
-        match &self.path {
-            Some(path) => format!("{}: cannot write", path.display()),
-            None => "standard output: cannot write".to_owned(),
-        }
-    }
+/// The same error with a name. It keeps its kind, by which a closed pipe is known.
+fn cannot_write(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: cannot write: {error}"))
 }

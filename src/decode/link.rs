@@ -9,7 +9,7 @@ use super::{Datagram, LayerKind, Region, Skip, Walk};
 use crate::source::LinkType;
 
 /// How a frame met the capturing host, as cooked captures and PKTAP tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PacketType {
     /// Sent to this host.
     Host,

@@ -39,7 +39,7 @@ impl Classic {
         let nanoseconds = header.is_nanosecond_precision();
         // The upper half of the field tells about frame check sequences; those are cut off with
         // the rest of what lies behind the IP datagram.
-        let link_type = LinkType((header.network.0 & 0xffff) as u16);
+        let link_type = LinkType((header.network.0.cast_unsigned() & 0xffff) as u16);
         let classic = Self {
             big_endian: header.is_bigendian(),
             unit_ns: if nanoseconds { 1 } else { 1_000 },
@@ -58,24 +58,25 @@ impl Classic {
 
     #[inline]
     pub(super) fn step(&self, buffer: &mut Buffer) -> Step {
-        if buffer.at_end() {
-            return Step::End;
+        self.record(buffer).unwrap_or_else(Step::Broken)
+    }
+
+    #[inline]
+    fn record(&self, buffer: &mut Buffer) -> Result<Step, String> {
+        if buffer.at_end()? {
+            return Ok(Step::End);
         }
-        if let Err(why) = buffer.need(self.record_header_len, &"a record header") {
-            return Step::Broken(why);
-        }
+        buffer.need(self.record_header_len, &"a record header")?;
         let [seconds, fraction, captured_len, original_len] = self.four_words(buffer.view());
         if captured_len > MAX_FRAME_LEN {
-            return Step::Broken(format!(
+            return Err(format!(
                 "damaged at byte {}: a record claims {captured_len} bytes",
                 buffer.position()
             ));
         }
         let len = captured_len as usize;
-        if let Err(why) = buffer.need(self.record_header_len + len, &"a record") {
-            return Step::Broken(why);
-        }
-        Step::Frame(Record {
+        buffer.need(self.record_header_len + len, &"a record")?;
+        Ok(Step::Frame(Record {
             time_ns: Some(i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit_ns),
             link_type: self.link_type,
             interface: 0,
@@ -83,7 +84,7 @@ impl Classic {
             original_len,
             offset: self.record_header_len,
             len,
-        })
+        }))
     }
 
     #[inline]

@@ -28,39 +28,45 @@ impl Filter {
     /// # Errors
     /// [`Error::Filter`] when libpcap does not take the expression for the frame's link type.
     pub fn matches(&mut self, frame: &Frame) -> Result<bool, Error> {
+        let link_type = compiled_as(frame);
         let known = self
             .programs
             .iter()
-            .position(|(link_type, _)| *link_type == frame.link_type);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let program =
-                    compile(frame.link_type, &self.expression).map_err(|why| Error::Filter {
-                        origin: self.origin.clone(),
-                        expression: self.expression.clone(),
-                        link_type: frame.link_type,
-                        why,
-                    })?;
-                self.programs.push((frame.link_type, program));
-                self.programs.len() - 1
-            }
+            .position(|(known, _)| *known == link_type);
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let program = compile(link_type, &self.expression).map_err(|why| Error::Filter {
+                origin: self.origin.clone(),
+                expression: self.expression.clone(),
+                link_type,
+                why,
+            })?;
+            self.programs.push((link_type, program));
+            self.programs.len() - 1
         };
         Ok(self.programs[index].1.filter(frame.bytes))
     }
 }
 
-fn compile(link_type: LinkType, expression: &str) -> Result<pcap::BpfProgram, String> {
-    // libpcap's compiler speaks DLT numbers; they differ from the files' for raw IP.
-    let dlt = match link_type {
-        LinkType::RAW | LinkType::RAW_DLT | LinkType::RAW_OPENBSD => LinkType::RAW_DLT,
+/// The link type that the frame's filter is compiled for.
+fn compiled_as(frame: &Frame) -> LinkType {
+    match frame.link_type {
+        // libpcap's compiler speaks DLT numbers; they differ from the files' for raw IP.
+        LinkType::RAW | LinkType::RAW_OPENBSD => LinkType::RAW_DLT,
+        // It takes NULL's address family for one of this host's byte order. Big-endian, it is the
+        // network order of LOOP.
+        LinkType::NULL if frame.bytes.starts_with(&[0, 0]) => LinkType::LOOP,
         other => other,
-    };
+    }
+}
+
+fn compile(link_type: LinkType, expression: &str) -> Result<pcap::BpfProgram, String> {
     let words = |error: pcap::Error| match error {
         pcap::Error::PcapError(words) => words,
         other => other.to_string(),
     };
-    pcap::Capture::dead(pcap::Linktype(i32::from(dlt.0)))
+    pcap::Capture::dead(pcap::Linktype(i32::from(link_type.0)))
         .map_err(words)?
         .compile(expression, true)
         .map_err(words)

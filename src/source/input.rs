@@ -100,10 +100,11 @@ impl Buffer {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        if self.bytes.len() < len {
-            self.bytes.resize(len.next_power_of_two(), 0);
-        }
         while self.end < len {
+            if self.end == self.bytes.len() {
+                // Not at once to `len`, which may be what damage claims.
+                self.bytes.resize(2 * self.bytes.len(), 0);
+            }
             match self.input.read(&mut self.bytes[self.end..]) {
                 Ok(0) => return Ok(false),
                 Ok(read) => self.end += read,
@@ -124,15 +125,21 @@ impl Buffer {
                 self.position,
                 self.view().len()
             )),
-            Err(error) => Err(format!("cannot read on at byte {}: {error}", self.position)),
+            Err(error) => Err(self.cannot_read_on(&error)),
         }
     }
 
-    /// Whether the input is at its end; a read error counts as not yet, and shows at the next
-    /// [`Buffer::need`].
+    /// Whether the input is at its end, or why that cannot be told.
     #[inline]
-    pub(super) fn at_end(&mut self) -> bool {
-        self.start == self.end && matches!(self.fill(1), Ok(false))
+    pub(super) fn at_end(&mut self) -> Result<bool, String> {
+        match self.fill(1) {
+            Ok(more) => Ok(!more),
+            Err(error) => Err(self.cannot_read_on(&error)),
+        }
+    }
+
+    fn cannot_read_on(&self, error: &io::Error) -> String {
+        format!("cannot read on at byte {}: {error}", self.position)
     }
 }
 

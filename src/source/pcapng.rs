@@ -32,8 +32,8 @@ const BLOCK_TRAILER_LEN: usize = 4;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
 const OPTION_FLAGS: u16 = 2;
-const OPTION_ENHANCED_DROPCOUNT: u16 = 4;
-const OPTION_OBSOLETE_DROPCOUNT: u16 = 3;
+/// Of the enhanced packet block alone.
+const OPTION_DROPCOUNT: u16 = 4;
 
 /// State of the section being read.
 #[derive(Default)]
@@ -89,8 +89,8 @@ struct SectionInterface {
     link_type: LinkType,
     snaplen: u32,
     clock: Clock,
-    /// Drops that this interface's packet blocks have counted since the statistics block before.
-    drops_in_blocks: u64,
+    /// Drops of this interface that the summary has counted already.
+    drops: u64,
 }
 
 /// How an interface counts time (`if_tsresol`, `if_tsoffset`).
@@ -124,14 +124,14 @@ impl Pcapng {
     #[inline]
     pub(super) fn step(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Step {
         buffer.consume(std::mem::take(&mut self.rest_of_block));
-        if buffer.at_end() {
-            return Step::End;
-        }
         self.block(buffer, summary).unwrap_or_else(Step::Broken)
     }
 
     #[inline]
     fn block(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Result<Step, String> {
+        if buffer.at_end()? {
+            return Ok(Step::End);
+        }
         buffer.need(BLOCK_HEADER_LEN + 4, &"a block header")?;
         let view = buffer.view();
         if view.starts_with(&MAGIC) {
@@ -148,7 +148,7 @@ impl Pcapng {
         }
         let kind = self.order.u32_at(view, 0);
         let total_len = self.order.u32_at(view, 4);
-        if total_len < 12 || total_len % 4 != 0 || total_len > MAX_FRAME_LEN {
+        if total_len < 12 || !total_len.is_multiple_of(4) || total_len > MAX_FRAME_LEN {
             return Err(format!(
                 "damaged at byte {}: a block claims {total_len} bytes",
                 buffer.position()
@@ -176,21 +176,18 @@ impl Pcapng {
             }
             _ => None,
         };
-        Ok(match found {
-            Some((record, drops)) => {
-                if drops > 0 {
-                    self.interfaces[(record.interface - self.interfaces_before) as usize]
-                        .drops_in_blocks += drops;
-                    summary.capture_drops = Some(summary.capture_drops.unwrap_or(0) + drops);
-                }
-                self.rest_of_block = total_len - record.offset - record.len;
-                Step::Frame(record)
-            }
-            None => {
-                buffer.consume(total_len);
-                Step::Other
-            }
-        })
+        let Some((record, drops)) = found else {
+            buffer.consume(total_len);
+            return Ok(Step::Other);
+        };
+        if drops > 0 {
+            let id = record.interface - self.interfaces_before;
+            let interface = &mut self.interfaces[id as usize];
+            interface.drops = interface.drops.saturating_add(drops);
+            summary.add_drops(drops);
+        }
+        self.rest_of_block = total_len - record.offset - record.len;
+        Ok(Step::Frame(record))
     }
 
     fn interface(&self, id: u32) -> Result<&SectionInterface, String> {
@@ -210,7 +207,7 @@ impl Pcapng {
         let id = self.order.u32_at(block, 8);
         let time =
             u64::from(self.order.u32_at(block, 12)) << 32 | u64::from(self.order.u32_at(block, 16));
-        self.timed_packet(block, id, time, OPTION_ENHANCED_DROPCOUNT)
+        self.timed_packet(block, id, time)
     }
 
     fn obsolete_packet(&self, block: &[u8]) -> Result<Option<(Record, u64)>, String> {
@@ -221,7 +218,7 @@ impl Pcapng {
         let drops = self.order.u16([block[10], block[11]]);
         let time =
             u64::from(self.order.u32_at(block, 12)) << 32 | u64::from(self.order.u32_at(block, 16));
-        let packet = self.timed_packet(block, id, time, OPTION_OBSOLETE_DROPCOUNT)?;
+        let packet = self.timed_packet(block, id, time)?;
         // 0xffff says that the count is not known.
         Ok(packet.map(|(record, _)| (record, if drops == u16::MAX { 0 } else { drops.into() })))
     }
@@ -232,7 +229,6 @@ impl Pcapng {
         block: &[u8],
         id: u32,
         time: u64,
-        dropcount: u16,
     ) -> Result<Option<(Record, u64)>, String> {
         const FIXED: usize = 28;
         let interface = self.interface(id)?;
@@ -260,7 +256,7 @@ impl Pcapng {
                     2 => Some(FrameDirection::Outbound),
                     _ => None,
                 };
-            } else if code == dropcount
+            } else if code == OPTION_DROPCOUNT
                 && let Ok(count) = value.try_into()
             {
                 drops = self.order.u64(count);
@@ -338,7 +334,7 @@ impl Pcapng {
             link_type,
             snaplen: description.snaplen,
             clock,
-            drops_in_blocks: 0,
+            drops: 0,
         });
         Ok(())
     }
@@ -354,15 +350,13 @@ impl Pcapng {
             return Ok(());
         };
         let count = |code| option(&statistics.options, code).map(|value| order.u64(value));
-        if let (None, None) = (count(OptionCode::IsbIfDrop), count(OptionCode::IsbOsDrop)) {
-            // Nothing said of drops.
-        } else {
-            let total = count(OptionCode::IsbIfDrop).unwrap_or(0)
-                + count(OptionCode::IsbOsDrop).unwrap_or(0);
-            // The statistics count what the packet blocks have counted already.
-            let more = total.saturating_sub(interface.drops_in_blocks);
-            interface.drops_in_blocks += more;
-            summary.capture_drops = Some(summary.capture_drops.unwrap_or(0) + more);
+        let (ifdrop, osdrop) = (count(OptionCode::IsbIfDrop), count(OptionCode::IsbOsDrop));
+        if ifdrop.or(osdrop).is_some() {
+            let total = ifdrop.unwrap_or(0).saturating_add(osdrop.unwrap_or(0));
+            // Statistics are totals: they count what blocks before them have counted already.
+            let more = total.saturating_sub(interface.drops);
+            interface.drops += more;
+            summary.add_drops(more);
         }
         let clock = interface.clock;
         let time = |code| {

@@ -1,0 +1,376 @@
+//! `hdp path`: what was typed, what it means, and the stages in their order.
+
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
+
+use super::{Outcome, duration, output};
+#[cfg(feature = "libpcap")]
+use crate::source::Filter;
+use crate::{
+    decode::Decoder,
+    findings::{Findings, Packet, Verdict},
+    judge,
+    observe::{Observer, Point},
+    protocols, report,
+    source::{Origin, Source},
+};
+
+/// Width of the table where there is no terminal.
+const WIDTH_WITHOUT_TERMINAL: usize = 100;
+
+/// Where did each protocol number disappear? Compares captures from along a path
+///
+/// Each SOURCE is an observation point, in path order, the sender's end first: a capture file
+/// (pcap or pcapng, also in gzip or zstd), a FIFO such as <(ssh server cat server.pcap), or - for
+/// standard input. What the file is called does not matter.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Observation points in path order; NAME labels the point in the report
+    #[arg(value_name = "[NAME=]SOURCE", required = true)]
+    sources: Vec<String>,
+
+    /// How the findings are written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+
+    /// Write the findings to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Write the fate of every packet to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    packets: Option<PathBuf>,
+
+    /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
+    #[arg(long, value_name = "LIST")]
+    protocols: Option<protocols::List>,
+
+    /// How far the timestamp may lie from the capture time to be taken for HDP's
+    #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration::parse)]
+    window: std::time::Duration,
+
+    /// An arrival later than this is late, not delivered (Tmax of RFC 7680)
+    #[arg(long, value_name = "DURATION", default_value = "51s", value_parser = duration::parse)]
+    wait: std::time::Duration,
+
+    /// Show the numbers that passed one by one too
+    #[arg(long)]
+    all: bool,
+
+    /// Exit with status 1 when any protocol number did not pass
+    #[arg(long)]
+    exit_code: bool,
+
+    /// Look only at frames that pass this pcap filter
+    #[cfg(feature = "libpcap")]
+    #[arg(short, long, value_name = "EXPR")]
+    filter: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For reading
+    #[default]
+    Table,
+    /// For a report
+    Markdown,
+    /// One row a protocol number
+    Csv,
+    /// Everything
+    Json,
+}
+
+/// A point to be read: what an argument means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Planned {
+    name: String,
+    origin: Origin,
+}
+
+pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
+    let plan = plan(&arguments.sources)?;
+    let mut out = output::open(arguments.output.as_deref())?;
+    let mut packets = arguments
+        .packets
+        .as_deref()
+        .map(output::create)
+        .transpose()?;
+
+    let points = read(&plan, arguments)?;
+    let options = judge::Options {
+        wait_ns: nanoseconds(arguments.wait),
+        protocols: arguments.protocols.clone(),
+    };
+    let findings = match (&mut packets, arguments.packets.as_deref()) {
+        (Some(file), Some(path)) => judge_into(&points, &options, file, path)?,
+        _ => judge::judge(&points, &options, None),
+    };
+
+    let text = match arguments.format {
+        Format::Table => {
+            let layout = report::Layout {
+                width: width(arguments.output.is_none()),
+                color: use_color && arguments.output.is_none(),
+                all: arguments.all,
+            };
+            report::table(&findings, &layout)
+        }
+        Format::Markdown => report::markdown(&findings, arguments.all),
+        Format::Csv => report::csv(&findings),
+        Format::Json => report::json(&findings),
+    };
+    if arguments.format != Format::Table {
+        for warning in &findings.warnings {
+            eprintln!("hdp: warning: {warning}");
+        }
+    }
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(outcome(&findings, arguments.exit_code))
+}
+
+fn outcome(findings: &Findings, exit_code: bool) -> Outcome {
+    let mut protocols = findings
+        .directions
+        .iter()
+        .flat_map(|direction| &direction.protocols);
+    if exit_code && protocols.any(|protocol| protocol.verdict != Verdict::Passes) {
+        Outcome::SomeDidNotPass
+    } else {
+        Outcome::Done
+    }
+}
+
+/// Columns of the terminal that the table goes to.
+fn width(to_stdout: bool) -> usize {
+    if to_stdout && io::stdout().is_terminal() {
+        comfy_table::Table::new()
+            .width()
+            .map_or(WIDTH_WITHOUT_TERMINAL, usize::from)
+    } else {
+        WIDTH_WITHOUT_TERMINAL
+    }
+}
+
+fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Judges, and writes each packet's fate as it becomes known.
+fn judge_into(
+    points: &[Point],
+    options: &judge::Options,
+    file: &mut impl Write,
+    path: &Path,
+) -> anyhow::Result<Findings> {
+    let mut written: io::Result<()> = Ok(());
+    let mut write = |packet: &Packet| {
+        if written.is_ok() {
+            written = report::packet_line(packet, file);
+        }
+    };
+    let findings = judge::judge(points, options, Some(&mut write));
+    written
+        .and_then(|()| file.flush())
+        .with_context(|| format!("{}: cannot write", path.display()))?;
+    Ok(findings)
+}
+
+/// What the arguments mean, checked before any packet is read.
+fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
+    let mut plan: Vec<Planned> = Vec::new();
+    let mut labels: Vec<Option<&str>> = Vec::new();
+    for argument in sources {
+        let (label, source) = split_label(argument);
+        let origin = Origin::from_argument(source);
+        if let Origin::Path(path) = &origin {
+            let metadata = fs::metadata(path).with_context(|| format!("{origin}: cannot open"))?;
+            ensure!(
+                !metadata.is_dir(),
+                "{origin}: is a directory; name the capture files in it"
+            );
+        }
+        if let Some(twin) = plan
+            .iter()
+            .find(|planned| planned.origin.is_same_as(&origin))
+        {
+            bail!(
+                "{origin}: given twice (also as {}); a path needs captures from different places",
+                twin.name
+            );
+        }
+        if let Some(label) = label {
+            ensure!(
+                !labels.contains(&Some(label)),
+                "{argument}: the name {label} is given to two points"
+            );
+        }
+        let name = label.map_or_else(|| default_name(&origin, plan.len()), str::to_owned);
+        labels.push(label);
+        plan.push(Planned { name, origin });
+    }
+    if let [only] = plan.as_slice() {
+        bail!(
+            "{}: one observation point only; a path needs a capture from each end \
+             (to look at one: hdp dissect {})",
+            only.origin,
+            only.origin
+        );
+    }
+    make_unique(&mut plan, &labels);
+    Ok(plan)
+}
+
+/// Splits `NAME=SOURCE`. A name has no `/`, so `./a=b.pcap` is a file; so is `a=b.pcap` if there
+/// is one.
+fn split_label(argument: &str) -> (Option<&str>, &str) {
+    match argument.split_once('=') {
+        Some((name, source))
+            if !name.is_empty() && !name.contains('/') && !Path::new(argument).exists() =>
+        {
+            (Some(name), source)
+        }
+        _ => (None, argument),
+    }
+}
+
+/// The file's stem without what tells of its format; a pipe is called after its place.
+fn default_name(origin: &Origin, index: usize) -> String {
+    let pipe = || format!("pipe{}", index + 1);
+    let Origin::Path(path) = origin else {
+        return "stdin".to_owned();
+    };
+    if path.starts_with("/dev/fd") || path.starts_with("/proc") {
+        return pipe();
+    }
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return pipe();
+    };
+    let mut stem = name;
+    for ending in [".gz", ".zst", ".pcapng", ".pcap", ".cap", ".dmp"] {
+        stem = stem
+            .strip_suffix(ending)
+            .filter(|stem| !stem.is_empty())
+            .unwrap_or(stem);
+    }
+    stem.to_owned()
+}
+
+/// Numbers the names that the user did not choose where they repeat.
+fn make_unique(plan: &mut [Planned], labels: &[Option<&str>]) {
+    for index in 0..plan.len() {
+        if labels[index].is_some() {
+            continue;
+        }
+        let wanted = plan[index].name.clone();
+        let mut name = wanted.clone();
+        let mut number = 1;
+        while plan
+            .iter()
+            .enumerate()
+            .any(|(other, p)| p.name == name && (other < index || labels[other].is_some()))
+        {
+            number += 1;
+            name = format!("{wanted}-{number}");
+        }
+        plan[index].name = name;
+    }
+}
+
+/// Reads all points, each in a thread of its own.
+fn read(plan: &[Planned], arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
+    thread::scope(|scope| {
+        let readers: Vec<_> = plan
+            .iter()
+            .map(|planned| scope.spawn(move || read_point(planned, arguments)))
+            .collect();
+        readers
+            .into_iter()
+            .map(|reader| {
+                reader
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}
+
+fn read_point(planned: &Planned, arguments: &Arguments) -> anyhow::Result<Point> {
+    let mut source = Source::open(planned.origin.clone())?;
+    let mut decoder = Decoder::new(nanoseconds(arguments.window));
+    let mut observer = Observer::default();
+    #[cfg(feature = "libpcap")]
+    let mut filter = arguments
+        .filter
+        .as_deref()
+        .map(|filter| Filter::new(filter, &planned.origin));
+    while let Some(frame) = source.next_frame() {
+        observer.watch(&frame);
+        #[cfg(feature = "libpcap")]
+        if let Some(filter) = &mut filter
+            && !filter.matches(&frame)?
+        {
+            continue;
+        }
+        let decoded = decoder.decode(&frame);
+        observer.observe(&frame, decoded);
+    }
+    let point = observer.finish(
+        planned.name.clone(),
+        planned.origin.to_string(),
+        source.summary().clone(),
+    );
+    if point.frames > 0 && point.skipped.unsupported_link == point.frames {
+        let unknown: Vec<_> = point
+            .summary
+            .link_types
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        bail!(
+            "{}: link type {} cannot be decoded; capture on an Ethernet, cooked (-i any) or raw IP \
+             interface",
+            point.source,
+            unknown.join(", ")
+        );
+    }
+    Ok(point)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_no_slash() {
+        assert_eq!(split_label("client=a.pcap"), (Some("client"), "a.pcap"));
+        assert_eq!(split_label("./a=b.pcap"), (None, "./a=b.pcap"));
+        assert_eq!(split_label("=b.pcap"), (None, "=b.pcap"));
+        assert_eq!(split_label("a.pcap"), (None, "a.pcap"));
+    }
+
+    #[test]
+    fn names_are_stems_made_unique() {
+        let name = |path: &str| default_name(&Origin::from_argument(path), 1);
+        assert_eq!(name("/tmp/client.pcap.gz"), "client");
+        assert_eq!(name("a.b.pcapng"), "a.b");
+        assert_eq!(name(".pcap"), ".pcap");
+        assert_eq!(name("-"), "stdin");
+        assert_eq!(name("/dev/fd/63"), "pipe2");
+
+        let point = |name: &str| Planned {
+            name: name.to_owned(),
+            origin: Origin::Stdin,
+        };
+        let mut plan = [point("a"), point("a"), point("a-2"), point("b")];
+        make_unique(&mut plan, &[None, None, None, Some("b")]);
+        assert_eq!(plan.map(|p| p.name), ["a", "a-2", "a-2-2", "b"]);
+    }
+}

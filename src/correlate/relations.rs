@@ -1,0 +1,359 @@
+//! What the points have to do with each other: which way traffic goes, how capture times relate.
+
+use std::{net::IpAddr, ops::Range};
+
+use rustc_hash::FxHashMap;
+
+use super::merge::{agrees, groups};
+use crate::{decode::PacketType, observe::Point};
+
+/// Initial TTL values of the systems in use; a packet that has one was sent right here.
+const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
+
+/// A way along the points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// In the order of the points, as the user gave them.
+    Forward,
+    /// Against it.
+    Reverse,
+}
+
+impl Way {
+    /// Both, forward first.
+    pub const BOTH: [Self; 2] = [Self::Forward, Self::Reverse];
+
+    /// 0 or 1.
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Forward => 0,
+            Self::Reverse => 1,
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Forward => Self::Reverse,
+            Self::Reverse => Self::Forward,
+        }
+    }
+
+    fn from_votes(forward_less_reverse: i64) -> Option<Self> {
+        match forward_less_reverse {
+            0 => None,
+            votes if votes > 0 => Some(Self::Forward),
+            _ => Some(Self::Reverse),
+        }
+    }
+}
+
+/// Statistics of one point's capture time less another's, over packets seen at both.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Offsets {
+    /// How many packets.
+    pub count: u64,
+    /// Smallest difference in nanoseconds.
+    pub min_ns: i64,
+    /// Largest difference.
+    pub max_ns: i64,
+    /// Sums over differences from `base_ns`, which keeps them exact enough for a variance.
+    base_ns: i64,
+    sum: f64,
+    sum_of_squares: f64,
+}
+
+impl Offsets {
+    fn of(offset_ns: i64) -> Self {
+        Self {
+            count: 1,
+            min_ns: offset_ns,
+            max_ns: offset_ns,
+            base_ns: offset_ns,
+            sum: 0.0,
+            sum_of_squares: 0.0,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, offset_ns: i64) {
+        let difference = offset_ns.saturating_sub(self.base_ns) as f64;
+        self.count += 1;
+        self.min_ns = self.min_ns.min(offset_ns);
+        self.max_ns = self.max_ns.max(offset_ns);
+        self.sum += difference;
+        self.sum_of_squares += difference * difference;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let shift = other.base_ns.saturating_sub(self.base_ns) as f64;
+        let count = other.count as f64;
+        self.count += other.count;
+        self.min_ns = self.min_ns.min(other.min_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.sum_of_squares +=
+            other.sum_of_squares + 2.0 * shift * other.sum + count * shift * shift;
+        self.sum += other.sum + count * shift;
+    }
+
+    /// Mean in nanoseconds.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // Spans of captures are far below 2^53 ns.
+    pub fn mean_ns(&self) -> i64 {
+        self.base_ns
+            .saturating_add((self.sum / self.count as f64) as i64)
+    }
+
+    /// Standard deviation in nanoseconds.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // As above.
+    pub fn deviation_ns(&self) -> i64 {
+        let count = self.count as f64;
+        let variance = (self.sum_of_squares - self.sum * self.sum / count) / count;
+        variance.max(0.0).sqrt() as i64
+    }
+
+    /// The same, seen from the other point.
+    fn reversed(&self) -> Self {
+        Self {
+            min_ns: -self.max_ns,
+            max_ns: -self.min_ns,
+            base_ns: -self.base_ns,
+            sum: -self.sum,
+            ..*self
+        }
+    }
+}
+
+/// What was learnt from the packets that were seen at several points.
+#[derive(Debug)]
+pub struct Relations {
+    /// The way of each flow, by point.
+    ways: Vec<Vec<Way>>,
+    /// The way of each address pair that occurs anywhere.
+    pair_ways: FxHashMap<(IpAddr, IpAddr), Way>,
+    /// For each two points (first below second) and way: second's time less first's.
+    offsets: FxHashMap<(usize, usize, Way), Offsets>,
+}
+
+/// Signs of an address pair's way, strongest first; positive is forward.
+#[derive(Debug, Clone, Copy, Default)]
+struct Votes {
+    /// TTL falls along the path.
+    ttl: i64,
+    /// The first point sends what goes forward, the last one receives it.
+    packet_type: i64,
+    /// Near the sender, capture time and timestamp are close.
+    nearness: i64,
+    /// At the sender's end the TTL is fresh.
+    initial_ttl: i64,
+}
+
+impl Votes {
+    fn strongest(&self) -> Option<Way> {
+        [self.ttl, self.packet_type, self.nearness, self.initial_ttl]
+            .into_iter()
+            .find_map(Way::from_votes)
+    }
+}
+
+impl Relations {
+    /// Learns from all packets that are one at sight.
+    #[must_use]
+    pub fn learn(points: &[Point]) -> Self {
+        let mut pair_ids: FxHashMap<(IpAddr, IpAddr), usize> = FxHashMap::default();
+        let mut votes: Vec<Votes> = Vec::new();
+        // For each point, the index into `votes` of each of its flows.
+        let mut pairs_of_flows: Vec<Vec<usize>> = Vec::new();
+        for (index, point) in points.iter().enumerate() {
+            let pairs: Vec<usize> = point
+                .pairs
+                .iter()
+                .map(|addresses| {
+                    *pair_ids.entry(*addresses).or_insert_with(|| {
+                        votes.push(Votes::default());
+                        votes.len() - 1
+                    })
+                })
+                .collect();
+            let of_flows = point.flows.iter().map(|entry| pairs[entry.pair as usize]);
+            pairs_of_flows.push(of_flows.collect());
+            vote_by_flows(index, points, &pairs_of_flows[index], &mut votes);
+        }
+        let offsets = compare_points(points, &pairs_of_flows, &mut votes);
+
+        let addresses: Vec<(IpAddr, IpAddr)> = {
+            let mut by_id = vec![None; votes.len()];
+            for (addresses, id) in &pair_ids {
+                by_id[*id] = Some(*addresses);
+            }
+            by_id.into_iter().flatten().collect()
+        };
+        let pair_ways: FxHashMap<_, _> = addresses
+            .iter()
+            .zip(&votes)
+            .map(|(&(source, destination), own)| {
+                let back = pair_ids.get(&(destination, source)).map(|&id| votes[id]);
+                (
+                    (source, destination),
+                    way_of(*own, back.unwrap_or_default()),
+                )
+            })
+            .collect();
+        let ways_of_pairs: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
+
+        let mut by_way: FxHashMap<(usize, usize, Way), Offsets> = FxHashMap::default();
+        for ((first, second, pair), offsets) in offsets {
+            by_way
+                .entry((first, second, ways_of_pairs[pair]))
+                .and_modify(|sum| sum.merge(&offsets))
+                .or_insert(offsets);
+        }
+        Self {
+            ways: pairs_of_flows
+                .iter()
+                .map(|flows| flows.iter().map(|&pair| ways_of_pairs[pair]).collect())
+                .collect(),
+            pair_ways,
+            offsets: by_way,
+        }
+    }
+
+    /// Which way a flow of a point goes.
+    #[inline]
+    #[must_use]
+    pub fn way(&self, point: usize, flow: u32) -> Way {
+        self.ways[point][flow as usize]
+    }
+
+    /// Which way packets between two addresses go, if such were seen, or such that go back.
+    #[must_use]
+    pub fn way_between(&self, source: IpAddr, destination: IpAddr) -> Option<Way> {
+        self.pair_ways
+            .get(&(source, destination))
+            .copied()
+            .or_else(|| {
+                self.pair_ways
+                    .get(&(destination, source))
+                    .map(|way| way.opposite())
+            })
+    }
+
+    /// Point `to`'s capture time less point `from`'s, over the packets going `way` that were seen
+    /// at both.
+    #[must_use]
+    pub fn offsets(&self, from: usize, to: usize, way: Way) -> Option<Offsets> {
+        if from < to {
+            self.offsets.get(&(from, to, way)).copied()
+        } else {
+            self.offsets.get(&(to, from, way)).map(Offsets::reversed)
+        }
+    }
+}
+
+/// The way by an address pair's own votes and those of the packets that go back, whichever are
+/// stronger.
+fn way_of(own: Votes, back: Votes) -> Way {
+    let both = Votes {
+        ttl: own.ttl - back.ttl,
+        packet_type: own.packet_type - back.packet_type,
+        nearness: own.nearness - back.nearness,
+        initial_ttl: own.initial_ttl - back.initial_ttl,
+    };
+    both.strongest().unwrap_or(Way::Forward)
+}
+
+/// What the flows of one point tell by themselves; only the path's ends know where they stand.
+fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [Votes]) {
+    let toward_here = match index {
+        0 => -1,
+        last if last + 1 == points.len() => 1,
+        _ => return,
+    };
+    for (entry, &pair) in points[index].flows.iter().zip(pairs) {
+        let votes = &mut votes[pair];
+        match entry.flow.stage.packet_type {
+            Some(PacketType::Outgoing) => votes.packet_type -= toward_here,
+            Some(_) => votes.packet_type += toward_here,
+            None => {}
+        }
+        if INITIAL_TTLS.contains(&entry.flow.ttl) {
+            votes.initial_ttl -= toward_here;
+        }
+    }
+}
+
+/// Whether a point saw the same bytes go to and fro, as when somebody echoes packets.
+#[inline]
+fn goes_both_ways(points: &[Point], group: &[Range<usize>]) -> bool {
+    points.iter().zip(group).any(|(point, range)| {
+        let addresses = |sighting| {
+            let flow = point.flow(sighting);
+            (flow.source, flow.destination)
+        };
+        let [first, others @ ..] = &point.sightings[range.clone()] else {
+            return false;
+        };
+        let (source, destination) = addresses(first);
+        others
+            .iter()
+            .any(|other| addresses(other) == (destination, source))
+    })
+}
+
+/// Compares TTLs and times of the packets that are one at sight, point by point.
+fn compare_points(
+    points: &[Point],
+    pairs_of_flows: &[Vec<usize>],
+    votes: &mut [Votes],
+) -> FxHashMap<(usize, usize, usize), Offsets> {
+    let mut offsets: Vec<Vec<Option<Offsets>>> =
+        vec![vec![None; votes.len()]; points.len() * points.len()];
+    groups(points, |timestamp_ns, group| {
+        if !agrees(points, group) || goes_both_ways(points, group) {
+            return;
+        }
+        let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
+        for first in 0..points.len() {
+            let Some(a) = points[first].sightings[group[first].clone()].first() else {
+                continue;
+            };
+            let pair = pairs_of_flows[first][a.flow as usize];
+            for second in first + 1..points.len() {
+                let Some(b) = points[second].sightings[group[second].clone()].first() else {
+                    continue;
+                };
+                let ttl_a = points[first].flow(a).ttl;
+                let ttl_b = points[second].flow(b).ttl;
+                let near_a = timestamp.abs_diff(a.time_ns);
+                let near_b = timestamp.abs_diff(b.time_ns);
+                for pair in [pair, pairs_of_flows[second][b.flow as usize]] {
+                    votes[pair].ttl += (i64::from(ttl_a) - i64::from(ttl_b)).signum();
+                    votes[pair].nearness += match near_a.cmp(&near_b) {
+                        std::cmp::Ordering::Less => 1,
+                        std::cmp::Ordering::Equal => 0,
+                        std::cmp::Ordering::Greater => -1,
+                    };
+                }
+                let offset = b.time_ns.saturating_sub(a.time_ns);
+                match &mut offsets[first * points.len() + second][pair] {
+                    Some(offsets) => offsets.add(offset),
+                    none => *none = Some(Offsets::of(offset)),
+                }
+            }
+        }
+    });
+    offsets
+        .into_iter()
+        .enumerate()
+        .flat_map(|(pair_of_points, by_pair)| {
+            let (first, second) = (pair_of_points / points.len(), pair_of_points % points.len());
+            by_pair
+                .into_iter()
+                .enumerate()
+                .filter_map(move |(pair, offsets)| Some(((first, second, pair), offsets?)))
+        })
+        .collect()
+}

@@ -1,0 +1,406 @@
+//! Judgement: from journeys to fates of packets, from fates to verdicts of protocol numbers.
+//!
+//! The module promises never to call a packet lost unless the point that did not see it was
+//! watching when it should have come by: inside that point's coverage, less a guard band for the
+//! clocks and the spread of the delay (RFC 9341). Everything else is `edge`. It has no clock, reads
+//! no file and prints nothing: the same points give the same findings.
+//!
+//! It deliberately does not say *which box* lost a packet: "lost between A and B" is all that two
+//! captures can show (RFC 7872, appendix).
+
+mod changes;
+mod icmp;
+mod statistics;
+mod tally;
+mod verdict;
+
+use crate::{
+    correlate::{Offsets, Relations, Way, journeys},
+    decode::Carrier,
+    findings::{
+        Clock, ClockMethod, Direction, Findings, Packet, Point as PointFindings, Protocol, Segment,
+    },
+    observe::Point,
+    protocols,
+};
+
+use changes::Changes;
+use icmp::Evidence;
+use tally::Tally;
+
+/// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
+pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
+
+/// The guard band where two points' clocks cannot be compared: they are taken as right so far.
+const ASSUMED_CLOCK_ERROR_NS: i64 = 1_000_000_000;
+
+/// The least guard band: what a handful of packets may not show of the delay's spread.
+const LEAST_GUARD_NS: i64 = 1_000_000;
+
+/// What the user decides about judging.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A packet that takes this much longer than the fastest is late, in nanoseconds.
+    pub wait_ns: u64,
+    /// Numbers to report; all where `None`. The others still serve for comparison.
+    pub protocols: Option<protocols::List>,
+}
+
+/// Judges what the points saw, in path order, and calls `packet` with the fate of every packet
+/// where it is given.
+#[must_use]
+pub fn judge(
+    points: &[Point],
+    options: &Options,
+    packet: Option<&mut dyn FnMut(&Packet)>,
+) -> Findings {
+    let relations = Relations::learn(points);
+    let evidence = Evidence::collect(points, &relations);
+    let mut judgement = Judgement {
+        points,
+        options,
+        relations: &relations,
+        evidence: &evidence,
+        windows: windows(points, &relations),
+        fastest_ns: fastest(points.len(), &relations),
+        wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
+        tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
+        changes: Changes::new(points.len()),
+        missed: vec![0; points.len()],
+        packet,
+    };
+    journeys(points, &relations, |journey| judgement.journey(journey));
+    judgement.finish()
+}
+
+/// The judging of one set of points.
+struct Judgement<'a, 'p> {
+    points: &'a [Point],
+    options: &'a Options,
+    relations: &'a Relations,
+    evidence: &'a Evidence,
+    /// For each way, point and other point: when the other sees what the first saw.
+    windows: Vec<Window>,
+    /// The same index: the smallest difference of the two points' times.
+    fastest_ns: Vec<Option<i64>>,
+    wait_ns: i64,
+    /// By way, carrier and number.
+    tallies: Vec<Option<Box<Tally>>>,
+    changes: Changes,
+    missed: Vec<u64>,
+    packet: Option<&'p mut dyn FnMut(&Packet)>,
+}
+
+/// The stretch of one point's clock in which it sees what another saw, relative to the other's
+/// time, guard band included.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    from_ns: i64,
+    to_ns: i64,
+}
+
+fn window_index(points: usize, way: Way, from: usize, to: usize) -> usize {
+    (way.index() * points + from) * points + to
+}
+
+fn windows(points: &[Point], relations: &Relations) -> Vec<Window> {
+    let mut windows = Vec::new();
+    for way in Way::BOTH {
+        for from in 0..points.len() {
+            for to in 0..points.len() {
+                let resolution = |point: usize| {
+                    let ns = points[point].summary.resolution_ns.unwrap_or(0);
+                    i64::try_from(ns).unwrap_or(i64::MAX)
+                };
+                let guard = LEAST_GUARD_NS
+                    .saturating_add(resolution(from))
+                    .saturating_add(resolution(to));
+                windows.push(window(relations, way, from, to, guard));
+            }
+        }
+    }
+    windows
+}
+
+fn fastest(points: usize, relations: &Relations) -> Vec<Option<i64>> {
+    let mut fastest = vec![None; 2 * points * points];
+    for way in Way::BOTH {
+        for from in 0..points {
+            for to in 0..points {
+                let offsets = relations.offsets(from, to, way);
+                fastest[window_index(points, way, from, to)] =
+                    offsets.map(|offsets| offsets.min_ns);
+            }
+        }
+    }
+    fastest
+}
+
+fn window(relations: &Relations, way: Way, from: usize, to: usize, guard_ns: i64) -> Window {
+    let spread = |offsets: Offsets, guard_ns: i64| {
+        let three_sigma = offsets.deviation_ns().saturating_mul(3);
+        Window {
+            from_ns: offsets
+                .min_ns
+                .min(offsets.mean_ns().saturating_sub(three_sigma))
+                .saturating_sub(guard_ns),
+            to_ns: offsets
+                .max_ns
+                .max(offsets.mean_ns().saturating_add(three_sigma))
+                .saturating_add(guard_ns),
+        }
+    };
+    if let Some(offsets) = relations.offsets(from, to, way) {
+        spread(offsets, guard_ns)
+    } else if let Some(offsets) = relations.offsets(from, to, way.opposite()) {
+        // The clocks are known to within a round trip, which is not known.
+        spread(offsets, ASSUMED_CLOCK_ERROR_NS)
+    } else {
+        Window {
+            from_ns: -ASSUMED_CLOCK_ERROR_NS,
+            to_ns: ASSUMED_CLOCK_ERROR_NS,
+        }
+    }
+}
+
+impl Judgement<'_, '_> {
+    /// Makes the findings of all that was counted.
+    fn finish(mut self) -> Findings {
+        let mut warnings = self.warnings();
+        let forward = self.direction(Way::Forward);
+        let reverse = self.direction(Way::Reverse);
+        if forward.protocols.is_empty() && !reverse.protocols.is_empty() {
+            warnings.push(format!(
+                "all HDP goes from {} to {}, against the order of the points: give {} first",
+                reverse.from, reverse.to, reverse.from
+            ));
+        }
+        let mut directions = vec![forward];
+        if !reverse.protocols.is_empty() {
+            directions.push(reverse);
+        }
+        for direction in &directions {
+            let comparable = direction.protocols.iter().any(|p| p.packets > 0);
+            for segment in &direction.segments {
+                if comparable && segment.clock.method == ClockMethod::None {
+                    warnings.push(format!(
+                        "{} → {}: no packet was seen at both, so their clocks cannot be compared; \
+                         they are taken as right within 1 s",
+                        segment.from, segment.to
+                    ));
+                }
+            }
+        }
+        warnings.dedup();
+        Findings {
+            schema_version: Findings::SCHEMA_VERSION,
+            generator: concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned(),
+            points: self
+                .points
+                .iter()
+                .zip(&self.missed)
+                .map(point_findings)
+                .collect(),
+            directions,
+            warnings,
+        }
+    }
+
+    fn direction(&mut self, way: Way) -> Direction {
+        let order = order(self.points.len(), way);
+        let names: Vec<&str> = order
+            .iter()
+            .map(|&point| self.points[point].name.as_str())
+            .collect();
+        let mut tallies = Vec::new();
+        for protocol in 0..=255_u8 {
+            for carrier in [Carrier::Ip, Carrier::Udp] {
+                let tally = self.tallies[tally_index(way, carrier, protocol)].take();
+                let tally = tally.map(|tally| *tally);
+                let icmp = self.evidence.of(way, carrier, protocol);
+                if tally.is_some() || !icmp.is_empty() {
+                    let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
+                    tallies.push((protocol, carrier, tally, icmp));
+                }
+            }
+        }
+        let fastest_ns = tallies
+            .iter()
+            .filter_map(|(_, _, tally, _)| tally.fastest_ns())
+            .min();
+        let judged = tallies
+            .iter()
+            .map(|(_, _, tally, _)| tally.judged())
+            .collect();
+        let comparison = verdict::Comparison::new(judged);
+        let is_reported = |protocol| {
+            self.options
+                .protocols
+                .as_ref()
+                .is_none_or(|list| list.on_the_wire(protocol))
+        };
+        let protocols: Vec<Protocol> = tallies
+            .into_iter()
+            .enumerate()
+            .filter(|(_, (protocol, _, _, _))| is_reported(*protocol))
+            .map(|(index, (protocol, carrier, tally, icmp))| {
+                let changes = self
+                    .changes
+                    .of(self.points, self.relations, way, carrier, protocol);
+                let finding = verdict::Subject {
+                    points: self.points,
+                    protocol,
+                    carrier,
+                    icmp,
+                    changes,
+                };
+                verdict::protocol(finding, tally, &comparison, index, fastest_ns)
+            })
+            .collect();
+        let segments = order
+            .windows(2)
+            .map(|ends| {
+                let (from, to) = (
+                    self.points[ends[0]].name.clone(),
+                    self.points[ends[1]].name.clone(),
+                );
+                let lost = protocols
+                    .iter()
+                    .flat_map(|protocol| &protocol.lost_at)
+                    .filter(|lost| lost.from == from && lost.to == to)
+                    .map(|lost| lost.count)
+                    .sum();
+                let clock = clock(self.relations, way, ends[0], ends[1]);
+                Segment {
+                    from,
+                    to,
+                    lost,
+                    clock,
+                }
+            })
+            .collect();
+        Direction {
+            from: names.first().copied().unwrap_or_default().to_owned(),
+            to: names.last().copied().unwrap_or_default().to_owned(),
+            segments,
+            protocols,
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for point in self.points {
+            let name = &point.name;
+            warnings.extend(
+                point
+                    .summary
+                    .warnings
+                    .iter()
+                    .map(|why| format!("{name}: {why}")),
+            );
+            if point.frames == 0 {
+                warnings.push(format!(
+                    "{name}: the capture holds no frame, so nothing shows that it was watching; \
+                     capture all traffic, not only HDP"
+                ));
+            }
+            let skipped = &point.skipped;
+            if skipped.unsupported_link > 0 {
+                let unknown = point
+                    .summary
+                    .link_types
+                    .iter()
+                    .filter(|link| link.name().is_none());
+                let names: Vec<String> = unknown.map(ToString::to_string).collect();
+                warnings.push(format!(
+                    "{name}: {} frames of link type {} cannot be decoded",
+                    skipped.unsupported_link,
+                    names.join(", ")
+                ));
+            }
+            if skipped.no_time > 0 {
+                warnings.push(format!(
+                    "{name}: {} HDP packets have no capture time (simple packet blocks) and are left out",
+                    skipped.no_time
+                ));
+            }
+            if point.sightings.is_empty() && skipped.not_hdp > 0 {
+                warnings.push(format!(
+                    "{name}: none of {} IP packets is HDP; if some should be, is the sender's clock \
+                     off by more than --window?",
+                    skipped.not_hdp
+                ));
+            }
+        }
+        warnings
+    }
+}
+
+fn tally_index(way: Way, carrier: Carrier, protocol: u8) -> usize {
+    let carrier = match carrier {
+        Carrier::Ip => 0,
+        Carrier::Udp => 1,
+    };
+    (way.index() * 2 + carrier) * 256 + usize::from(protocol)
+}
+
+/// The points in the order in which packets going `way` pass them.
+fn order(points: usize, way: Way) -> Vec<usize> {
+    match way {
+        Way::Forward => (0..points).collect(),
+        Way::Reverse => (0..points).rev().collect(),
+    }
+}
+
+/// What packets tell of two neighbouring points' clocks.
+fn clock(relations: &Relations, way: Way, from: usize, to: usize) -> Clock {
+    let forth = relations.offsets(from, to, way);
+    let back = relations.offsets(from, to, way.opposite());
+    let mut clock = Clock {
+        method: ClockMethod::None,
+        offset_ns: None,
+        error_ns: None,
+        skew_ppm: None,
+    };
+    clock.method = match (forth, back) {
+        (None, None) => ClockMethod::None,
+        (Some(_), None) | (None, Some(_)) => ClockMethod::OneWay,
+        (Some(forth), Some(back)) => {
+            // What goes forth arrives after it was sent, what goes back was sent before it
+            // arrived: the offset lies between.
+            let (lowest, highest) = (back.max_ns, forth.min_ns);
+            if lowest <= highest {
+                let error_ns = highest.abs_diff(lowest).div_ceil(2);
+                clock.offset_ns = Some(highest - (highest.abs_diff(lowest) / 2).cast_signed());
+                clock.error_ns = Some(error_ns);
+                ClockMethod::TwoWay
+            } else {
+                // The clocks have drifted by more than the round trip; no single offset fits.
+                ClockMethod::OneWay
+            }
+        }
+    };
+    clock
+}
+
+fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {
+    PointFindings {
+        name: point.name.clone(),
+        source: point.source.clone(),
+        kind: point.kind,
+        link_types: point
+            .summary
+            .link_types
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        resolution_ns: point.summary.resolution_ns,
+        frames: point.frames,
+        hdp: point.sightings.len() as u64,
+        first_ns: point.coverage.first_ns(),
+        last_ns: point.coverage.last_ns(),
+        capture_drops: point.summary.capture_drops,
+        missed: *missed,
+        skipped: point.skipped,
+    }
+}

@@ -1,0 +1,122 @@
+//! Statistics: exact ones, since a sweep has few packets a number.
+
+use statrs::{
+    distribution::{Beta, ContinuousCDF},
+    function::factorial::ln_binomial,
+};
+
+use super::tally::Judged;
+
+/// The exact 95 % interval of a loss ratio (Clopper and Pearson 1934); `None` without packets.
+pub(super) fn loss_interval(judged: Judged) -> Option<[f64; 2]> {
+    const TAIL: f64 = 0.025;
+    let Judged { packets, lost } = judged;
+    if packets == 0 {
+        return None;
+    }
+    let quantile = |lost: u64, kept: u64, p| {
+        Beta::new(lost as f64, kept as f64).map_or(f64::NAN, |beta| beta.inverse_cdf(p))
+    };
+    let kept = packets - lost;
+    let low = if lost == 0 {
+        0.0
+    } else {
+        quantile(lost, kept + 1, TAIL)
+    };
+    let high = if kept == 0 {
+        1.0
+    } else {
+        quantile(lost + 1, kept, 1.0 - TAIL)
+    };
+    Some([low, high])
+}
+
+/// The chance that at least so many of a number's packets are lost if they are treated like the
+/// others': Fisher's exact test, one-sided.
+pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
+    let packets = subject.packets + others.packets;
+    let lost = subject.lost + others.lost;
+    let of_subject = |k: u64| {
+        ln_binomial(lost, k) + ln_binomial(packets - lost, subject.packets - k)
+            - ln_binomial(packets, subject.packets)
+    };
+    let most = lost.min(subject.packets);
+    let mut sum = 0.0;
+    for k in subject.lost..=most {
+        if subject.packets - k > packets - lost {
+            continue;
+        }
+        let term = of_subject(k).exp();
+        sum += term;
+        // The tail beyond the mode falls faster than a geometric series.
+        if term < sum * 1e-12 {
+            break;
+        }
+    }
+    sum.min(1.0)
+}
+
+/// The `q` quantile by nearest rank: the smallest value that at least that share does not exceed.
+/// Reorders the values.
+pub(super) fn quantile(values: &mut [i64], q: f64) -> Option<i64> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank, within the slice.
+    let rank = ((q * values.len() as f64).ceil() as usize).max(1) - 1;
+    if rank >= values.len() {
+        return None;
+    }
+    Some(*values.select_nth_unstable(rank).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(lost: u64, packets: u64) -> Judged {
+        Judged { packets, lost }
+    }
+
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-4, "{a} is not {b}");
+    }
+
+    #[test]
+    fn the_interval_is_that_of_the_tables() {
+        // R: binom.test(3, 10)$conf.int; for 0 and n of n the closed forms.
+        let [low, high] = loss_interval(judged(3, 10)).unwrap();
+        close(low, 0.066_739_5);
+        close(high, 0.652_452_8);
+        assert_eq!(
+            loss_interval(judged(0, 3)).unwrap()[0].to_bits(),
+            0.0_f64.to_bits()
+        );
+        close(
+            loss_interval(judged(0, 3)).unwrap()[1],
+            1.0 - 0.025_f64.powf(1.0 / 3.0),
+        );
+        close(
+            loss_interval(judged(3, 3)).unwrap()[0],
+            0.025_f64.powf(1.0 / 3.0),
+        );
+        assert_eq!(loss_interval(judged(0, 0)), None);
+    }
+
+    #[test]
+    fn the_chance_is_fishers() {
+        // R: phyper(2, 2, 8, 3, lower.tail = FALSE) and its kin, by hand.
+        close(chance(judged(3, 3), judged(0, 7)), 1.0 / 120.0);
+        close(chance(judged(0, 3), judged(5, 7)), 1.0);
+        close(chance(judged(1, 1), judged(0, 252)), 1.0 / 253.0);
+        close(chance(judged(3, 3), judged(0, 0)), 1.0);
+        let of_millions = chance(judged(40_000, 40_000), judged(100_000, 10_000_000));
+        assert!(of_millions < 1e-300);
+    }
+
+    #[test]
+    fn quantiles_are_values_that_occurred() {
+        let mut values = [30, 10, 20, 40];
+        assert_eq!(quantile(&mut values, 0.5), Some(20));
+        assert_eq!(quantile(&mut values, 0.99), Some(40));
+        assert_eq!(quantile(&mut values, 0.0), Some(10));
+        assert_eq!(quantile(&mut [], 0.5), None);
+    }
+}

@@ -1,0 +1,262 @@
+//! Verdicts: what the path does to a number, how sure that is, and on what it rests.
+
+use super::{
+    statistics,
+    tally::{Judged, Tally},
+};
+use crate::{
+    decode::{Carrier, icmp_meaning},
+    findings::{Change, Delay, DelayReference, Grade, IcmpEvidence, LostAt, Protocol, Verdict},
+    observe::Point,
+    protocols,
+};
+
+/// A number and what is known of it beside its tally.
+pub(super) struct Subject<'a> {
+    pub(super) points: &'a [Point],
+    pub(super) protocol: u8,
+    pub(super) carrier: Carrier,
+    pub(super) icmp: Vec<IcmpEvidence>,
+    pub(super) changes: Vec<Change>,
+}
+
+/// The losses of all numbers going one way, for comparing one with the others.
+pub(super) struct Comparison {
+    judged: Vec<Judged>,
+    /// Sum over the numbers of which something arrived: what a number loses that is not singled
+    /// out. A blocked number says nothing of the path's ordinary losses.
+    ordinary: Judged,
+    /// How many numbers are asked about at once.
+    asked: u64,
+}
+
+impl Comparison {
+    pub(super) fn new(judged: Vec<Judged>) -> Self {
+        let mut ordinary = Judged {
+            packets: 0,
+            lost: 0,
+        };
+        for number in judged.iter().filter(|number| is_ordinary(**number)) {
+            ordinary.packets += number.packets;
+            ordinary.lost += number.lost;
+        }
+        let asked = judged.iter().filter(|number| number.packets > 0).count() as u64;
+        Self {
+            judged,
+            ordinary,
+            asked,
+        }
+    }
+
+    /// The losses of all numbers but one.
+    fn others(&self, index: usize) -> Judged {
+        let own = self.judged[index];
+        let own = if is_ordinary(own) {
+            own
+        } else {
+            Judged {
+                packets: 0,
+                lost: 0,
+            }
+        };
+        Judged {
+            packets: self.ordinary.packets - own.packets,
+            lost: self.ordinary.lost - own.lost,
+        }
+    }
+}
+
+fn is_ordinary(number: Judged) -> bool {
+    number.lost < number.packets
+}
+
+/// All there is to say about one number. `index` is its place in the comparison; `fastest_ns` the
+/// smallest delay of any number on the points' own clocks.
+pub(super) fn protocol(
+    subject: Subject,
+    mut tally: Tally,
+    comparison: &Comparison,
+    index: usize,
+    fastest_ns: Option<i64>,
+) -> Protocol {
+    let verdict = verdict(&tally);
+    let others = comparison.others(index);
+    let chance = statistics::chance(tally.judged(), others);
+    let corrected = (chance * comparison.asked as f64).min(1.0);
+    let name = |point: usize| subject.points[point].name.clone();
+    let reasons = reasons(
+        &subject,
+        &tally,
+        verdict,
+        others,
+        (chance, comparison.asked),
+    );
+    Protocol {
+        protocol: u16::from(subject.protocol),
+        keyword: protocols::keyword(subject.protocol).map(str::to_owned),
+        carrier: subject.carrier,
+        verdict,
+        grade: grade(&tally, verdict, corrected),
+        packets: tally.packets,
+        delivered: tally.delivered,
+        lost: tally.lost,
+        edge: tally.edge,
+        late: tally.late,
+        ambiguous: tally.ambiguous,
+        altered: tally.altered,
+        duplicates: tally.duplicates,
+        reordered: tally.reordered,
+        loss_interval: statistics::loss_interval(tally.judged()),
+        lost_at: tally
+            .lost_at
+            .iter()
+            .map(|&((from, to), count)| LostAt {
+                from: name(from),
+                to: name(to),
+                count,
+            })
+            .collect(),
+        delay_ns: delay(&mut tally.delays_ns, fastest_ns),
+        seen: tally.seen,
+        refused: Vec::new(),
+        icmp: subject.icmp,
+        changes: subject.changes,
+        reasons,
+    }
+}
+
+fn verdict(tally: &Tally) -> Verdict {
+    match (tally.delivered, tally.lost) {
+        (0, 0) => Verdict::Inconclusive,
+        (_, 0) => Verdict::Passes,
+        (0, _) => Verdict::Blocked,
+        (_, lost) if lost >= 2 && !tally.arrived_after_loss => Verdict::CutOff,
+        _ => Verdict::Lossy,
+    }
+}
+
+fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
+    match verdict {
+        // The article's own case: the first packet got through, then none.
+        Verdict::Passes if tally.delivered == 1 => Grade::Weak,
+        Verdict::Passes | Verdict::Refused => Grade::Certain,
+        Verdict::Inconclusive => Grade::Weak,
+        Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
+            if !tally.answered.is_empty() || chance < 0.001 {
+                Grade::Certain
+            } else if chance < 0.05 {
+                Grade::Likely
+            } else {
+                Grade::Weak
+            }
+        }
+    }
+}
+
+fn delay(delays_ns: &mut [i64], fastest_ns: Option<i64>) -> Option<Delay> {
+    let fastest_ns = fastest_ns?;
+    let mut quantile = |q| Some(statistics::quantile(delays_ns, q)?.saturating_sub(fastest_ns));
+    Some(Delay {
+        min: quantile(0.0)?,
+        p50: quantile(0.5)?,
+        p90: quantile(0.9)?,
+        p99: quantile(0.99)?,
+        max: quantile(1.0)?,
+        reference: DelayReference::Minimum,
+    })
+}
+
+fn reasons(
+    subject: &Subject,
+    tally: &Tally,
+    verdict: Verdict,
+    others: Judged,
+    (chance, asked): (f64, u64),
+) -> Vec<String> {
+    let name = |point: usize| subject.points[point].name.as_str();
+    let mut reasons = Vec::new();
+    let judged = tally.judged();
+    match verdict {
+        Verdict::Passes if tally.delivered == 1 => reasons
+            .push("only one packet: the first may get through where later ones do not".to_owned()),
+        Verdict::Passes | Verdict::Refused => {}
+        Verdict::Inconclusive => {
+            for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
+                reasons.push(format!(
+                    "{} was not watching when {} should have come by",
+                    name(point),
+                    packets(*count)
+                ));
+            }
+            if tally.late > 0 {
+                reasons.push(format!("{} came after the wait time", packets(tally.late)));
+            }
+            if tally.ambiguous > 0 {
+                reasons.push(format!(
+                    "{} cannot be told from others",
+                    packets(tally.ambiguous)
+                ));
+            }
+            if tally.packets == 0 {
+                reasons.push("only an ICMP error quotes it; no point saw the packet".to_owned());
+            }
+        }
+        Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
+            for &((from, version, icmp_type, code), count) in &tally.answered {
+                reasons.push(format!(
+                    "{from} answered ICMP {icmp_type}/{code} ({}) to {count} of {} lost",
+                    icmp_meaning(version, icmp_type, code),
+                    tally.lost
+                ));
+            }
+            for &((from, to), count) in &tally.lost_at {
+                reasons.push(format!(
+                    "{count} seen at {} and not at {}",
+                    name(from),
+                    name(to)
+                ));
+            }
+            if let Some((point, frame)) = tally.first_lost {
+                reasons.push(format!("first in frame {frame} of {}", name(point)));
+            }
+            if verdict == Verdict::CutOff {
+                reasons.push(format!("the first {} passed, then none", tally.delivered));
+            }
+            reasons.push(if others.packets == 0 {
+                "no other number arrived to compare with".to_owned()
+            } else {
+                format!(
+                    "{} of {} lost where the other numbers lost {} of {}: chance {}{}",
+                    judged.lost,
+                    judged.packets,
+                    others.lost,
+                    others.packets,
+                    in_words(chance),
+                    if asked > 1 {
+                        format!(", asked of {asked} numbers")
+                    } else {
+                        String::new()
+                    }
+                )
+            });
+        }
+    }
+    reasons
+}
+
+fn packets(count: u64) -> String {
+    if count == 1 {
+        "1 packet".to_owned()
+    } else {
+        format!("{count} packets")
+    }
+}
+
+/// A probability as people read it.
+fn in_words(chance: f64) -> String {
+    if chance >= 0.001 {
+        format!("{chance:.3}")
+    } else {
+        format!("{chance:.0e}")
+    }
+}

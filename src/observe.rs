@@ -1,0 +1,503 @@
+//! Observation points: what was seen where, as small owned values in the order of the senders'
+//! timestamps.
+//!
+//! Borrowing ends here. A datagram becomes a 32-byte [`Sighting`]; what it shares with its
+//! neighbours (addresses, ports, TTL ...) is kept once, as a [`Flow`]. Captures hold HDP nearly in
+//! the order of its timestamps, so keeping that order costs a look at the neighbour; a capture in
+//! any other order is sorted at the end.
+//!
+//! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
+
+use std::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use crate::{
+    decode::{Carrier, Datagram, Encapsulation, HeaderView, PacketType, Quote, Skip},
+    findings::{PointKind, Skipped},
+    source::{Frame, FrameDirection, Summary},
+};
+
+/// How many payload bytes the digest covers: enough for every field that a box on the path is
+/// known to rewrite, few enough that a long packet costs no more than a short one.
+const DIGEST_LEN: usize = 64;
+
+/// How far back a sighting is moved into its place before the capture counts as disordered.
+const NEARLY: usize = 64;
+
+/// One HDP packet at one point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// HDP's timestamp, the packet's identity.
+    pub timestamp_ns: u64,
+    /// Capture time on the point's clock, ns since the epoch.
+    pub time_ns: i64,
+    /// Frame number in the capture.
+    pub frame: u32,
+    /// Index into [`Point::flows`].
+    pub flow: u32,
+    /// Payload length in bytes by the IP header's word; 65,535 stands for more too.
+    pub payload_len: u16,
+    /// IPv4 identification, 0 where there is none. Never a key (RFC 6864); it tells a copy from
+    /// another packet with the same bytes at the same point.
+    pub ip_id: u16,
+    digest: [u8; 3],
+    flags: u8,
+}
+
+impl Sighting {
+    const REORDERED: u8 = 1;
+    const DIGEST_UNKNOWN: u8 = 2;
+
+    /// Whether a packet of the same stream with a later timestamp came before it (RFC 4737).
+    #[must_use]
+    pub fn is_reordered(&self) -> bool {
+        self.flags & Self::REORDERED != 0
+    }
+
+    /// A digest of the payload's first 64 bytes, or `None` where the capture kept fewer of them
+    /// than there are.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 3]> {
+        (self.flags & Self::DIGEST_UNKNOWN == 0).then_some(self.digest)
+    }
+
+    /// Whether the payloads may be the same: equal as far as [`Sighting::digest`] goes, or unknown.
+    #[inline]
+    #[must_use]
+    pub fn may_have_payload_of(&self, other: &Self) -> bool {
+        self.digest == other.digest || (self.flags | other.flags) & Self::DIGEST_UNKNOWN != 0
+    }
+}
+
+/// What the packets of one flow share at one point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// HDP source port.
+    pub source_port: u16,
+    /// HDP destination port.
+    pub destination_port: u16,
+    /// Protocol number on the wire.
+    pub protocol: u8,
+    /// What HDP rode on.
+    pub carrier: Carrier,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// Differentiated services code point.
+    pub dscp: u8,
+    /// Explicit congestion notification.
+    pub ecn: u8,
+    /// Whether these are first fragments, whose payload length is the fragment's.
+    pub is_fragment: bool,
+    /// What IP was wrapped in.
+    pub encapsulation: Encapsulation,
+    /// Where in the point's host the packets were seen.
+    pub stage: Stage,
+}
+
+/// A place inside a point's host: a capture on all interfaces shows a forwarded packet at two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stage {
+    /// The capturing interface, meaningful in this capture only.
+    pub interface: u32,
+    /// In, out or overheard, where the capture tells.
+    pub packet_type: Option<PacketType>,
+}
+
+/// A flow and what it belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct FlowEntry {
+    /// The flow.
+    pub flow: Flow,
+    /// Index into [`Point::pairs`].
+    pub pair: u32,
+    stream: u32,
+}
+
+/// An ICMP error that quotes an HDP packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpSighting {
+    /// The error.
+    pub quote: Quote,
+    /// What the quote holds of the header.
+    pub header: HeaderView,
+    /// The quoted number.
+    pub protocol: u8,
+    /// What the quoted HDP rode on.
+    pub carrier: Carrier,
+    /// The quoted source address.
+    pub source: IpAddr,
+    /// The quoted destination address.
+    pub destination: IpAddr,
+}
+
+/// When a point was watching: from its first frame to its last, HDP or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage(Option<(i64, i64)>);
+
+impl Coverage {
+    #[inline]
+    fn extend(&mut self, time_ns: i64) {
+        let (first, last) = self.0.unwrap_or((time_ns, time_ns));
+        self.0 = Some((first.min(time_ns), last.max(time_ns)));
+    }
+
+    /// Time of the first frame, ns since the epoch on the point's clock.
+    #[must_use]
+    pub fn first_ns(self) -> Option<i64> {
+        self.0.map(|(first, _)| first)
+    }
+
+    /// Time of the last frame.
+    #[must_use]
+    pub fn last_ns(self) -> Option<i64> {
+        self.0.map(|(_, last)| last)
+    }
+
+    /// Whether the point was watching during all of `from_ns..=to_ns`.
+    #[inline]
+    #[must_use]
+    pub fn contains(self, from_ns: i64, to_ns: i64) -> bool {
+        self.0
+            .is_some_and(|(first, last)| first <= from_ns && to_ns <= last)
+    }
+}
+
+/// Everything that one observation point recorded.
+#[derive(Debug)]
+pub struct Point {
+    /// The label, unique among the points.
+    pub name: String,
+    /// The source as the user named it.
+    pub source: String,
+    /// What kind of record it is.
+    pub kind: PointKind,
+    /// What the source says of itself.
+    pub summary: Summary,
+    /// Frames read.
+    pub frames: u64,
+    /// When it was watching.
+    pub coverage: Coverage,
+    /// Frames that gave no sighting.
+    pub skipped: Skipped,
+    /// Sightings by rising timestamp; of equal ones, in the order of the capture.
+    pub sightings: Vec<Sighting>,
+    /// What sightings share.
+    pub flows: Vec<FlowEntry>,
+    /// The (source, destination) address pairs of the flows.
+    pub pairs: Vec<(IpAddr, IpAddr)>,
+    /// ICMP errors that quote HDP, in the order of the capture.
+    pub icmp: Vec<IcmpSighting>,
+}
+
+impl Point {
+    /// The flow of a sighting of this point.
+    #[inline]
+    #[must_use]
+    pub fn flow(&self, sighting: &Sighting) -> &Flow {
+        &self.flows[sighting.flow as usize].flow
+    }
+}
+
+/// Collects one point's sightings as its frames come.
+#[derive(Debug)]
+pub struct Observer {
+    frames: u64,
+    coverage: Coverage,
+    skipped: Skipped,
+    sightings: Vec<Sighting>,
+    is_sorted: bool,
+    flows: Vec<FlowEntry>,
+    flow_ids: FxHashMap<Flow, u32>,
+    /// The flow seen last under each number, on IP and on UDP: mostly the next one too.
+    recent_flows: [u32; 512],
+    pairs: Vec<(IpAddr, IpAddr)>,
+    pair_ids: FxHashMap<(IpAddr, IpAddr), u32>,
+    /// Latest timestamp seen so far of each stream: an address pair under one number.
+    latest: Vec<u64>,
+    stream_ids: FxHashMap<(u32, u8, Carrier), u32>,
+    icmp: Vec<IcmpSighting>,
+}
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self {
+            frames: 0,
+            coverage: Coverage::default(),
+            skipped: Skipped::default(),
+            sightings: Vec::new(),
+            is_sorted: true,
+            flows: Vec::new(),
+            flow_ids: FxHashMap::default(),
+            recent_flows: [0; 512],
+            pairs: Vec::new(),
+            pair_ids: FxHashMap::default(),
+            latest: Vec::new(),
+            stream_ids: FxHashMap::default(),
+            icmp: Vec::new(),
+        }
+    }
+}
+
+impl Observer {
+    /// Notes that the point was watching when it recorded this frame, whatever is in it.
+    #[inline]
+    pub fn watch(&mut self, frame: &Frame) {
+        self.frames += 1;
+        if let Some(time_ns) = frame.time_ns {
+            self.coverage.extend(time_ns);
+        }
+    }
+
+    /// Takes what was decoded from a frame.
+    #[inline]
+    pub fn observe(&mut self, frame: &Frame, decoded: Result<Datagram, Skip>) {
+        match decoded {
+            Ok(datagram) => self.datagram(frame, &datagram),
+            Err(skip) => {
+                let count = match skip {
+                    Skip::NotIp => &mut self.skipped.not_ip,
+                    Skip::NotHdp => &mut self.skipped.not_hdp,
+                    Skip::CutShort { .. } => &mut self.skipped.cut_short,
+                    Skip::Malformed { .. } => &mut self.skipped.malformed,
+                    Skip::Fragment => &mut self.skipped.fragment,
+                    Skip::UnsupportedLink(_) => &mut self.skipped.unsupported_link,
+                };
+                *count += 1;
+            }
+        }
+    }
+
+    #[inline]
+    fn datagram(&mut self, frame: &Frame, datagram: &Datagram) {
+        let header = match (datagram.quote, datagram.header) {
+            (None, HeaderView::Whole(header)) => header,
+            (Some(quote), header) => {
+                self.skipped.icmp_quote += 1;
+                self.icmp.push(IcmpSighting {
+                    quote,
+                    header,
+                    protocol: datagram.protocol,
+                    carrier: datagram.carrier,
+                    source: datagram.source,
+                    destination: datagram.destination,
+                });
+                return;
+            }
+            // The decoder gives half a header for quotes only.
+            (None, HeaderView::UpperHalf { .. }) => return,
+        };
+        if datagram.packet_type == Some(PacketType::OtherHost) {
+            self.skipped.other_host += 1;
+            return;
+        }
+        let Some(time_ns) = frame.time_ns else {
+            self.skipped.no_time += 1;
+            return;
+        };
+        let flow = self.flow_id(&Flow {
+            source: datagram.source,
+            destination: datagram.destination,
+            source_port: header.source_port,
+            destination_port: header.destination_port,
+            protocol: datagram.protocol,
+            carrier: datagram.carrier,
+            ttl: datagram.ttl,
+            dscp: datagram.dscp,
+            ecn: datagram.ecn,
+            is_fragment: datagram.fragment.is_some(),
+            encapsulation: datagram.encapsulation,
+            stage: Stage {
+                interface: datagram.interface.unwrap_or(frame.interface),
+                packet_type: datagram
+                    .packet_type
+                    .or(frame.direction.map(|way| match way {
+                        FrameDirection::Inbound => PacketType::Host,
+                        FrameDirection::Outbound => PacketType::Outgoing,
+                    })),
+            },
+        });
+        let latest = &mut self.latest[self.flows[flow as usize].stream as usize];
+        let mut flags = 0;
+        if header.timestamp_ns < *latest {
+            flags |= Sighting::REORDERED;
+        }
+        *latest = header.timestamp_ns.max(*latest);
+        let covered = datagram.payload.len().min(DIGEST_LEN);
+        if covered < DIGEST_LEN && covered < datagram.payload_len as usize {
+            flags |= Sighting::DIGEST_UNKNOWN;
+        }
+        self.push(Sighting {
+            timestamp_ns: header.timestamp_ns,
+            time_ns,
+            frame: u32::try_from(frame.number).unwrap_or(u32::MAX),
+            flow,
+            payload_len: u16::try_from(datagram.payload_len).unwrap_or(u16::MAX),
+            ip_id: datagram.ip_id.unwrap_or(0),
+            digest: digest(&datagram.payload[..covered]),
+            flags,
+        });
+    }
+
+    #[inline]
+    fn flow_id(&mut self, flow: &Flow) -> u32 {
+        let slot = usize::from(flow.protocol) << 1 | usize::from(flow.carrier == Carrier::Udp);
+        let recent = self.recent_flows[slot];
+        if self
+            .flows
+            .get(recent as usize)
+            .is_some_and(|entry| entry.flow == *flow)
+        {
+            return recent;
+        }
+        let id = self.intern(flow);
+        self.recent_flows[slot] = id;
+        id
+    }
+
+    #[cold]
+    fn intern(&mut self, flow: &Flow) -> u32 {
+        if let Some(&id) = self.flow_ids.get(flow) {
+            return id;
+        }
+        let addresses = (flow.source, flow.destination);
+        let pair = *self.pair_ids.entry(addresses).or_insert_with(|| {
+            self.pairs.push(addresses);
+            next_id(self.pairs.len())
+        });
+        let stream = (pair, flow.protocol, flow.carrier);
+        let stream = *self.stream_ids.entry(stream).or_insert_with(|| {
+            self.latest.push(0);
+            next_id(self.latest.len())
+        });
+        self.flows.push(FlowEntry {
+            flow: *flow,
+            pair,
+            stream,
+        });
+        let id = next_id(self.flows.len());
+        self.flow_ids.insert(*flow, id);
+        id
+    }
+
+    /// Puts the sighting behind all with the same or an earlier timestamp, as long as that place
+    /// is near the end.
+    #[inline]
+    fn push(&mut self, sighting: Sighting) {
+        let mut at = self.sightings.len();
+        self.sightings.push(sighting);
+        if !self.is_sorted {
+            return;
+        }
+        let farthest = at.saturating_sub(NEARLY);
+        while at > farthest && self.sightings[at - 1].timestamp_ns > sighting.timestamp_ns {
+            self.sightings[at] = self.sightings[at - 1];
+            at -= 1;
+        }
+        self.sightings[at] = sighting;
+        self.is_sorted = at > farthest
+            || at == 0
+            || self.sightings[at - 1].timestamp_ns <= sighting.timestamp_ns;
+    }
+
+    /// The point, complete.
+    #[must_use]
+    pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
+        if !self.is_sorted {
+            self.sightings.sort_by_key(|sighting| sighting.timestamp_ns);
+        }
+        if let Some((start, end)) = summary.watched_ns {
+            self.coverage.extend(start);
+            self.coverage.extend(end);
+        }
+        Point {
+            name,
+            source,
+            kind: PointKind::Capture,
+            summary,
+            frames: self.frames,
+            coverage: self.coverage,
+            skipped: self.skipped,
+            sightings: self.sightings,
+            flows: self.flows,
+            pairs: self.pairs,
+            icmp: self.icmp,
+        }
+    }
+}
+
+/// The index of the last of `len` elements.
+fn next_id(len: usize) -> u32 {
+    u32::try_from(len - 1).expect("fewer than 2^32 flows fit into memory")
+}
+
+fn digest(payload: &[u8]) -> [u8; 3] {
+    let mut hasher = FxHasher::default();
+    payload.hash(&mut hasher);
+    let [a, b, c, ..] = hasher.finish().to_be_bytes();
+    [a, b, c]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sighting(timestamp_ns: u64, frame: u32) -> Sighting {
+        Sighting {
+            timestamp_ns,
+            time_ns: 0,
+            frame,
+            flow: 0,
+            payload_len: 0,
+            ip_id: 0,
+            digest: [0; 3],
+            flags: 0,
+        }
+    }
+
+    fn sorted(timestamps: impl IntoIterator<Item = u64>) -> Vec<(u64, u32)> {
+        let mut observer = Observer::default();
+        for (frame, timestamp) in timestamps.into_iter().enumerate() {
+            observer.push(sighting(timestamp, u32::try_from(frame).unwrap()));
+        }
+        let point = observer.finish(String::new(), String::new(), Summary::default());
+        point
+            .sightings
+            .iter()
+            .map(|s| (s.timestamp_ns, s.frame))
+            .collect()
+    }
+
+    #[test]
+    fn a_sighting_is_32_bytes() {
+        assert_eq!(size_of::<Sighting>(), 32);
+    }
+
+    #[test]
+    fn any_order_gives_rising_timestamps_and_the_first_copy_stays_first() {
+        assert_eq!(sorted([3, 1, 2, 1]), [(1, 1), (1, 3), (2, 2), (3, 0)]);
+        let reversed = sorted((0..1_000).rev());
+        assert!(reversed.is_sorted());
+        let far = sorted((1..200).chain([0, 0]));
+        assert_eq!(far[..2], [(0, 199), (0, 200)]);
+        assert!(far.is_sorted());
+    }
+
+    #[test]
+    fn coverage_holds_its_ends_and_nothing_beyond() {
+        let mut coverage = Coverage::default();
+        assert!(!coverage.contains(0, 0));
+        coverage.extend(20);
+        coverage.extend(10);
+        assert!(coverage.contains(10, 20));
+        assert!(!coverage.contains(9, 20));
+        assert!(!coverage.contains(10, 21));
+    }
+}

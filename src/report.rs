@@ -1,0 +1,48 @@
+//! Reports: [`Findings`] in five shapes, each a pure function from the findings to text.
+//!
+//! [`table`] and [`markdown`] are for people and say the same things in the same order: the answer,
+//! the numbers that did not pass, what else was seen, what the captures were like, warnings.
+//! [`csv`] is one row a protocol number for spreadsheets; [`json`] is the findings themselves, and
+//! [`packet_line`] one packet's fate as a line of JSON.
+//!
+//! Nothing here judges, opens a file, reads the environment or looks at a clock: what a report
+//! needs is in the findings or in [`Layout`].
+
+mod answer;
+mod captures;
+mod csv;
+mod json;
+mod markdown;
+mod packets;
+mod remarks;
+mod rows;
+mod table;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use crate::findings::Verdict;
+
+pub use csv::csv;
+pub use json::json;
+pub use markdown::markdown;
+pub use packets::packet_line;
+pub use table::{Layout, table};
+
+/// The verdict as people read it.
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passes => "passes",
+        Verdict::Lossy => "lossy",
+        Verdict::Blocked => "blocked",
+        Verdict::CutOff => "cut off",
+        Verdict::Refused => "refused",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// Points as a path: `client → router → server`.
+fn path<'a>(points: impl IntoIterator<Item = &'a str>) -> String {
+    points.into_iter().collect::<Vec<_>>().join(" → ")
+}

@@ -1,0 +1,406 @@
+//! The answer in words, before any layout: what was asked, then where each number disappeared.
+
+use super::{
+    path,
+    units::{count, grouped, span},
+};
+use crate::{
+    findings::{Carrier, Direction, Findings, Grade, IcmpEvidence, LostAt, Protocol, Verdict},
+    protocols,
+};
+
+/// One line of the answer: on this stretch, this became of these numbers, on this evidence.
+pub(super) struct Line {
+    /// The stretch of the path.
+    pub(super) place: String,
+    /// What became of the numbers; none where the line speaks of all of them.
+    pub(super) verdict: Option<Verdict>,
+    /// The numbers; empty without a verdict.
+    pub(super) numbers: String,
+    /// What that rests on.
+    pub(super) evidence: String,
+}
+
+/// What was measured: how many numbers and packets, along which points, for how long.
+pub(super) fn headline(findings: &Findings) -> String {
+    let mut measured: Vec<_> = findings
+        .directions
+        .iter()
+        .flat_map(|direction| &direction.protocols)
+        .filter(|protocol| protocol.packets > 0)
+        .collect();
+    let packets = total(&measured, |protocol| protocol.packets);
+    measured.sort_by_key(|protocol| (protocol.carrier, protocol.protocol));
+    measured.dedup_by_key(|protocol| (protocol.carrier, protocol.protocol));
+
+    let mut parts = if measured.is_empty() {
+        vec!["No HDP packet".to_owned()]
+    } else {
+        vec![
+            format!("HDP under {}", count_numbers(&measured)),
+            count(packets, "packet"),
+        ]
+    };
+    let ways = findings.directions.iter().filter(|way| is_used(way));
+    let back = if ways.count() > 1 { " and back" } else { "" };
+    parts.push(path(findings.points.iter().map(|point| point.name.as_str())) + back);
+    // On one point's own clock: those of two may be unrelated.
+    let longest = findings
+        .points
+        .iter()
+        .filter_map(|point| point.last_ns?.checked_sub(point.first_ns?))
+        .max();
+    parts.extend(longest.map(span));
+    parts.join(", ")
+}
+
+/// Whether there is anything to say about this direction.
+pub(super) fn is_used(direction: &Direction) -> bool {
+    !direction.protocols.is_empty()
+}
+
+/// The points in the order in which this direction passes them.
+pub(super) fn points(direction: &Direction) -> impl Iterator<Item = &str> + Clone {
+    let first = direction.segments.first().map(|first| first.from.as_str());
+    let rest = direction.segments.iter().map(|segment| segment.to.as_str());
+    first.into_iter().chain(rest)
+}
+
+/// The answer for one direction: the losses first, then the stretches without, then what the
+/// sender's system refused, what could not be judged, and what passed.
+pub(super) fn lines(findings: &Findings, direction: &Direction) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for stretch in lossy_stretches(direction) {
+        lines.extend(losses(direction, stretch));
+    }
+    lines.extend(clean_stretches(findings, direction));
+    lines.extend(refusals(direction));
+    lines.extend(inconclusive(direction));
+    lines.extend(passing(direction));
+    lines
+}
+
+/// From one point to a later one.
+type Stretch<'a> = (&'a str, &'a str);
+
+fn stretch(lost: &LostAt) -> Stretch<'_> {
+    (&lost.from, &lost.to)
+}
+
+/// Every stretch in which something was lost: the segments in path order, then those across points
+/// that were not watching.
+fn lossy_stretches(direction: &Direction) -> Vec<Stretch<'_>> {
+    let mut stretches: Vec<_> = direction
+        .protocols
+        .iter()
+        .flat_map(|protocol| protocol.lost_at.iter().map(stretch))
+        .collect();
+    stretches.sort_by_key(|&stretch| {
+        let start = points(direction).position(|point| point == stretch.0);
+        (between(direction, stretch).count(), start)
+    });
+    stretches.dedup();
+    stretches
+}
+
+/// The points that lie within a stretch, its ends left out.
+fn between<'a>(direction: &'a Direction, (from, to): Stretch<'a>) -> impl Iterator<Item = &'a str> {
+    points(direction)
+        .skip_while(move |&point| point != from)
+        .skip(1)
+        .take_while(move |&point| point != to)
+}
+
+/// What was lost on one stretch, a line for all numbers with the same fate and evidence.
+fn losses<'a>(direction: &'a Direction, stretch: Stretch<'a>) -> Vec<Line> {
+    let lost = direction
+        .protocols
+        .iter()
+        .filter(|protocol| lost_on(protocol, stretch) > 0);
+    let mut groups = group_by(lost, |protocol| {
+        let weak = protocol.grade == Grade::Weak;
+        (protocol.verdict, weak, answers(&protocol.icmp))
+    });
+    groups.sort_by_key(|group| match group[0].verdict {
+        Verdict::Blocked => 0,
+        Verdict::CutOff => 1,
+        _ => 2,
+    });
+    groups
+        .iter()
+        .map(|group| Line {
+            place: path([stretch.0, stretch.1]),
+            verdict: Some(group[0].verdict),
+            numbers: list_numbers(group),
+            evidence: loss_evidence(direction, stretch, group),
+        })
+        .collect()
+}
+
+/// Packets of one number that were lost on one stretch.
+fn lost_on(protocol: &Protocol, place: Stretch) -> u64 {
+    protocol
+        .lost_at
+        .iter()
+        .filter(|lost| stretch(lost) == place)
+        .map(|lost| lost.count)
+        .sum()
+}
+
+/// Who said what about lost packets.
+pub(super) fn answers(icmp: &[IcmpEvidence]) -> Vec<String> {
+    icmp.iter()
+        .map(|icmp| format!("{} answered: {}", icmp.from, icmp.meaning))
+        .collect()
+}
+
+fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -> String {
+    let first = group[0];
+    let lost = total(group, |protocol| lost_on(protocol, stretch));
+    let sent = total(group, |protocol| protocol.packets);
+    let alike = group
+        .iter()
+        .all(|other| (other.packets, other.delivered) == (first.packets, first.delivered));
+    let each = if group.len() > 1 { " each" } else { "" };
+    let counts = match first.verdict {
+        Verdict::CutOff if alike && first.delivered > 0 => {
+            let passed = match first.delivered {
+                1 => "the first".to_owned(),
+                several => format!("the first {}", grouped(several)),
+            };
+            let packets = count(first.packets, "packet");
+            format!("{passed} of {packets}{each} passed, then none")
+        }
+        Verdict::CutOff => {
+            let packets = count(sent, "packet");
+            format!(
+                "the first passed, then none: {} of {packets} lost",
+                grouped(lost)
+            )
+        }
+        _ if lost == sent && sent == 1 => "the only packet".to_owned(),
+        _ if lost == sent => format!("all {}", count(sent, "packet")),
+        _ => format!("{} of {}", grouped(lost), count(sent, "packet")),
+    };
+    let weak = if first.grade == Grade::Weak {
+        " (weak: send more)"
+    } else {
+        ""
+    };
+    let blind: Vec<_> = between(direction, stretch)
+        .map(|point| format!("{point} was not watching"))
+        .collect();
+    let mut parts = vec![counts + weak];
+    parts.extend(blind);
+    parts.extend(answers(&first.icmp));
+    parts.join("; ")
+}
+
+/// The segments in which nothing was lost, neighbours of the same kind joined.
+fn clean_stretches(findings: &Findings, direction: &Direction) -> Vec<Line> {
+    let lossy = lossy_stretches(direction);
+    let clean: Vec<_> = direction
+        .segments
+        .iter()
+        .map(|segment| {
+            let stretch = (segment.from.as_str(), segment.to.as_str());
+            let known = (!lossy.contains(&stretch)).then(|| {
+                let came = total_seen(findings, direction, stretch.0);
+                let blind = lossy.iter().any(|&wide| {
+                    let inner: Vec<_> = between(direction, wide).collect();
+                    inner.contains(&stretch.0) || inner.contains(&stretch.1)
+                });
+                if came == 0 {
+                    "nothing came this far"
+                } else if blind {
+                    "nothing lost while both were watching"
+                } else if !direction.protocols.iter().any(is_judged) {
+                    "nothing could be judged"
+                } else {
+                    "nothing lost"
+                }
+            });
+            (stretch, known)
+        })
+        .collect();
+    clean
+        .chunk_by(|(_, a), (_, b)| a == b)
+        .filter_map(|run| {
+            let ((first, _), evidence) = run[0];
+            let rest = run.iter().map(|&((_, to), _)| to);
+            Some(Line {
+                place: path([first].into_iter().chain(rest)),
+                verdict: None,
+                numbers: String::new(),
+                evidence: evidence?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn is_judged(protocol: &Protocol) -> bool {
+    !matches!(protocol.verdict, Verdict::Inconclusive | Verdict::Refused)
+}
+
+/// Distinct packets of this direction seen at a point.
+fn total_seen(findings: &Findings, direction: &Direction, point: &str) -> u64 {
+    direction
+        .protocols
+        .iter()
+        .map(|protocol| seen_at(findings, protocol, point))
+        .sum()
+}
+
+/// Distinct packets of one number seen at a point.
+pub(super) fn seen_at(findings: &Findings, protocol: &Protocol, point: &str) -> u64 {
+    findings
+        .points
+        .iter()
+        .zip(&protocol.seen)
+        .filter(|(candidate, _)| candidate.name == point)
+        .map(|(_, seen)| *seen)
+        .sum()
+}
+
+/// What the sender's operating system refused, a line for each way.
+fn refusals(direction: &Direction) -> Vec<Line> {
+    let refused = with_verdict(direction, Verdict::Refused);
+    group_by(refused, |protocol| how_refused(protocol))
+        .iter()
+        .map(|group| Line {
+            place: format!("in {}", direction.from),
+            verdict: Some(Verdict::Refused),
+            numbers: list_numbers(group),
+            evidence: how_refused(group[0]),
+        })
+        .collect()
+}
+
+/// The calls that refused a number and their errors.
+pub(super) fn how_refused(protocol: &Protocol) -> String {
+    let mut ways: Vec<_> = protocol
+        .refused
+        .iter()
+        .map(|refusal| format!("{}: {} ({})", refusal.call, refusal.name, refusal.errno))
+        .collect();
+    ways.dedup();
+    ways.join(", ")
+}
+
+/// The numbers about which nothing can be said, a line for each reason.
+fn inconclusive(direction: &Direction) -> Vec<Line> {
+    let unjudged = with_verdict(direction, Verdict::Inconclusive);
+    group_by(unjudged, |protocol| protocol.reasons.first())
+        .iter()
+        .map(|group| Line {
+            place: path([direction.from.as_str(), &direction.to]),
+            verdict: Some(Verdict::Inconclusive),
+            numbers: list_numbers(group),
+            evidence: match group[0].reasons.first() {
+                Some(reason) => reason.clone(),
+                None => count(total(group, |protocol| protocol.packets), "packet"),
+            },
+        })
+        .collect()
+}
+
+/// What passed, in one line.
+fn passing(direction: &Direction) -> Option<Line> {
+    let passed: Vec<_> = with_verdict(direction, Verdict::Passes).collect();
+    let packets: Vec<_> = direction
+        .protocols
+        .iter()
+        .filter(|any| any.packets > 0)
+        .collect();
+    let arrived = total(&passed, |protocol| protocol.delivered);
+    let sent = total(&passed, |protocol| protocol.packets);
+    let all = if passed.len() == packets.len() {
+        "all "
+    } else {
+        ""
+    };
+    let numbers = match passed.len() {
+        0 => return None,
+        1..=6 => list_numbers(&passed),
+        _ => format!("{all}{}", count_numbers(&passed)),
+    };
+    Some(Line {
+        place: path([direction.from.as_str(), &direction.to]),
+        verdict: Some(Verdict::Passes),
+        numbers,
+        evidence: match (arrived, sent) {
+            (1, 1) => "the only packet arrived".to_owned(),
+            _ if arrived == sent => format!("all {} arrived", count(sent, "packet")),
+            // The rest is accounted for under "Not judged".
+            _ => format!(
+                "{} of {} arrived, none lost",
+                grouped(arrived),
+                count(sent, "packet")
+            ),
+        },
+    })
+}
+
+fn with_verdict(direction: &Direction, verdict: Verdict) -> impl Iterator<Item = &Protocol> {
+    direction
+        .protocols
+        .iter()
+        .filter(move |protocol| protocol.verdict == verdict)
+}
+
+/// The sum of a count over numbers.
+pub(super) fn total(protocols: &[&Protocol], count: impl Fn(&Protocol) -> u64) -> u64 {
+    protocols.iter().map(|protocol| count(protocol)).sum()
+}
+
+/// Numbers with the same key together, in the order of each group's first.
+pub(super) fn group_by<'a, K: PartialEq>(
+    protocols: impl IntoIterator<Item = &'a Protocol>,
+    key: impl Fn(&'a Protocol) -> K,
+) -> Vec<Vec<&'a Protocol>> {
+    let mut groups: Vec<(K, Vec<_>)> = Vec::new();
+    for protocol in protocols {
+        let key = key(protocol);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(protocol),
+            None => groups.push((key, vec![protocol])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// What the control is called where numbers are listed.
+const CONTROL: &str = "UDP control";
+
+/// The numbers with runs folded and keywords: `50 ESP, 100-131, UDP control`.
+pub(super) fn list_numbers(protocols: &[&Protocol]) -> String {
+    let (bare, control) = bare_and_control(protocols);
+    let mut parts = Vec::new();
+    if !bare.is_empty() {
+        parts.push(protocols::fold_with_keywords(&bare));
+    }
+    parts.extend(control.map(str::to_owned));
+    parts.join(", ")
+}
+
+/// How many numbers: `211 protocol numbers and the UDP control`.
+pub(super) fn count_numbers(protocols: &[&Protocol]) -> String {
+    let (bare, control) = bare_and_control(protocols);
+    let numbers = match bare.as_slice() {
+        [] => None,
+        [only] => Some(format!("protocol number {only}")),
+        several => Some(format!("{} numbers", several.len())),
+    };
+    let control = control.map(|control| format!("the {control}"));
+    let parts: Vec<_> = numbers.into_iter().chain(control).collect();
+    parts.join(" and ")
+}
+
+/// The numbers straight on IP, rising, and whether the control is among the entries.
+fn bare_and_control(protocols: &[&Protocol]) -> (Vec<u16>, Option<&'static str>) {
+    let (bare, control): (Vec<&Protocol>, Vec<&Protocol>) = protocols
+        .iter()
+        .partition(|protocol| protocol.carrier == Carrier::Ip);
+    let bare = bare.iter().map(|protocol| protocol.protocol).collect();
+    (bare, (!control.is_empty()).then_some(CONTROL))
+}

@@ -1,0 +1,141 @@
+//! What each observation point's record was like, before any layout.
+
+use super::units::{count, day, grouped, time_of_day};
+use crate::findings::{Findings, Point, PointKind, Skipped};
+
+/// The records of all points.
+pub(super) struct Captures {
+    /// The day in UTC if all records lie within one.
+    day: Option<String>,
+    /// One a point, in path order.
+    pub(super) points: Vec<Capture>,
+}
+
+/// What one point's record was like, in words.
+pub(super) struct Capture {
+    /// The point's name.
+    pub(super) name: String,
+    /// Frames and HDP among them.
+    pub(super) frames: String,
+    /// First to last frame, in UTC.
+    pub(super) time: String,
+    /// Link types and timestamp resolution.
+    pub(super) format: String,
+    /// What was not captured, not decoded, or missed.
+    pub(super) gaps: String,
+}
+
+impl Captures {
+    /// The heading, with the day if it is one for all.
+    pub(super) fn title(&self) -> String {
+        match &self.day {
+            Some(day) => format!("Captures, {day} UTC"),
+            None => "Captures, UTC".to_owned(),
+        }
+    }
+}
+
+/// The records of all points, in path order.
+pub(super) fn captures(findings: &Findings) -> Captures {
+    let days: Vec<_> = findings
+        .points
+        .iter()
+        .flat_map(|point| [point.first_ns, point.last_ns])
+        .flatten()
+        .map(day)
+        .collect();
+    let only = days
+        .first()
+        .filter(|&first| days.iter().all(|day| day == first));
+    Captures {
+        day: only.cloned(),
+        points: findings
+            .points
+            .iter()
+            .map(|point| Capture {
+                name: point.name.clone(),
+                frames: format!(
+                    "{}, {} HDP",
+                    count(point.frames, "frame"),
+                    grouped(point.hdp)
+                ),
+                time: time(point, only.is_some()),
+                format: format(point),
+                gaps: gaps(point),
+            })
+            .collect(),
+    }
+}
+
+/// From the first frame to the last, with days unless they are given elsewhere.
+fn time(point: &Point, day_is_known: bool) -> String {
+    let (Some(first), Some(last)) = (point.first_ns, point.last_ns) else {
+        return "-".to_owned();
+    };
+    let with_day = |time| format!("{} {}", day(time), time_of_day(time));
+    if day_is_known {
+        format!("{}-{}", time_of_day(first), time_of_day(last))
+    } else if day(first) == day(last) {
+        format!("{}-{}", with_day(first), time_of_day(last))
+    } else {
+        format!("{} - {}", with_day(first), with_day(last))
+    }
+}
+
+fn format(point: &Point) -> String {
+    let mut parts = match point.kind {
+        PointKind::Capture => point.link_types.clone(),
+        PointKind::SendLog => vec!["send log".to_owned()],
+        PointKind::ListenLog => vec!["listen log".to_owned()],
+    };
+    parts.extend(point.resolution_ns.map(|ns| match ns {
+        1 => "ns".to_owned(),
+        1_000 => "µs".to_owned(),
+        1_000_000 => "ms".to_owned(),
+        1_000_000_000 => "s".to_owned(),
+        other => format!("{} ns", grouped(other)),
+    }));
+    if parts.is_empty() {
+        return "-".to_owned();
+    }
+    parts.join(", ")
+}
+
+fn gaps(point: &Point) -> String {
+    let mut parts = Vec::new();
+    match (point.kind, point.capture_drops) {
+        (_, Some(0)) => parts.push("no drops".to_owned()),
+        (_, Some(drops)) => parts.push(format!("{} dropped by the capture", grouped(drops))),
+        (PointKind::Capture, None) => parts.push("drops unknown".to_owned()),
+        // A log has nothing to drop.
+        (PointKind::SendLog | PointKind::ListenLog, None) => {}
+    }
+    if point.missed > 0 {
+        let packets = count(point.missed, "packet");
+        parts.push(format!("missed {packets} seen before and after"));
+    }
+    let skipped = skipped(point.skipped);
+    if !skipped.is_empty() {
+        parts.push(format!("skipped {}", skipped.join(", ")));
+    }
+    parts.join("; ")
+}
+
+/// The reasons that occurred.
+fn skipped(skipped: Skipped) -> Vec<String> {
+    [
+        (skipped.not_ip, "not IP"),
+        (skipped.not_hdp, "not HDP"),
+        (skipped.cut_short, "cut short by the capture"),
+        (skipped.malformed, "malformed"),
+        (skipped.fragment, "later fragments"),
+        (skipped.unsupported_link, "of an unsupported link type"),
+        (skipped.icmp_quote, "ICMP quotes"),
+        (skipped.other_host, "for other hosts"),
+        (skipped.no_time, "without a time"),
+    ]
+    .into_iter()
+    .filter(|&(frames, _)| frames > 0)
+    .map(|(frames, reason)| format!("{} {reason}", grouped(frames)))
+    .collect()
+}

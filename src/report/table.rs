@@ -1,0 +1,366 @@
+//! The report for a terminal, as wide as asked.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, TableStyle, Width};
+use textwrap::{Options, WordSplitter, core::display_width};
+
+use super::{
+    answer::{Line, headline, is_used, lines},
+    captures::{Capture, captures},
+    remarks::remarks,
+    rows::{Column, columns, rows},
+    word,
+};
+use crate::findings::{Direction, Findings, Verdict};
+
+/// How a report is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Columns of the terminal; below 40 lines may become longer.
+    pub width: usize,
+    /// Whether escape sequences colour the verdicts; the words are the same without.
+    pub color: bool,
+    /// Whether every number gets a row, also those that passed.
+    pub all: bool,
+}
+
+/// The report for a terminal: the answer, the numbers that did not pass, what else was seen, what
+/// the captures were like, warnings.
+#[must_use]
+pub fn table(findings: &Findings, layout: &Layout) -> String {
+    let used = || findings.directions.iter().filter(|way| is_used(way));
+    let mut page = Page {
+        layout,
+        text: String::new(),
+    };
+    page.bold(&headline(findings));
+    for direction in used() {
+        page.blank();
+        page.answer(&lines(findings, direction));
+    }
+    for direction in used() {
+        page.numbers(direction);
+        let remarks = remarks(findings, direction);
+        if !remarks.is_empty() {
+            page.blank();
+        }
+        for remark in &remarks {
+            page.paragraph("", "  ", remark);
+        }
+    }
+    let captures = captures(findings);
+    page.blank();
+    page.bold(&captures.title());
+    page.captures(&captures.points);
+    if !findings.warnings.is_empty() {
+        page.blank();
+        page.bold("Warnings");
+        for warning in &findings.warnings {
+            page.paragraph(" - ", "   ", warning);
+        }
+    }
+    // Gluing was for the wrapping alone; what is printed should be found by a search.
+    page.text.replace(GLUE, " ")
+}
+
+/// Holds a number and its keyword, an arrow and its point together when lines are wrapped.
+const GLUE: char = '\u{a0}';
+
+/// Below this many columns places stand on a line of their own.
+const NARROW: usize = 64;
+
+/// The text so far.
+struct Page<'a> {
+    layout: &'a Layout,
+    text: String,
+}
+
+impl Page<'_> {
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    /// A paragraph that stands out where that is possible.
+    fn bold(&mut self, text: &str) {
+        for line in wrap(text, self.layout.width) {
+            let line = self.styled(Style::new().bold(), &line);
+            self.line(&line);
+        }
+    }
+
+    fn paragraph(&mut self, first: &str, indent: &str, text: &str) {
+        let width = self.layout.width.saturating_sub(display_width(indent));
+        for (i, line) in wrap(text, width).iter().enumerate() {
+            let indent = if i == 0 { first } else { indent };
+            self.line(&format!("{indent}{line}"));
+        }
+    }
+
+    fn styled(&self, style: Style, text: &str) -> String {
+        if self.layout.color {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// The lines of the answer: place, verdict, numbers and evidence in columns as far as the width
+    /// allows, else below each other.
+    fn answer(&mut self, lines: &[Line]) {
+        let widest = |text: fn(&Line) -> usize| lines.iter().map(text).max().unwrap_or(0);
+        let place = widest(|line| display_width(&line.place));
+        let verdict = widest(|line| line.verdict.map_or(0, |verdict| word(verdict).len())) + 2;
+        let stacked = self.layout.width < NARROW || place > self.layout.width * 2 / 5;
+        let indent = if stacked { 2 } else { place + 3 };
+
+        let rest = self.layout.width.saturating_sub(indent + verdict).max(16);
+        let numbers = widest(|line| display_width(&line.numbers));
+        let evidence = widest(|line| line.verdict.map_or(0, |_| display_width(&line.evidence)));
+        // Each column its natural width if that fits, else the numbers less than half of it.
+        let numbers = if numbers + 2 + evidence <= rest {
+            numbers
+        } else {
+            numbers.min(rest * 2 / 5)
+        };
+
+        let mut last_place = "";
+        for line in lines {
+            let mut lead = format!("{:indent$}", "");
+            if line.place != last_place {
+                if stacked {
+                    self.line(&line.place);
+                } else {
+                    lead = format!("{:<indent$}", line.place);
+                }
+            }
+            last_place = &line.place;
+            let Some(is) = line.verdict else {
+                self.paragraph(&lead, &format!("{:indent$}", ""), &line.evidence);
+                continue;
+            };
+            let padded = format!("{:<verdict$}", word(is));
+            lead += &padded.replacen(word(is), &self.styled(style(is), word(is)), 1);
+            let hanging = " ".repeat(indent + verdict);
+            if stacked {
+                let both = format!("{}: {}", glued(&line.numbers), line.evidence);
+                self.paragraph(&lead, &hanging, &both);
+                continue;
+            }
+            let left = wrap(&glued(&line.numbers), numbers);
+            let right = wrap(&line.evidence, rest - numbers - 2);
+            for i in 0..left.len().max(right.len()) {
+                let lead = if i == 0 { &lead } else { &hanging };
+                let column = |column: &[String]| column.get(i).cloned().unwrap_or_default();
+                let (left, right) = (column(&left), column(&right));
+                self.line(&format!("{lead}{left:<numbers$}  {right}"));
+            }
+        }
+    }
+
+    /// The table of numbers.
+    fn numbers(&mut self, direction: &Direction) {
+        let rows = rows(direction, self.layout.all);
+        if rows.is_empty() {
+            return;
+        }
+        let columns = columns(&rows);
+        let titles: Vec<_> = columns
+            .iter()
+            .map(|column| column.title.to_owned())
+            .collect();
+        let mut cells: Vec<Vec<_>> = vec![titles];
+        cells.extend(rows.iter().map(|row| {
+            let cell = |(i, column): (usize, &&Column)| match i {
+                0 => glued(&(column.cell)(row)),
+                _ => (column.cell)(row).replace("→ ", &format!("→{GLUE}")),
+            };
+            columns.iter().enumerate().map(cell).collect()
+        }));
+        let widths = widths(&cells, self.layout.width).unwrap_or_else(|| {
+            cells = cells
+                .iter()
+                .map(|row| in_two_columns(&cells[0], row))
+                .collect();
+            let number = natural(&cells, 0).min(16);
+            vec![
+                number,
+                self.layout
+                    .width
+                    .saturating_sub(number + 2 * PADDING)
+                    .max(16),
+            ]
+        });
+        self.blank();
+        for line in grid(&cells, &widths).lines() {
+            let line = self.with_colored_verdict(&line, widths[0] + PADDING + 1);
+            self.line(&line);
+        }
+    }
+
+    /// A line of the table whose cell that starts at column `at` may start with a verdict.
+    fn with_colored_verdict(&self, line: &str, at: usize) -> String {
+        let (at, _) = line.char_indices().nth(at).unwrap_or((line.len(), ' '));
+        let (number, rest) = line.split_at(at);
+        let verdict = VERDICTS
+            .into_iter()
+            .find(|&verdict| rest.starts_with(word(verdict)));
+        match verdict {
+            Some(verdict) => {
+                let word = word(verdict);
+                let colored = self.styled(style(verdict), word);
+                format!("{number}{colored}{}", &rest[word.len()..])
+            }
+            None => line.to_owned(),
+        }
+    }
+
+    /// One line a point, or a paragraph where that is too wide.
+    fn captures(&mut self, points: &[Capture]) {
+        let cells: Vec<Vec<_>> = points
+            .iter()
+            .map(|point| {
+                let Capture {
+                    name,
+                    frames,
+                    time,
+                    format,
+                    gaps,
+                } = point;
+                [name, frames, time, format, gaps]
+                    .map(String::clone)
+                    .to_vec()
+            })
+            .collect();
+        let mut widths: Vec<_> = (0..4).map(|column| natural(&cells, column)).collect();
+        let taken: usize = widths.iter().map(|width| width + PADDING).sum();
+        let rest = self.layout.width.saturating_sub(taken + PADDING);
+        if rest >= natural(&cells, 4).min(16) {
+            widths.push(rest);
+            for line in grid(&cells, &widths).lines() {
+                self.line(&line);
+            }
+        } else {
+            for row in cells {
+                self.line(&format!(" {}", row[0]));
+                let facts: Vec<_> = row[1..].iter().filter(|cell| !cell.is_empty()).collect();
+                let facts: Vec<_> = facts.into_iter().map(String::as_str).collect();
+                self.paragraph("   ", "   ", &facts.join("; "));
+            }
+        }
+    }
+}
+
+/// Blank columns around each cell of a grid.
+const PADDING: usize = 2;
+
+/// The width of a column whose cells are not wrapped.
+fn natural(cells: &[Vec<String>], column: usize) -> usize {
+    cells
+        .iter()
+        .map(|row| display_width(&row[column]))
+        .max()
+        .unwrap_or(0)
+}
+
+/// The width of a column whose cells are wrapped at every blank.
+fn narrowest(cells: &[Vec<String>], column: usize) -> usize {
+    let words = cells.iter().flat_map(|row| row[column].split(' '));
+    words.map(display_width).max().unwrap_or(0)
+}
+
+/// The widths of the columns if they fit: natural ones, but the last takes what is left, and where
+/// that is little, numbers and stretches are wrapped.
+fn widths(cells: &[Vec<String>], available: usize) -> Option<Vec<usize>> {
+    const COMFORTABLE: usize = 36;
+    const ENOUGH: usize = 24;
+
+    let last = cells[0].len() - 1;
+    let mut widths: Vec<_> = (0..last).map(|column| natural(cells, column)).collect();
+    widths[0] = widths[0].min(24).max(narrowest(cells, 0));
+    let left = |widths: &[usize]| {
+        let taken: usize = widths.iter().map(|width| width + PADDING).sum();
+        available.saturating_sub(taken + PADDING)
+    };
+    let wanted = natural(cells, last).min(COMFORTABLE);
+    for column in [0, last - 2] {
+        if left(&widths) < wanted {
+            widths[column] = narrowest(cells, column);
+        }
+    }
+    let rest = left(&widths);
+    widths.push(rest);
+    (rest >= wanted.min(ENOUGH)).then_some(widths)
+}
+
+/// A row for narrow terminals: the number, and all else below each other.
+fn in_two_columns(titles: &[String], row: &[String]) -> Vec<String> {
+    if titles == row {
+        return vec![row[0].clone(), row[1].clone()];
+    }
+    let facts = titles.iter().zip(row).filter(|(_, cell)| *cell != "-");
+    let mut counts = Vec::new();
+    let mut why = String::new();
+    for (title, cell) in facts.skip(1) {
+        match title.as_str() {
+            "Verdict" | "Grade" => counts.push(cell.clone()),
+            "Why" => why = format!("\n{cell}"),
+            _ => counts.push(format!("{} {cell}", title.to_lowercase())),
+        }
+    }
+    vec![row[0].clone(), counts.join(", ") + &why]
+}
+
+/// Cells in columns of the given widths, wrapped where they are longer, without any lines.
+fn grid(cells: &[Vec<String>], widths: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new());
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.add_rows(cells);
+    for (column, width) in table.column_iter_mut().zip(widths) {
+        let width = u16::try_from(width + PADDING).unwrap_or(u16::MAX);
+        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+    }
+    table
+}
+
+/// Every verdict.
+const VERDICTS: [Verdict; 6] = [
+    Verdict::Passes,
+    Verdict::Lossy,
+    Verdict::Blocked,
+    Verdict::CutOff,
+    Verdict::Refused,
+    Verdict::Inconclusive,
+];
+
+/// The colour of a verdict: a second sign beside its word.
+fn style(verdict: Verdict) -> Style {
+    let color = match verdict {
+        Verdict::Passes => AnsiColor::Green,
+        Verdict::Lossy | Verdict::Inconclusive => AnsiColor::Yellow,
+        Verdict::Blocked | Verdict::CutOff | Verdict::Refused => AnsiColor::Red,
+    };
+    color.on_default()
+}
+
+/// A list of numbers whose items keep together.
+fn glued(list: &str) -> String {
+    let items = list
+        .split(", ")
+        .map(|item| item.replace(' ', &GLUE.to_string()));
+    items.collect::<Vec<_>>().join(", ")
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    // Protocol keywords and runs have hyphens that are no place to break.
+    let options = Options::new(width).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options)
+        .into_iter()
+        .map(String::from)
+        .collect()
+}

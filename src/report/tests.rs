@@ -1,0 +1,575 @@
+//! What the reports look like, over findings made by hand.
+//!
+//! The snapshots are the specification: read them as a user would.
+
+use super::*;
+use crate::{
+    findings::{
+        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Fate, Findings,
+        Grade, IcmpEvidence, LostAt, Packet, PacketSighting, Point, PointKind, Protocol, Refusal,
+        Segment, Skipped, Verdict,
+    },
+    protocols::keyword,
+};
+
+/// 2026-03-01 09:58:19.692 UTC.
+const START: i64 = 1_772_359_099_692_000_000;
+const MILLISECOND: i64 = 1_000_000;
+
+fn point(name: &str, hdp: u64) -> Point {
+    Point {
+        name: name.to_owned(),
+        source: format!("{name}.pcap"),
+        kind: PointKind::Capture,
+        link_types: vec!["EN10MB".to_owned()],
+        resolution_ns: Some(1),
+        frames: hdp + 96,
+        hdp,
+        first_ns: Some(START),
+        last_ns: Some(START + 68_763 * MILLISECOND),
+        capture_drops: None,
+        missed: 0,
+        skipped: Skipped {
+            not_ip: 6,
+            not_hdp: 90,
+            ..Skipped::default()
+        },
+    }
+}
+
+/// Points with that many packets of that many numbers at the first.
+fn findings(points: &[&str], protocols: Vec<Protocol>) -> Findings {
+    let hdp = |i: usize| protocols.iter().map(|protocol| protocol.seen[i]).sum();
+    Findings {
+        schema_version: Findings::SCHEMA_VERSION,
+        generator: "hdp 0.1.0".to_owned(),
+        points: points
+            .iter()
+            .enumerate()
+            .map(|(i, name)| point(name, hdp(i)))
+            .collect(),
+        directions: vec![direction(points, protocols)],
+        warnings: Vec::new(),
+    }
+}
+
+fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
+    protocols.sort_by_key(|protocol| (protocol.protocol, protocol.carrier));
+    let segments = points
+        .windows(2)
+        .map(|ends| Segment {
+            from: ends[0].to_owned(),
+            to: ends[1].to_owned(),
+            lost: protocols
+                .iter()
+                .flat_map(|protocol| &protocol.lost_at)
+                .filter(|lost| lost.from == ends[0] && lost.to == ends[1])
+                .map(|lost| lost.count)
+                .sum(),
+            clock: Clock {
+                method: ClockMethod::OneWay,
+                offset_ns: None,
+                error_ns: None,
+                skew_ppm: None,
+            },
+        })
+        .collect();
+    Direction {
+        from: points[0].to_owned(),
+        to: points[points.len() - 1].to_owned(),
+        segments,
+        protocols,
+    }
+}
+
+/// A number whose packets were seen so often at each of the points, none missed in between.
+fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
+    let (packets, delivered) = (seen[0], seen[seen.len() - 1]);
+    let lost_at = (0..seen.len() - 1)
+        .filter(|&i| seen[i] > seen[i + 1])
+        .map(|i| LostAt {
+            from: points[i].to_owned(),
+            to: points[i + 1].to_owned(),
+            count: seen[i] - seen[i + 1],
+        })
+        .collect();
+    let verdict = match delivered {
+        0 => Verdict::Blocked,
+        _ if delivered < packets => Verdict::Lossy,
+        _ => Verdict::Passes,
+    };
+    let reasons = match verdict {
+        Verdict::Blocked => vec![
+            format!("0 of {packets} arrived where the other numbers lost 2 %"),
+            "2 more would make it certain".to_owned(),
+        ],
+        Verdict::Lossy => vec![format!("{delivered} of {packets} arrived, p = 0.012")],
+        _ => Vec::new(),
+    };
+    let jitter = i64::from(protocol % 7) * 1_000;
+    Protocol {
+        protocol,
+        keyword: u8::try_from(protocol)
+            .ok()
+            .and_then(keyword)
+            .map(str::to_owned),
+        carrier: Carrier::Ip,
+        verdict,
+        grade: if verdict == Verdict::Passes {
+            Grade::Certain
+        } else {
+            Grade::Likely
+        },
+        packets,
+        delivered,
+        lost: packets - delivered,
+        edge: 0,
+        late: 0,
+        ambiguous: 0,
+        altered: 0,
+        duplicates: 0,
+        reordered: 0,
+        seen: seen.to_vec(),
+        lost_at,
+        loss_interval: (packets == 3 && delivered == 3).then_some([0.0, 0.7076]),
+        refused: Vec::new(),
+        icmp: Vec::new(),
+        changes: Vec::new(),
+        delay_ns: (delivered > 0).then_some(Delay {
+            min: 23_000,
+            p50: 58_000 + jitter,
+            p90: 80_000 + jitter,
+            p99: 400_000,
+            max: 1_240_000,
+            reference: DelayReference::Minimum,
+        }),
+        reasons,
+    }
+}
+
+fn control(points: &[&str], seen: &[u64]) -> Protocol {
+    Protocol {
+        carrier: Carrier::Udp,
+        ..number(points, 17, seen)
+    }
+}
+
+const THREE: [&str; 3] = ["client", "router", "server"];
+const TWO: [&str; 2] = ["client", "server"];
+
+/// 1-255, three packets each, and what `change` makes of each.
+fn sweep(points: &[&str], change: impl Fn(u16) -> Option<Protocol>) -> Vec<Protocol> {
+    let seen = vec![3; points.len()];
+    (1..=255)
+        .map(|protocol| change(protocol).unwrap_or_else(|| number(points, protocol, &seen)))
+        .collect()
+}
+
+/// The example of the project's aims: a router that drops, rejects, cuts off and loses.
+pub(super) fn router_drops_some() -> Findings {
+    let mut protocols = sweep(&THREE, |protocol| match protocol {
+        47 => Some(Protocol {
+            grade: Grade::Certain,
+            icmp: vec![IcmpEvidence {
+                from: "10.77.1.1".to_owned(),
+                icmp_type: 3,
+                code: 13,
+                meaning: "administratively prohibited".to_owned(),
+                count: 2,
+            }],
+            reasons: vec!["ICMP 3/13 from 10.77.1.1 quotes 2 of 3".to_owned()],
+            ..number(&THREE, 47, &[3, 3, 0])
+        }),
+        50 | 51 | 132 => Some(number(&THREE, protocol, &[3, 3, 0])),
+        100..=131 => Some(Protocol {
+            verdict: Verdict::CutOff,
+            reasons: vec!["1 passed, then 2 in a row did not".to_owned()],
+            ..number(&THREE, protocol, &[3, 3, 1])
+        }),
+        200 | 201 | 203..=205 | 208..=210 => Some(number(&THREE, protocol, &[3, 3, 2])),
+        _ => None,
+    });
+    protocols.push(control(&THREE, &[3, 3, 3]));
+    let refusal = Refusal {
+        requested: 0,
+        call: "socket".to_owned(),
+        errno: 93,
+        name: "EPROTONOSUPPORT".to_owned(),
+        count: 3,
+    };
+    protocols.push(Protocol {
+        verdict: Verdict::Refused,
+        refused: vec![refusal],
+        delay_ns: None,
+        reasons: vec!["socket: EPROTONOSUPPORT (93)".to_owned()],
+        ..number(&THREE, 0, &[0, 0, 0])
+    });
+    let mut findings = findings(&THREE, protocols);
+    findings.points[0].link_types = vec!["LINUX_SLL2".to_owned()];
+    findings.points[1].link_types = vec!["LINUX_SLL2".to_owned()];
+    findings.points[1].resolution_ns = Some(1000);
+    findings.points[2].capture_drops = Some(0);
+    findings
+}
+
+/// Everything arrives.
+fn everything_passes() -> Findings {
+    findings(&TWO, sweep(&TWO, |_| None))
+}
+
+/// Two captures without HDP, the second without any frame.
+fn nothing_seen() -> Findings {
+    let mut findings = findings(&TWO, Vec::new());
+    let empty = &mut findings.points[1];
+    (empty.frames, empty.first_ns, empty.last_ns) = (0, None, None);
+    empty.skipped = Skipped::default();
+    findings.warnings =
+        vec!["server: no HDP among 0 frames; was the capture on the right interface?".to_owned()];
+    findings
+}
+
+/// The router's capture was stopped while 50 and 51 were sent; 7 and 8 came when it had ended.
+fn blind_middle() -> Findings {
+    let across = |protocol| Protocol {
+        seen: vec![3, 0, 0],
+        lost_at: vec![LostAt {
+            from: "client".to_owned(),
+            to: "server".to_owned(),
+            count: 3,
+        }],
+        ..number(&THREE, protocol, &[3, 3, 0])
+    };
+    let mut protocols = sweep(&THREE, |protocol| match protocol {
+        50 | 51 => Some(across(protocol)),
+        60 => Some(number(&THREE, 60, &[3, 0, 0])),
+        7 | 8 => Some(Protocol {
+            verdict: Verdict::Inconclusive,
+            grade: Grade::Weak,
+            edge: 3,
+            lost: 0,
+            lost_at: Vec::new(),
+            reasons: vec!["all packets were sent after the server's capture had ended".to_owned()],
+            ..number(&THREE, protocol, &[3, 0, 0])
+        }),
+        89 => Some(Protocol {
+            edge: 1,
+            delivered: 2,
+            ..number(&THREE, 89, &[3, 3, 3])
+        }),
+        _ => None,
+    });
+    protocols[9].seen = vec![3, 0, 3];
+    let mut findings = findings(&THREE, protocols);
+    findings.points[1].missed = 3;
+    findings.points[1].skipped.fragment = 12;
+    findings.warnings = vec![
+        "router recorded nothing from 09:58:30.000 to 09:58:41.500: what was lost then was lost \
+         somewhere between its neighbours"
+            .to_owned(),
+    ];
+    findings
+}
+
+/// A sweep and its echo, of which the way back loses 6 and repeats some.
+fn both_directions() -> Findings {
+    let back = ["server", "client"];
+    let mut findings = findings(&TWO, sweep(&TWO, |_| None));
+    let mut answers = vec![number(&back, 6, &[3, 0]), number(&back, 253, &[3, 3])];
+    for protocol in &mut answers {
+        // The order of the points, not of the direction.
+        protocol.seen.reverse();
+    }
+    answers[1].duplicates = 2;
+    answers[1].reordered = 1;
+    answers[1].delay_ns = answers[1].delay_ns.map(|delay| Delay {
+        reference: DelayReference::Absolute,
+        ..delay
+    });
+    findings.directions.push(direction(&back, answers));
+    for segment in findings
+        .directions
+        .iter_mut()
+        .flat_map(|way| &mut way.segments)
+    {
+        segment.clock = Clock {
+            method: ClockMethod::TwoWay,
+            offset_ns: Some(-1_500_000),
+            error_ns: Some(41_000),
+            skew_ppm: None,
+        };
+    }
+    findings
+}
+
+/// A masquerading router, which leaves six numbers untranslated.
+fn masquerade() -> Findings {
+    let change = |field: &str, from: &str, to: &str| Change {
+        field: field.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+        between: ["router".to_owned(), "server".to_owned()],
+        count: 3,
+    };
+    let mut protocols = sweep(&THREE, |_| None);
+    protocols.push(control(&THREE, &[3, 3, 3]));
+    for protocol in &mut protocols {
+        let bare = protocol.carrier == Carrier::Ip;
+        if !(bare && [1, 6, 17, 58, 132, 136].contains(&protocol.protocol)) {
+            protocol
+                .changes
+                .push(change("source_address", "10.77.1.2", "10.77.2.1"));
+        }
+        if !bare {
+            protocol.changes.push(change("source_port", "420", "61234"));
+        }
+        protocol.changes.push(change("ttl", "64", "1"));
+    }
+    findings(&THREE, protocols)
+}
+
+/// Five points with long names; two of them lose, the last captured by the second.
+fn long_path() -> Findings {
+    let points = [
+        "laptop-in-the-kitchen",
+        "home-router-wan",
+        "provider-edge-frankfurt",
+        "datacentre-firewall",
+        "server",
+    ];
+    let mut protocols = sweep(&points, |protocol| match protocol {
+        0..=99 => Some(number(&points, protocol, &[3, 3, 3, 0, 0])),
+        100..=199 => Some(number(&points, protocol, &[3, 1, 1, 1, 0])),
+        _ => None,
+    });
+    protocols.push(control(&points, &[3, 3, 3, 3, 3]));
+    findings(&points, protocols)
+}
+
+const ALL: [(&str, fn() -> Findings); 7] = [
+    ("router_drops_some", router_drops_some),
+    ("everything_passes", everything_passes),
+    ("nothing_seen", nothing_seen),
+    ("blind_middle", blind_middle),
+    ("both_directions", both_directions),
+    ("masquerade", masquerade),
+    ("long_path", long_path),
+];
+
+fn plain(findings: &Findings, width: usize) -> String {
+    table(
+        findings,
+        &Layout {
+            width,
+            color: false,
+            all: false,
+        },
+    )
+}
+
+#[test]
+fn tables() {
+    for (name, findings) in ALL {
+        for width in [40, 80, 120] {
+            insta::assert_snapshot!(format!("{name}_{width}"), plain(&findings(), width));
+        }
+    }
+}
+
+#[test]
+fn the_other_formats() {
+    for (name, findings) in [ALL[0], ALL[2], ALL[4], ALL[5]] {
+        insta::assert_snapshot!(format!("{name}_markdown"), markdown(&findings(), false));
+    }
+    let few = few_numbers();
+    insta::assert_snapshot!("few_numbers_csv", csv(&few));
+    insta::assert_snapshot!("few_numbers_json", json(&few));
+    insta::assert_snapshot!("nothing_seen_csv", csv(&nothing_seen()));
+}
+
+/// The numbers of [`router_drops_some`] that are not like all others.
+fn few_numbers() -> Findings {
+    let mut findings = router_drops_some();
+    findings.directions[0]
+        .protocols
+        .retain(|protocol| [0, 17, 47, 50, 100, 200, 253].contains(&protocol.protocol));
+    findings
+}
+
+#[test]
+fn with_all_every_number_has_a_row() {
+    let layout = Layout {
+        width: 100,
+        color: false,
+        all: true,
+    };
+    insta::assert_snapshot!("few_numbers_all", table(&few_numbers(), &layout));
+}
+
+#[test]
+fn color_adds_escapes_and_nothing_else() {
+    for (_, findings) in ALL {
+        for width in [40, 80, 120] {
+            let findings = findings();
+            let colored = table(
+                &findings,
+                &Layout {
+                    width,
+                    color: true,
+                    all: false,
+                },
+            );
+            assert!(colored.contains('\u{1b}'));
+            assert_eq!(without_escapes(&colored), plain(&findings, width));
+        }
+    }
+    let layout = Layout {
+        width: 80,
+        color: true,
+        all: false,
+    };
+    let red = table(&few_numbers(), &layout).matches("\u{1b}[31m").count();
+    // Two lines of the answer say blocked, one cut off, one refused; so does the table.
+    assert_eq!(red, 8);
+}
+
+/// Escape sequences here are all of the kind `ESC [ ... m`.
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    first
+        + &parts
+            .filter_map(|part| part.split_once('m'))
+            .map(|(_, rest)| rest)
+            .collect::<String>()
+}
+
+#[test]
+fn lines_are_no_longer_than_the_width() {
+    for (name, findings) in ALL {
+        for width in 40..140 {
+            for line in plain(&findings(), width).lines() {
+                assert!(line.chars().count() <= width, "{name} at {width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_said_of_what_did_not_happen() {
+    let text = plain(&everything_passes(), 80);
+    for word in [
+        "Also seen",
+        "Not judged",
+        "Changed",
+        "Translated",
+        "ICMP",
+        "Warnings",
+        "Number",
+    ] {
+        assert!(!text.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn all_formats_tell_the_same_numbers() {
+    let findings = few_numbers();
+    let layout = Layout {
+        width: 120,
+        color: false,
+        all: true,
+    };
+    let (table, markdown) = (table(&findings, &layout), markdown(&findings, true));
+    let csv = csv(&findings);
+    let json = json(&findings);
+    for protocol in &findings.directions[0].protocols {
+        let (number, sent) = (protocol.protocol.to_string(), protocol.packets.to_string());
+        let arrived = protocol.delivered.to_string();
+        let label = match (protocol.carrier, &protocol.keyword) {
+            (Carrier::Udp, _) => "UDP control".to_owned(),
+            (Carrier::Ip, Some(keyword)) => format!("{number} {keyword}"),
+            (Carrier::Ip, None) => number.clone(),
+        };
+        let start = format!(" {label}  {} {sent} {arrived} ", word(protocol.verdict));
+        let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") + " ";
+        let has = |text: &str, start: &str| {
+            text.lines()
+                .any(|line| squeezed(line).starts_with(&squeezed(start)))
+        };
+        assert!(has(&table, &start), "{start} in\n{table}");
+        let row = format!(
+            "| {label} | {} | {sent} | {arrived} |",
+            word(protocol.verdict)
+        );
+        assert!(has(&markdown, &row), "{row} in\n{markdown}");
+
+        let verdict = serde_json::to_value(protocol.verdict).unwrap();
+        let verdict = verdict.as_str().unwrap();
+        let mut rows = ::csv::Reader::from_reader(csv.as_bytes());
+        let header = rows.headers().unwrap().clone();
+        let column = |name: &str| header.iter().position(|column| column == name).unwrap();
+        let carrier = if protocol.carrier == Carrier::Udp {
+            "udp"
+        } else {
+            "ip"
+        };
+        assert!(rows.records().map(Result::unwrap).any(|row| {
+            [
+                ("protocol", number.as_str()),
+                ("carrier", carrier),
+                ("verdict", verdict),
+            ]
+            .iter()
+            .chain(&[("packets", sent.as_str()), ("delivered", &arrived)])
+            .all(|(name, value)| row[column(name)] == **value)
+        }));
+    }
+    assert_eq!(serde_json::from_str::<Findings>(&json).unwrap(), findings);
+}
+
+#[test]
+fn json_gives_the_findings_back() {
+    for (name, findings) in ALL {
+        let text = json(&findings());
+        assert!(text.ends_with("}\n"));
+        assert_eq!(
+            serde_json::from_str::<Findings>(&text).unwrap(),
+            findings(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_packet_is_one_line() {
+    let packet = Packet {
+        from: "client".to_owned(),
+        to: "server".to_owned(),
+        timestamp_ns: 1_772_359_099_692_345_678,
+        protocol: 50,
+        carrier: Carrier::Ip,
+        srcport: 420,
+        dstport: 420,
+        payload_len: 33,
+        fate: Fate::Lost,
+        lost_at: Some(["router".to_owned(), "server".to_owned()]),
+        reordered: false,
+        altered: false,
+        seen: vec![PacketSighting {
+            point: "client".to_owned(),
+            frame: 17,
+            time_ns: START,
+            src: "10.77.1.2".to_owned(),
+            dst: "10.77.2.2".to_owned(),
+            ttl: 64,
+            duplicates: 0,
+        }],
+    };
+    let mut text = Vec::new();
+    packet_line(&packet, &mut text).unwrap();
+    packet_line(&packet, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text.lines().count(), 2);
+    for line in text.lines() {
+        assert_eq!(serde_json::from_str::<Packet>(line).unwrap(), packet);
+    }
+}

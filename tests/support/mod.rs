@@ -1,0 +1,11 @@
+//! What the integration tests share: frames built byte by byte and captures written from them,
+//! both independent of the code under test.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test binary compiles the whole module as its own and uses a part of it"
+)]
+
+pub mod capture;
+pub mod frames;
