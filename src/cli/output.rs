@@ -17,17 +17,18 @@ pub(super) struct Output {
 
 /// Opens the file, or standard output where there is none.
 pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Output> {
-    let (name, writer, is_terminal): (_, Box<dyn Write>, _) = match file {
-        Some(path) => {
-            let file = create_unbuffered(path)?;
-            let is_terminal = file.is_terminal();
-            (path.display().to_string(), Box::new(file), is_terminal)
-        }
-        None => {
-            let stdout = io::stdout();
-            let is_terminal = stdout.is_terminal();
-            ("standard output".to_owned(), Box::new(stdout), is_terminal)
-        }
+    let name = file.map_or_else(
+        || "standard output".to_owned(),
+        |file| file.display().to_string(),
+    );
+    let (writer, is_terminal): (Box<dyn Write>, _) = if let Some(file) = file {
+        let file = create_unbuffered(file)?;
+        let is_terminal = file.is_terminal();
+        (Box::new(file), is_terminal)
+    } else {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        (Box::new(stdout), is_terminal)
     };
     Ok(Output {
         name,
