@@ -15,6 +15,7 @@ mod encapsulation;
 mod icmp;
 mod ip;
 mod link;
+mod shortcut;
 
 use std::{fmt, net::IpAddr};
 
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use icmp::meaning as icmp_meaning;
 pub use link::PacketType;
+pub use shortcut::{HeadersId, Shortcut};
 
 use crate::{
     hdp,
@@ -75,6 +77,52 @@ pub struct Datagram<'a> {
     pub interface: Option<u32>,
     /// Set when this is no packet but a quote of one in an ICMP error.
     pub quote: Option<Quote>,
+    /// Set by [`Shortcut`]: which headers these are.
+    pub headers: Option<HeadersId>,
+}
+
+impl Datagram<'_> {
+    /// The same without its payload, to be kept.
+    fn without_payload(&self) -> Datagram<'static> {
+        let Self {
+            source,
+            destination,
+            protocol,
+            carrier,
+            ttl,
+            dscp,
+            ecn,
+            ip_id,
+            fragment,
+            header,
+            payload: _,
+            payload_len,
+            encapsulation,
+            packet_type,
+            interface,
+            quote,
+            headers,
+        } = *self;
+        Datagram {
+            source,
+            destination,
+            protocol,
+            carrier,
+            ttl,
+            dscp,
+            ecn,
+            ip_id,
+            fragment,
+            header,
+            payload: &[],
+            payload_len,
+            encapsulation,
+            packet_type,
+            interface,
+            quote,
+            headers,
+        }
+    }
 }
 
 /// What HDP rode on.

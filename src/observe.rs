@@ -16,7 +16,7 @@ use std::{
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::{
-    decode::{Carrier, Datagram, Encapsulation, HeaderView, PacketType, Quote, Skip},
+    decode::{Carrier, Datagram, Encapsulation, HeaderView, HeadersId, PacketType, Quote, Skip},
     findings::{PointKind, Skipped},
     source::{Frame, FrameDirection, Summary},
 };
@@ -24,6 +24,9 @@ use crate::{
 /// How many payload bytes the digest covers: enough for every field that a box on the path is
 /// known to rewrite, few enough that a long packet costs no more than a short one.
 const DIGEST_LEN: usize = 64;
+
+/// How many recent flows are remembered.
+const RECENT_FLOWS: usize = 4096;
 
 /// How far back a sighting is moved into its place at once; beyond that it waits for the end.
 const NEARLY: usize = 64;
@@ -44,32 +47,43 @@ pub struct Sighting {
     /// IPv4 identification, 0 where there is none. Never a key (RFC 6864); it tells a copy from
     /// another packet with the same bytes at the same point.
     pub ip_id: u16,
-    digest: [u8; 3],
-    flags: u8,
+    /// 24 bits of digest above 8 bits of flags.
+    digest_and_flags: u32,
 }
 
 impl Sighting {
-    const REORDERED: u8 = 1;
-    const DIGEST_UNKNOWN: u8 = 2;
+    const REORDERED: u32 = 1;
+    const DIGEST_UNKNOWN: u32 = 2;
+    const FLAG_BITS: u32 = 8;
 
     /// Whether a packet of the same stream with a later timestamp came before it (RFC 4737).
     #[must_use]
     pub fn is_reordered(&self) -> bool {
-        self.flags & Self::REORDERED != 0
+        self.digest_and_flags & Self::REORDERED != 0
     }
 
     /// A digest of the payload's first 64 bytes, or `None` where the capture kept fewer of them
     /// than there are.
     #[must_use]
-    pub fn digest(&self) -> Option<[u8; 3]> {
-        (self.flags & Self::DIGEST_UNKNOWN == 0).then_some(self.digest)
+    pub fn digest(&self) -> Option<u32> {
+        let is_known = self.digest_and_flags & Self::DIGEST_UNKNOWN == 0;
+        is_known.then_some(self.digest_and_flags >> Self::FLAG_BITS)
+    }
+
+    /// Whether two sightings with the same timestamp show the same bytes: their flows agree in the
+    /// key, and payload and length are the same as far as they are known.
+    #[inline]
+    #[must_use]
+    pub fn shows_bytes_of(&self, key: u64, other: &Self, other_key: u64) -> bool {
+        key == other_key && self.payload_len == other.payload_len && self.may_have_payload_of(other)
     }
 
     /// Whether the payloads may be the same: equal as far as [`Sighting::digest`] goes, or unknown.
     #[inline]
     #[must_use]
     pub fn may_have_payload_of(&self, other: &Self) -> bool {
-        self.digest == other.digest || (self.flags | other.flags) & Self::DIGEST_UNKNOWN != 0
+        (self.digest_and_flags ^ other.digest_and_flags) >> Self::FLAG_BITS == 0
+            || (self.digest_and_flags | other.digest_and_flags) & Self::DIGEST_UNKNOWN != 0
     }
 }
 
@@ -191,6 +205,8 @@ pub struct Point {
     pub sightings: Vec<Sighting>,
     /// What sightings share.
     pub flows: Vec<FlowEntry>,
+    /// For each flow, number, carrier and ports in one word: its part of a packet's key.
+    pub keys: Vec<u64>,
     /// The (source, destination) address pairs of the flows.
     pub pairs: Vec<(IpAddr, IpAddr)>,
     /// ICMP errors that quote HDP, in the order of the capture.
@@ -206,6 +222,15 @@ impl Point {
     }
 }
 
+/// The flow of the last datagram with certain headers.
+#[derive(Debug, Clone, Copy)]
+struct RecentFlow {
+    headers: HeadersId,
+    interface: u32,
+    direction: Option<FrameDirection>,
+    flow: u32,
+}
+
 /// Collects one point's sightings as its frames come.
 #[derive(Debug)]
 pub struct Observer {
@@ -217,9 +242,10 @@ pub struct Observer {
     /// Sightings whose place is far before the end, in the order of the capture.
     stragglers: Vec<Sighting>,
     flows: Vec<FlowEntry>,
+    keys: Vec<u64>,
     flow_ids: FxHashMap<Flow, u32>,
-    /// The flow seen last under each number, on IP and on UDP: mostly the next one too.
-    recent_flows: [u32; 512],
+    /// Which flow a datagram with known headers belongs to.
+    recent_flows: Vec<Option<RecentFlow>>,
     pairs: Vec<(IpAddr, IpAddr)>,
     pair_ids: FxHashMap<(IpAddr, IpAddr), u32>,
     /// Latest timestamp seen so far of each stream: an address pair under one number.
@@ -237,8 +263,9 @@ impl Default for Observer {
             sightings: Vec::new(),
             stragglers: Vec::new(),
             flows: Vec::new(),
+            keys: Vec::new(),
             flow_ids: FxHashMap::default(),
-            recent_flows: [0; 512],
+            recent_flows: vec![None; RECENT_FLOWS],
             pairs: Vec::new(),
             pair_ids: FxHashMap::default(),
             latest: Vec::new(),
@@ -304,28 +331,11 @@ impl Observer {
             self.skipped.no_time += 1;
             return;
         };
-        let flow = self.flow_id(&Flow {
-            source: datagram.source,
-            destination: datagram.destination,
-            source_port: header.source_port,
-            destination_port: header.destination_port,
-            protocol: datagram.protocol,
-            carrier: datagram.carrier,
-            ttl: datagram.ttl,
-            dscp: datagram.dscp,
-            ecn: datagram.ecn,
-            is_fragment: datagram.fragment.is_some(),
-            encapsulation: datagram.encapsulation,
-            stage: Stage {
-                interface: datagram.interface.unwrap_or(frame.interface),
-                packet_type: datagram
-                    .packet_type
-                    .or(frame.direction.map(|way| match way {
-                        FrameDirection::Inbound => PacketType::Host,
-                        FrameDirection::Outbound => PacketType::Outgoing,
-                    })),
-            },
-        });
+        let flow = self.flow(
+            frame,
+            datagram,
+            (header.source_port, header.destination_port),
+        );
         let latest = &mut self.latest[self.flows[flow as usize].stream as usize];
         let mut flags = 0;
         if header.timestamp_ns < *latest {
@@ -343,28 +353,38 @@ impl Observer {
             flow,
             payload_len: u16::try_from(datagram.payload_len).unwrap_or(u16::MAX),
             ip_id: datagram.ip_id.unwrap_or(0),
-            digest: digest(&datagram.payload[..covered]),
-            flags,
+            digest_and_flags: digest(&datagram.payload[..covered]) << Sighting::FLAG_BITS | flags,
         });
     }
 
     #[inline]
-    fn flow_id(&mut self, flow: &Flow) -> u32 {
-        let slot = usize::from(flow.protocol) << 1 | usize::from(flow.carrier == Carrier::Udp);
-        let recent = self.recent_flows[slot];
-        if self
-            .flows
-            .get(recent as usize)
-            .is_some_and(|entry| entry.flow == *flow)
-        {
-            return recent;
+    fn flow(&mut self, frame: &Frame, datagram: &Datagram, ports: (u16, u16)) -> u32 {
+        let Some(headers) = datagram.headers else {
+            return self.intern(&flow(frame, datagram, ports));
+        };
+        let slot = headers.0.get() as usize % RECENT_FLOWS;
+        match self.recent_flows[slot] {
+            Some(recent)
+                if recent.headers == headers
+                    && recent.interface == frame.interface
+                    && recent.direction == frame.direction =>
+            {
+                recent.flow
+            }
+            _ => {
+                let flow = self.intern(&flow(frame, datagram, ports));
+                let (interface, direction) = (frame.interface, frame.direction);
+                self.recent_flows[slot] = Some(RecentFlow {
+                    headers,
+                    interface,
+                    direction,
+                    flow,
+                });
+                flow
+            }
         }
-        let id = self.intern(flow);
-        self.recent_flows[slot] = id;
-        id
     }
 
-    #[cold]
     fn intern(&mut self, flow: &Flow) -> u32 {
         if let Some(&id) = self.flow_ids.get(flow) {
             return id;
@@ -379,6 +399,11 @@ impl Observer {
             self.latest.push(0);
             next_id(self.latest.len())
         });
+        let key = u64::from(flow.carrier == Carrier::Udp) << 40
+            | u64::from(flow.protocol) << 32
+            | u64::from(flow.source_port) << 16
+            | u64::from(flow.destination_port);
+        self.keys.push(key);
         self.flows.push(FlowEntry {
             flow: *flow,
             pair,
@@ -400,7 +425,9 @@ impl Observer {
             return;
         }
         let farthest = end.saturating_sub(NEARLY);
-        let behind = self.sightings[farthest..].iter().rposition(|before| !is_later(before));
+        let behind = self.sightings[farthest..]
+            .iter()
+            .rposition(|before| !is_later(before));
         match behind {
             Some(behind) => self.sightings.insert(farthest + behind + 1, sighting),
             None if farthest == 0 => self.sightings.insert(0, sighting),
@@ -410,8 +437,11 @@ impl Observer {
 
     /// Puts the stragglers into their places: sorted, then merged from the end, in place.
     fn take_in_stragglers(&mut self) {
-        let Some(filler) = self.stragglers.first().copied() else { return };
-        self.stragglers.sort_by_key(|straggler| straggler.timestamp_ns);
+        let Some(filler) = self.stragglers.first().copied() else {
+            return;
+        };
+        self.stragglers
+            .sort_by_key(|straggler| straggler.timestamp_ns);
         let mut unmoved = self.sightings.len();
         let mut to = unmoved + self.stragglers.len();
         self.sightings.resize(to, filler);
@@ -446,9 +476,35 @@ impl Observer {
             skipped: self.skipped,
             sightings: self.sightings,
             flows: self.flows,
+            keys: self.keys,
             pairs: self.pairs,
             icmp: self.icmp,
         }
+    }
+}
+
+fn flow(frame: &Frame, datagram: &Datagram, (source_port, destination_port): (u16, u16)) -> Flow {
+    Flow {
+        source: datagram.source,
+        destination: datagram.destination,
+        source_port,
+        destination_port,
+        protocol: datagram.protocol,
+        carrier: datagram.carrier,
+        ttl: datagram.ttl,
+        dscp: datagram.dscp,
+        ecn: datagram.ecn,
+        is_fragment: datagram.fragment.is_some(),
+        encapsulation: datagram.encapsulation,
+        stage: Stage {
+            interface: datagram.interface.unwrap_or(frame.interface),
+            packet_type: datagram
+                .packet_type
+                .or(frame.direction.map(|way| match way {
+                    FrameDirection::Inbound => PacketType::Host,
+                    FrameDirection::Outbound => PacketType::Outgoing,
+                })),
+        },
     }
 }
 
@@ -457,11 +513,11 @@ fn next_id(len: usize) -> u32 {
     u32::try_from(len - 1).expect("fewer than 2^32 flows fit into memory")
 }
 
-fn digest(payload: &[u8]) -> [u8; 3] {
+/// 24 bits.
+fn digest(payload: &[u8]) -> u32 {
     let mut hasher = FxHasher::default();
     payload.hash(&mut hasher);
-    let [a, b, c, ..] = hasher.finish().to_be_bytes();
-    [a, b, c]
+    (hasher.finish() >> 40) as u32
 }
 
 #[cfg(test)]
@@ -476,8 +532,7 @@ mod tests {
             flow: 0,
             payload_len: 0,
             ip_id: 0,
-            digest: [0; 3],
-            flags: 0,
+            digest_and_flags: 0,
         }
     }
 

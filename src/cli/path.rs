@@ -14,7 +14,7 @@ use super::{Outcome, duration, output};
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
-    decode::Decoder,
+    decode::Shortcut,
     findings::{Findings, Packet, Verdict},
     judge,
     observe::{Observer, Point},
@@ -304,7 +304,7 @@ fn read(plan: &[Planned], arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
 
 fn read_point(planned: &Planned, arguments: &Arguments) -> anyhow::Result<Point> {
     let mut source = Source::open(planned.origin.clone())?;
-    let mut decoder = Decoder::new(nanoseconds(arguments.window));
+    let mut decoder = Shortcut::new(nanoseconds(arguments.window));
     let mut observer = Observer::default();
     #[cfg(feature = "libpcap")]
     let mut filter = arguments

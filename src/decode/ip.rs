@@ -199,6 +199,7 @@ impl<'a> Walk<'a, '_> {
             packet_type: self.packet_type,
             interface: self.interface,
             quote: self.quote,
+            headers: None,
         }
     }
 

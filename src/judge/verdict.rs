@@ -130,7 +130,7 @@ fn verdict(tally: &Tally) -> Verdict {
         (0, 0) => Verdict::Inconclusive,
         (_, 0) => Verdict::Passes,
         (0, _) => Verdict::Blocked,
-        (_, lost) if lost >= 2 && !tally.arrived_after_loss => Verdict::CutOff,
+        (_, lost) if lost >= 2 && tally.first_lost_ns > tally.last_delivered_ns => Verdict::CutOff,
         _ => Verdict::Lossy,
     }
 }
