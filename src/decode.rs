@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use icmp::meaning as icmp_meaning;
 pub use link::PacketType;
-pub use shortcut::{HeadersId, Shortcut};
+pub use shortcut::{Again, Decoded, HeadersId, Shortcut};
 
 use crate::{
     hdp,
@@ -77,52 +77,6 @@ pub struct Datagram<'a> {
     pub interface: Option<u32>,
     /// Set when this is no packet but a quote of one in an ICMP error.
     pub quote: Option<Quote>,
-    /// Set by [`Shortcut`]: which headers these are.
-    pub headers: Option<HeadersId>,
-}
-
-impl Datagram<'_> {
-    /// The same without its payload, to be kept.
-    fn without_payload(&self) -> Datagram<'static> {
-        let Self {
-            source,
-            destination,
-            protocol,
-            carrier,
-            ttl,
-            dscp,
-            ecn,
-            ip_id,
-            fragment,
-            header,
-            payload: _,
-            payload_len,
-            encapsulation,
-            packet_type,
-            interface,
-            quote,
-            headers,
-        } = *self;
-        Datagram {
-            source,
-            destination,
-            protocol,
-            carrier,
-            ttl,
-            dscp,
-            ecn,
-            ip_id,
-            fragment,
-            header,
-            payload: &[],
-            payload_len,
-            encapsulation,
-            packet_type,
-            interface,
-            quote,
-            headers,
-        }
-    }
 }
 
 /// What HDP rode on.

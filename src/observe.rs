@@ -16,7 +16,9 @@ use std::{
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::{
-    decode::{Carrier, Datagram, Encapsulation, HeaderView, HeadersId, PacketType, Quote, Skip},
+    decode::{
+        Again, Carrier, Datagram, Decoded, Encapsulation, HeaderView, PacketType, Quote, Skip,
+    },
     findings::{PointKind, Skipped},
     source::{Frame, FrameDirection, Summary},
 };
@@ -24,9 +26,6 @@ use crate::{
 /// How many payload bytes the digest covers: enough for every field that a box on the path is
 /// known to rewrite, few enough that a long packet costs no more than a short one.
 const DIGEST_LEN: usize = 64;
-
-/// How many recent flows are remembered.
-const RECENT_FLOWS: usize = 4096;
 
 /// How far back a sighting is moved into its place at once; beyond that it waits for the end.
 const NEARLY: usize = 64;
@@ -222,15 +221,6 @@ impl Point {
     }
 }
 
-/// The flow of the last datagram with certain headers.
-#[derive(Debug, Clone, Copy)]
-struct RecentFlow {
-    headers: HeadersId,
-    interface: u32,
-    direction: Option<FrameDirection>,
-    flow: u32,
-}
-
 /// Collects one point's sightings as its frames come.
 #[derive(Debug)]
 pub struct Observer {
@@ -244,8 +234,8 @@ pub struct Observer {
     flows: Vec<FlowEntry>,
     keys: Vec<u64>,
     flow_ids: FxHashMap<Flow, u32>,
-    /// Which flow a datagram with known headers belongs to.
-    recent_flows: Vec<Option<RecentFlow>>,
+    /// The flow of the datagrams with certain headers, by their number.
+    flows_by_headers: Vec<u32>,
     pairs: Vec<(IpAddr, IpAddr)>,
     pair_ids: FxHashMap<(IpAddr, IpAddr), u32>,
     /// Latest timestamp seen so far of each stream: an address pair under one number.
@@ -265,7 +255,7 @@ impl Default for Observer {
             flows: Vec::new(),
             keys: Vec::new(),
             flow_ids: FxHashMap::default(),
-            recent_flows: vec![None; RECENT_FLOWS],
+            flows_by_headers: Vec::new(),
             pairs: Vec::new(),
             pair_ids: FxHashMap::default(),
             latest: Vec::new(),
@@ -304,7 +294,23 @@ impl Observer {
         }
     }
 
+    /// [`Observer::observe`] for what a [`crate::decode::Shortcut`] found.
     #[inline]
+    pub fn observe_decoded(&mut self, frame: &Frame, decoded: Result<Decoded, Skip>) {
+        match decoded {
+            Ok(Decoded::Again(again)) => self.again(frame, &again),
+            Ok(Decoded::First(datagram, headers)) => {
+                self.observe(frame, Ok(datagram));
+                if headers.is_some_and(|headers| headers.index() == self.flows_by_headers.len()) {
+                    let flow = flow(frame, &datagram, datagram.header.ports());
+                    let flow = self.intern(&flow);
+                    self.flows_by_headers.push(flow);
+                }
+            }
+            Err(skip) => self.observe(frame, Err(skip)),
+        }
+    }
+
     fn datagram(&mut self, frame: &Frame, datagram: &Datagram) {
         let header = match (datagram.quote, datagram.header) {
             (None, HeaderView::Whole(header)) => header,
@@ -323,7 +329,52 @@ impl Observer {
             // The decoder gives half a header for quotes only.
             (None, HeaderView::UpperHalf { .. }) => return,
         };
-        if datagram.packet_type == Some(PacketType::OtherHost) {
+        let flow = self.intern(&flow(
+            frame,
+            datagram,
+            (header.source_port, header.destination_port),
+        ));
+        let Datagram {
+            ip_id,
+            payload,
+            payload_len,
+            ..
+        } = *datagram;
+        self.sighting(
+            frame,
+            flow,
+            header.timestamp_ns,
+            (ip_id, payload, payload_len),
+        );
+    }
+
+    #[inline]
+    fn again(&mut self, frame: &Frame, again: &Again) {
+        let flow = self.flows_by_headers[again.headers.index()];
+        let Again {
+            ip_id,
+            payload,
+            payload_len,
+            ..
+        } = *again;
+        self.sighting(
+            frame,
+            flow,
+            again.header.timestamp_ns,
+            (ip_id, payload, payload_len),
+        );
+    }
+
+    #[inline]
+    fn sighting(
+        &mut self,
+        frame: &Frame,
+        flow: u32,
+        timestamp_ns: u64,
+        (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
+    ) {
+        let entry = &self.flows[flow as usize];
+        if entry.flow.stage.packet_type == Some(PacketType::OtherHost) {
             self.skipped.other_host += 1;
             return;
         }
@@ -331,58 +382,25 @@ impl Observer {
             self.skipped.no_time += 1;
             return;
         };
-        let flow = self.flow(
-            frame,
-            datagram,
-            (header.source_port, header.destination_port),
-        );
-        let latest = &mut self.latest[self.flows[flow as usize].stream as usize];
+        let latest = &mut self.latest[entry.stream as usize];
         let mut flags = 0;
-        if header.timestamp_ns < *latest {
+        if timestamp_ns < *latest {
             flags |= Sighting::REORDERED;
         }
-        *latest = header.timestamp_ns.max(*latest);
-        let covered = datagram.payload.len().min(DIGEST_LEN);
-        if covered < DIGEST_LEN && covered < datagram.payload_len as usize {
+        *latest = timestamp_ns.max(*latest);
+        let covered = payload.len().min(DIGEST_LEN);
+        if covered < DIGEST_LEN && covered < payload_len as usize {
             flags |= Sighting::DIGEST_UNKNOWN;
         }
         self.push(Sighting {
-            timestamp_ns: header.timestamp_ns,
+            timestamp_ns,
             time_ns,
             frame: u32::try_from(frame.number).unwrap_or(u32::MAX),
             flow,
-            payload_len: u16::try_from(datagram.payload_len).unwrap_or(u16::MAX),
-            ip_id: datagram.ip_id.unwrap_or(0),
-            digest_and_flags: digest(&datagram.payload[..covered]) << Sighting::FLAG_BITS | flags,
+            payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
+            ip_id: ip_id.unwrap_or(0),
+            digest_and_flags: digest(&payload[..covered]) << Sighting::FLAG_BITS | flags,
         });
-    }
-
-    #[inline]
-    fn flow(&mut self, frame: &Frame, datagram: &Datagram, ports: (u16, u16)) -> u32 {
-        let Some(headers) = datagram.headers else {
-            return self.intern(&flow(frame, datagram, ports));
-        };
-        let slot = headers.0.get() as usize % RECENT_FLOWS;
-        match self.recent_flows[slot] {
-            Some(recent)
-                if recent.headers == headers
-                    && recent.interface == frame.interface
-                    && recent.direction == frame.direction =>
-            {
-                recent.flow
-            }
-            _ => {
-                let flow = self.intern(&flow(frame, datagram, ports));
-                let (interface, direction) = (frame.interface, frame.direction);
-                self.recent_flows[slot] = Some(RecentFlow {
-                    headers,
-                    interface,
-                    direction,
-                    flow,
-                });
-                flow
-            }
-        }
     }
 
     fn intern(&mut self, flow: &Flow) -> u32 {

@@ -320,7 +320,7 @@ fn read_point(planned: &Planned, arguments: &Arguments) -> anyhow::Result<Point>
             continue;
         }
         let decoded = decoder.decode(&frame);
-        observer.observe(&frame, decoded);
+        observer.observe_decoded(&frame, decoded);
     }
     let point = observer.finish(
         planned.name.clone(),

@@ -62,18 +62,27 @@ impl Survey {
             rest: Vec::new(),
         };
         groups(points, |group| {
-            let agrees = group.agrees();
+            // One packet at both of two points is what nearly all groups are.
+            let agrees = match (points, group.sightings) {
+                ([p, q], [[a], [b]]) => {
+                    a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
+                }
+                _ => group.agrees(),
+            };
             let is_through =
                 agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
-            if agrees && !group.goes_both_ways() {
+            if let (true, [[a], [b]]) = (is_through, group.sightings) {
+                survey.links[1]
+                    .get(a.flow, b.flow, Link::default)
+                    .note(a, b, true);
+            } else if agrees && !group.goes_both_ways() {
                 survey.link(count, &group, is_through);
             }
-            if !is_through {
-                survey
+            match group.sightings {
+                [[first], .., [last]] if is_through => survey.through(first, last),
+                _ => survey
                     .rest
-                    .extend(group.starts.iter().map(|&start| start as u32));
-            } else if let ([[first], ..], [.., [last]]) = (group.sightings, group.sightings) {
-                survey.through(first, last);
+                    .extend(group.starts.iter().map(|&start| start as u32)),
             }
         });
         survey
@@ -85,8 +94,7 @@ impl Survey {
         while let Some((first, a)) = firsts.next() {
             for (second, b) in firsts.clone() {
                 let link = self.links[first * points + second].get(a.flow, b.flow, Link::default);
-                link.note(a, b);
-                link.through += u64::from(is_through);
+                link.note(a, b, is_through);
             }
         }
     }
@@ -124,7 +132,8 @@ impl Survey {
 
 impl Link {
     #[inline]
-    fn note(&mut self, a: &Sighting, b: &Sighting) {
+    fn note(&mut self, a: &Sighting, b: &Sighting, is_through: bool) {
+        self.through += u64::from(is_through);
         let sent = a.timestamp_ns.cast_signed();
         let (near_a, near_b) = (sent.abs_diff(a.time_ns), sent.abs_diff(b.time_ns));
         self.nearer_first += i64::from(near_a < near_b) - i64::from(near_b < near_a);

@@ -199,7 +199,6 @@ impl<'a> Walk<'a, '_> {
             packet_type: self.packet_type,
             interface: self.interface,
             quote: self.quote,
-            headers: None,
         }
     }
 

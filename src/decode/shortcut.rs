@@ -1,6 +1,6 @@
 //! The shortcut: nearly every frame of a capture has the headers of one that came before.
 //!
-//! [`Shortcut`] gives what [`Decoder`] gives. Where a frame agrees with a decoded one in every byte
+//! [`Shortcut`] finds what [`Decoder`] finds. Where a frame agrees with a decoded one in every byte
 //! up to HDP's ports, but for lengths, identification, checksum and link addresses, it takes over
 //! what was decoded then and reads only what may differ. A sweep over 256 numbers costs a
 //! comparison of five words a frame instead of a walk down its headers.
@@ -8,10 +8,11 @@
 //! Frames with anything unusual (tunnels, fragments, extension headers, UDP, quotes) always take
 //! the walk.
 
-use std::num::NonZeroU32;
-
-use super::{Carrier, Datagram, Decoder, HeaderView, Layer, LayerKind, Skip, ip::number};
-use crate::{hdp, source::Frame, source::LinkType};
+use super::{Carrier, Datagram, Decoder, Layer, LayerKind, Skip, ip::number};
+use crate::{
+    hdp,
+    source::{Frame, FrameDirection, LinkType},
+};
 
 /// Words of the headers that are compared at the most: 64 bytes.
 const MOST_WORDS: usize = 8;
@@ -19,10 +20,42 @@ const MOST_WORDS: usize = 8;
 /// Entries: 16 for each protocol number.
 const SLOTS: usize = 4096;
 
-/// Datagrams with the same id have the same headers: they differ in IP ID, lengths, timestamp and
-/// payload only.
+/// Headers that were seen before, numbered from 0. Datagrams with the same number come from the
+/// same interface and differ in IP ID, lengths, timestamp and payload only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HeadersId(pub(crate) NonZeroU32);
+pub struct HeadersId(u32);
+
+impl HeadersId {
+    /// The number, for an array of what is known of each.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What was found in a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoded<'a> {
+    /// A datagram; if its headers get a number, its like will be [`Decoded::Again`].
+    First(Datagram<'a>, Option<HeadersId>),
+    /// A datagram with headers that were there before.
+    Again(Again<'a>),
+}
+
+/// What a datagram does not share with the earlier ones that have the same headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again<'a> {
+    /// Which headers.
+    pub headers: HeadersId,
+    /// IPv4 identification.
+    pub ip_id: Option<u16>,
+    /// The HDP header; its ports are those of the others.
+    pub header: hdp::Header,
+    /// The payload as far as it was captured.
+    pub payload: &'a [u8],
+    /// The payload's length by the IP header's word.
+    pub payload_len: u32,
+}
 
 /// A decoder that remembers.
 #[derive(Debug)]
@@ -50,13 +83,15 @@ enum Version {
 #[derive(Debug)]
 struct Entry {
     link_type: LinkType,
+    interface: u32,
+    direction: Option<FrameDirection>,
     place: Place,
     hdp_at: usize,
     /// The first bytes up to HDP's ports, and a mask of those that must agree.
     words: [u64; MOST_WORDS],
     masks: [u64; MOST_WORDS],
     used_words: usize,
-    datagram: Datagram<'static>,
+    headers: HeadersId,
 }
 
 impl Place {
@@ -100,20 +135,20 @@ impl Shortcut {
         }
     }
 
-    /// [`Decoder::decode`], with [`Datagram::headers`] set where they were seen before.
+    /// Finds the HDP packet in a frame, or the quote of one in an ICMP error.
     ///
     /// # Errors
-    /// The [`Skip`] that says why there is no HDP.
+    /// The [`Skip`] that says why there is none.
     #[inline]
-    pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Datagram<'a>, Skip> {
+    pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Decoded<'a>, Skip> {
         match self.recall(frame) {
-            Some(datagram) => Ok(datagram),
+            Some(again) => Ok(Decoded::Again(again)),
             None => self.walk(frame),
         }
     }
 
     #[inline]
-    fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
+    fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
         let entry = self.slots[self.place.slot(frame.bytes)?].as_deref()?;
         if !entry.has_headers_of(frame) {
             return None;
@@ -130,21 +165,21 @@ impl Shortcut {
         if !header.is_plausible_at(frame.time_ns?, self.decoder.window_ns) {
             return None;
         }
-        Some(Datagram {
+        let payload_len = payload_len as u32;
+        Some(Again {
+            headers: entry.headers,
             ip_id,
-            header: HeaderView::Whole(header),
+            header,
             payload,
-            payload_len: payload_len as u32,
-            ..entry.datagram
+            payload_len,
         })
     }
 
-    fn walk<'a>(&mut self, frame: &Frame<'a>) -> Result<Datagram<'a>, Skip> {
-        let mut datagram = self.decoder.decode(frame)?;
-        if let Some(headers) = self.remember(frame, &datagram) {
-            datagram.headers = Some(headers);
-        }
-        Ok(datagram)
+    #[cold]
+    fn walk<'a>(&mut self, frame: &Frame<'a>) -> Result<Decoded<'a>, Skip> {
+        let datagram = self.decoder.decode(frame)?;
+        let headers = self.remember(frame, &datagram);
+        Ok(Decoded::First(datagram, headers))
     }
 
     /// Keeps what was decoded, if nothing about it is unusual.
@@ -184,12 +219,14 @@ impl Shortcut {
         };
         let mut entry = Entry {
             link_type: frame.link_type,
+            interface: frame.interface,
+            direction: frame.direction,
             place,
             hdp_at: hdp.start,
             words: [0; MOST_WORDS],
             masks: [0; MOST_WORDS],
             used_words,
-            datagram: datagram.without_payload(),
+            headers: HeadersId(self.issued),
         };
         for word in 0..used_words {
             let mut mask = [0xff; 8];
@@ -207,15 +244,14 @@ impl Shortcut {
             entry.words[word] = u64::from_ne_bytes(*bytes);
         }
         self.issued = self.issued.checked_add(1)?;
-        let headers = NonZeroU32::new(self.issued).map(HeadersId);
-        entry.datagram.headers = headers;
+        let headers = entry.headers;
         self.place = place;
         let slot = &mut self.slots[place.slot(frame.bytes)?];
         match slot {
             Some(old) => **old = entry,
             None => *slot = Some(Box::new(entry)),
         }
-        headers
+        Some(headers)
     }
 }
 
@@ -241,7 +277,10 @@ impl Entry {
         for ((bytes, word), mask) in chunks.iter().zip(&self.words).zip(&self.masks) {
             difference |= (u64::from_ne_bytes(*bytes) ^ word) & mask;
         }
-        difference == 0 && self.link_type == frame.link_type
+        difference == 0
+            && self.link_type == frame.link_type
+            && self.interface == frame.interface
+            && self.direction == frame.direction
     }
 }
 
