@@ -8,10 +8,7 @@
 //!
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
-use std::{
-    hash::{Hash, Hasher},
-    net::IpAddr,
-};
+use std::{hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
@@ -295,7 +292,7 @@ impl Observer {
     }
 
     /// [`Observer::observe`] for what a [`crate::decode::Shortcut`] found.
-    #[inline]
+    #[inline(always)]
     pub fn observe_decoded(&mut self, frame: &Frame, decoded: Result<Decoded, Skip>) {
         match decoded {
             Ok(Decoded::Again(again)) => self.again(frame, &again),
@@ -348,7 +345,7 @@ impl Observer {
         );
     }
 
-    #[inline]
+    #[inline(always)]
     fn again(&mut self, frame: &Frame, again: &Again) {
         let flow = self.flows_by_headers[again.headers.index()];
         let Again {
@@ -360,12 +357,12 @@ impl Observer {
         self.sighting(
             frame,
             flow,
-            again.header.timestamp_ns,
+            again.timestamp_ns,
             (ip_id, payload, payload_len),
         );
     }
 
-    #[inline]
+    #[inline(always)]
     fn sighting(
         &mut self,
         frame: &Frame,
@@ -534,7 +531,7 @@ fn next_id(len: usize) -> u32 {
 /// 24 bits.
 fn digest(payload: &[u8]) -> u32 {
     let mut hasher = FxHasher::default();
-    payload.hash(&mut hasher);
+    hasher.write(payload);
     (hasher.finish() >> 40) as u32
 }
 

@@ -294,7 +294,7 @@ impl Source {
 
     /// The next frame, or `None` at the end of the capture. Where the end came before its time,
     /// [`Source::summary`] says why.
-    #[inline]
+    #[inline(always)]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let record = self.next_record()?;
         Some(self.frame(&record))
@@ -308,7 +308,7 @@ impl Source {
         Some((self.frame(&record), interface))
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_record(&mut self) -> Option<Record> {
         self.buffer.consume(std::mem::take(&mut self.given_out));
         let ready = match &self.format {
@@ -344,7 +344,7 @@ impl Source {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn frame(&self, record: &Record) -> Frame<'_> {
         Frame {
             number: self.frames,

@@ -49,6 +49,18 @@ impl<T> FlowPairs<T> {
         self.values.iter().map(|(flows, value)| (*flows, value))
     }
 
+    /// Takes in the values of another, by `join` where both have one.
+    pub fn append(&mut self, other: Self, join: impl Fn(&mut T, T)) {
+        for ((from, to), value) in other.values {
+            match self.places.get(&(from, to)) {
+                Some(&place) => join(&mut self.values[place as usize].1, value),
+                None => {
+                    self.place(from, to, || value);
+                }
+            }
+        }
+    }
+
     /// All pairs that occurred, by value; none are left.
     pub fn take(&mut self) -> Vec<((u32, u32), T)> {
         self.recent.fill(None);

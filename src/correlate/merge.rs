@@ -86,7 +86,7 @@ pub fn journeys(
 /// Calls `visit` with the journey of every packet, by rising timestamp.
 pub fn all_journeys(points: &[Point], relations: &Relations, mut visit: impl FnMut(&Journey)) {
     let mut classes = Classes::default();
-    groups(points, |group| {
+    groups(points, Stretch::all(points), |group| {
         classes.journeys(
             points,
             relations,
@@ -160,33 +160,82 @@ impl<'a> Group<'a, '_> {
                 })
     }
 
-    /// The first sighting of each point that has one.
+    /// The earliest sighting of each point that has one.
     #[inline]
     pub(super) fn firsts(&self) -> impl Iterator<Item = (usize, &'a Sighting)> + Clone {
         self.sightings
             .iter()
             .enumerate()
-            .filter_map(|(index, of_point)| Some((index, of_point.first()?)))
+            .filter_map(|(index, of_point)| {
+                Some((
+                    index,
+                    of_point.iter().min_by_key(|sighting| sighting.time_ns)?,
+                ))
+            })
     }
 }
 
-/// Calls `visit` with the sightings of each timestamp, rising.
+/// A stretch of all points' sightings: for each point, the indices where it starts and ends.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    starts: Vec<usize>,
+    ends: Vec<usize>,
+}
+
+impl Stretch {
+    pub(super) fn all(points: &[Point]) -> Self {
+        Self {
+            starts: vec![0; points.len()],
+            ends: points.iter().map(|point| point.sightings.len()).collect(),
+        }
+    }
+
+    /// What lies before a timestamp, and the rest.
+    pub(super) fn split(self, points: &[Point], timestamp_ns: u64) -> [Self; 2] {
+        let is_before = |sighting: &Sighting| sighting.timestamp_ns < timestamp_ns;
+        let middle: Vec<usize> = points
+            .iter()
+            .map(|point| point.sightings.partition_point(is_before))
+            .collect();
+        [
+            Self {
+                starts: self.starts,
+                ends: middle.clone(),
+            },
+            Self {
+                starts: middle,
+                ends: self.ends,
+            },
+        ]
+    }
+}
+
+/// Calls `visit` with the sightings of each timestamp in the stretch, rising.
 #[inline]
-pub(super) fn groups<'a>(points: &'a [Point], mut visit: impl FnMut(Group<'a, '_>)) {
+pub(super) fn groups<'a>(
+    points: &'a [Point],
+    stretch: Stretch,
+    mut visit: impl FnMut(Group<'a, '_>),
+) {
+    let Stretch { mut starts, ends } = stretch;
+    let mut nexts = starts.clone();
     // Two points are the common case; knowing that saves the compiler all the loops.
-    if points.len() == 2 {
+    if let ([_, _], [s0, s1], [e0, e1]) = (points, &starts[..], &ends[..]) {
+        let (mut starts, mut nexts) = ([*s0, *s1], [*s0, *s1]);
         merge(
             points,
-            [&mut [0; 2], &mut [0; 2]],
+            [&mut starts, &mut nexts],
+            &[*e0, *e1],
             &mut [&[][..]; 2],
             &mut visit,
         );
     } else {
-        let none = vec![0; points.len()];
+        let mut sightings = vec![&[][..]; points.len()];
         merge(
             points,
-            [&mut none.clone(), &mut none.clone()],
-            &mut vec![&[][..]; points.len()],
+            [&mut starts, &mut nexts],
+            &ends,
+            &mut sightings,
             &mut visit,
         );
     }
@@ -195,35 +244,34 @@ pub(super) fn groups<'a>(points: &'a [Point], mut visit: impl FnMut(Group<'a, '_
 #[inline(always)]
 fn merge<'a>(
     points: &'a [Point],
-    [starts, ends]: [&mut [usize]; 2],
+    [starts, nexts]: [&mut [usize]; 2],
+    ends: &[usize],
     sightings: &mut [&'a [Sighting]],
     visit: &mut impl FnMut(Group<'a, '_>),
 ) {
     /// No packet has this timestamp: it lies beyond what capture times can hold.
     const END: u64 = u64::MAX;
-    let timestamp = |sightings: &[Sighting], index: usize| {
-        sightings
-            .get(index)
-            .map_or(END, |sighting| sighting.timestamp_ns)
+    let timestamp = |point: usize, index: usize| match points[point].sightings.get(index) {
+        Some(sighting) if index < ends[point] => sighting.timestamp_ns,
+        _ => END,
     };
     loop {
-        let mut earliest = END;
-        for (point, next) in points.iter().zip(&*ends) {
-            earliest = earliest.min(timestamp(&point.sightings, *next));
-        }
-        if earliest == END {
+        let earliest = (0..points.len())
+            .map(|point| timestamp(point, nexts[point]))
+            .min();
+        let Some(earliest) = earliest.filter(|earliest| *earliest != END) else {
             return;
-        }
+        };
         let mut is_single = true;
         for (index, point) in points.iter().enumerate() {
-            let start = ends[index];
-            let mut end = start;
-            while timestamp(&point.sightings, end) == earliest {
-                end += 1;
+            let start = nexts[index];
+            let mut next = start;
+            while timestamp(index, next) == earliest {
+                next += 1;
             }
-            (starts[index], ends[index]) = (start, end);
-            sightings[index] = &point.sightings[start..end];
-            is_single &= end - start <= 1;
+            (starts[index], nexts[index]) = (start, next);
+            sightings[index] = &point.sightings[start..next];
+            is_single &= next - start <= 1;
         }
         visit(Group {
             timestamp_ns: earliest,

@@ -87,7 +87,7 @@ impl Offsets {
         self.sum_of_squares += difference * difference;
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         let shift = other.base_ns.saturating_sub(self.base_ns) as f64;
         let count = other.count as f64;
         self.count += other.count;

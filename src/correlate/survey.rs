@@ -4,11 +4,16 @@
 //! [`super::Journey`] of its own: it is counted under the flows it belonged to. What is left, the
 //! packets that some point did not see, saw twice or saw otherwise, is noted for the second pass.
 
+use std::thread;
+
 use super::{
     FlowPairs, Offsets,
-    merge::{Group, groups},
+    merge::{Group, Stretch, groups},
 };
 use crate::observe::{Point, Sighting};
+
+/// From so many sightings on, a second thread takes less time than it costs.
+const WORTH_A_THREAD: usize = 100_000;
 
 /// What the first pass found.
 #[derive(Debug)]
@@ -49,9 +54,30 @@ pub struct Through {
 }
 
 impl Survey {
-    /// Surveys the points' sightings.
+    /// Surveys the points' sightings, two halves at once where there are many.
     #[must_use]
     pub fn of(points: &[Point]) -> Self {
+        let all = Stretch::all(points);
+        let most = points.iter().max_by_key(|point| point.sightings.len());
+        match most {
+            Some(most) if most.sightings.len() >= WORTH_A_THREAD => {
+                let middle = most.sightings[most.sightings.len() / 2].timestamp_ns;
+                let [first, second] = all.split(points, middle);
+                thread::scope(|scope| {
+                    let second = scope.spawn(|| Self::of_stretch(points, second));
+                    let mut survey = Self::of_stretch(points, first);
+                    match second.join() {
+                        Ok(second) => survey.append(second),
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    }
+                    survey
+                })
+            }
+            _ => Self::of_stretch(points, all),
+        }
+    }
+
+    fn of_stretch(points: &[Point], stretch: Stretch) -> Self {
         let count = points.len();
         let flows = |point: usize| points.get(point).map_or(0, |point| point.flows.len());
         let mut survey = Self {
@@ -61,7 +87,7 @@ impl Survey {
             through: FlowPairs::new(flows(0)),
             rest: Vec::new(),
         };
-        groups(points, |group| {
+        groups(points, stretch, |group| {
             // One packet at both of two points is what nearly all groups are.
             let agrees = match (points, group.sightings) {
                 ([p, q], [[a], [b]]) => {
@@ -86,6 +112,15 @@ impl Survey {
             }
         });
         survey
+    }
+
+    /// Takes in the survey of the stretch behind this one's.
+    fn append(&mut self, behind: Self) {
+        for (links, behind) in self.links.iter_mut().zip(behind.links) {
+            links.append(behind, Link::append);
+        }
+        self.through.append(behind.through, Through::append);
+        self.rest.extend(behind.rest);
     }
 
     #[inline]
@@ -130,7 +165,28 @@ impl Survey {
     }
 }
 
+impl Through {
+    fn append(&mut self, mut behind: Self) {
+        self.offsets_ns.append(&mut behind.offsets_ns);
+        self.reordered_at_last_ns
+            .append(&mut behind.reordered_at_last_ns);
+        self.reordered_at_first_ns
+            .append(&mut behind.reordered_at_first_ns);
+        self.last_timestamp_ns = self.last_timestamp_ns.max(behind.last_timestamp_ns);
+    }
+}
+
 impl Link {
+    fn append(&mut self, behind: Self) {
+        self.nearer_first += behind.nearer_first;
+        self.through += behind.through;
+        match (&mut self.offsets, behind.offsets) {
+            (Some(offsets), Some(behind)) => offsets.merge(&behind),
+            (None, offsets) => self.offsets = offsets,
+            (Some(_), None) => {}
+        }
+    }
+
     #[inline]
     fn note(&mut self, a: &Sighting, b: &Sighting, is_through: bool) {
         self.through += u64::from(is_through);

@@ -49,8 +49,8 @@ pub struct Again<'a> {
     pub headers: HeadersId,
     /// IPv4 identification.
     pub ip_id: Option<u16>,
-    /// The HDP header; its ports are those of the others.
-    pub header: hdp::Header,
+    /// HDP's timestamp, ns since the epoch on the sender's clock.
+    pub timestamp_ns: u64,
     /// The payload as far as it was captured.
     pub payload: &'a [u8],
     /// The payload's length by the IP header's word.
@@ -139,7 +139,7 @@ impl Shortcut {
     ///
     /// # Errors
     /// The [`Skip`] that says why there is none.
-    #[inline]
+    #[inline(always)]
     pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Decoded<'a>, Skip> {
         match self.recall(frame) {
             Some(again) => Ok(Decoded::Again(again)),
@@ -147,7 +147,7 @@ impl Shortcut {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
         let entry = self.slots[self.place.slot(frame.bytes)?].as_deref()?;
         if !entry.has_headers_of(frame) {
@@ -169,7 +169,7 @@ impl Shortcut {
         Some(Again {
             headers: entry.headers,
             ip_id,
-            header,
+            timestamp_ns: header.timestamp_ns,
             payload,
             payload_len,
         })

@@ -57,7 +57,7 @@ impl Classic {
     }
 
     /// The next record, if all of it is in the buffer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ready(&self, view: &[u8]) -> Option<Record> {
         let [seconds, fraction, captured_len, original_len] = self.four_words(view.first_chunk()?);
         let len = captured_len as usize;
