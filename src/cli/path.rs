@@ -319,8 +319,8 @@ fn read_point(planned: &Planned, arguments: &Arguments) -> anyhow::Result<Point>
         {
             continue;
         }
-        let decoded = decoder.decode(&frame);
-        observer.observe(&frame, decoded);
+        let datagram = decoder.decode(&frame);
+        observer.observe(&frame, datagram);
     }
     let point = observer.finish(
         planned.name.clone(),

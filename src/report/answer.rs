@@ -265,7 +265,7 @@ pub(super) fn seen_at(findings: &Findings, protocol: &Protocol, point: &str) -> 
 /// What the sender's operating system refused, a line for each way.
 fn refusals(direction: &Direction) -> Vec<Line> {
     let refused = with_verdict(direction, Verdict::Refused);
-    group_by(refused, |protocol| how_refused(protocol))
+    group_by(refused, how_refused)
         .iter()
         .map(|group| Line {
             place: format!("in {}", direction.from),

@@ -345,7 +345,9 @@ fn long_path() -> Findings {
     findings(&points, protocols)
 }
 
-const ALL: [(&str, fn() -> Findings); 7] = [
+type Named = (&'static str, fn() -> Findings);
+
+const ALL: [Named; 7] = [
     ("router_drops_some", router_drops_some),
     ("everything_passes", everything_passes),
     ("nothing_seen", nothing_seen),

@@ -57,12 +57,12 @@ fn three_digits(ns: u64) -> String {
     }
     let ns = rounded * step;
     let (unit, name) = match ns {
-        1_000_000_000.. => (1_000_000_000, "s"),
-        1_000_000.. => (1_000_000, "ms"),
-        1_000.. => (1_000, "µs"),
-        _ => (1, "ns"),
+        1_000_000_000.. => (1e9, "s"),
+        1_000_000.. => (1e6, "ms"),
+        1_000.. => (1e3, "µs"),
+        _ => (1.0, "ns"),
     };
-    format!("{} {name}", ns as f64 / unit as f64)
+    format!("{} {name}", ns as f64 / unit)
 }
 
 /// The time of day in UTC, in milliseconds: `09:58:19.692`.
