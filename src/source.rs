@@ -197,7 +197,8 @@ pub struct Source {
     format: Format,
     frames: u64,
     summary: Summary,
-    record: Option<Record>,
+    /// Bytes of the view up to the end of the frame that was given out last.
+    given_out: usize,
     /// Nothing more comes. A packed input that failed once may give bytes again when asked again.
     ended: bool,
 }
@@ -263,7 +264,7 @@ impl Source {
             format,
             frames: 0,
             summary,
-            record: None,
+            given_out: 0,
             ended: false,
         };
         // A pcapng file whose very first block is damaged is no capture.
@@ -281,9 +282,7 @@ impl Source {
     /// The next frame, or `None` at the end of the capture. Where the end came before its time,
     /// [`Source::summary`] says why.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
-        if let Some(previous) = self.record.take() {
-            self.buffer.consume(previous.offset + previous.len);
-        }
+        self.buffer.consume(std::mem::take(&mut self.given_out));
         if self.ended {
             return None;
         }
@@ -307,7 +306,7 @@ impl Source {
             }
         };
         self.frames += 1;
-        self.record = Some(record);
+        self.given_out = record.offset + record.len;
         Some(Frame {
             number: self.frames,
             time_ns: record.time_ns,
@@ -315,7 +314,7 @@ impl Source {
             interface: record.interface,
             direction: record.direction,
             original_len: record.original_len,
-            bytes: &self.buffer.view()[record.offset..record.offset + record.len],
+            bytes: &self.buffer.view()[record.offset..self.given_out],
         })
     }
 

@@ -130,7 +130,7 @@ impl Pcapng {
         if buffer.at_end()? {
             return Ok(Step::End);
         }
-        buffer.need(BLOCK_HEADER_LEN + 4, &"a block header")?;
+        buffer.need(BLOCK_HEADER_LEN + 4, "a block header")?;
         let view = buffer.view();
         if view.starts_with(&MAGIC) {
             self.order = match u32::from_le_bytes([view[8], view[9], view[10], view[11]]) {
@@ -153,7 +153,7 @@ impl Pcapng {
             ));
         }
         let total_len = total_len as usize;
-        buffer.need(total_len, &"a block")?;
+        buffer.need(total_len, "a block")?;
         let block = &buffer.view()[..total_len];
         let found = match kind {
             ENHANCED_PACKET => self.enhanced_packet(block)?,
