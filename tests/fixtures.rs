@@ -276,6 +276,7 @@ fn typed(findings: &Value) -> Findings {
 
 // --- What is true --------------------------------------------------------------------------------
 
+#[allow(clippy::needless_pass_by_value)] // Mostly numbers.
 fn check<T: PartialEq + Debug>(wrong: &mut Vec<String>, what: impl Display, found: T, truth: T) {
     if found != truth {
         wrong.push(format!("{what}: found {found:?}, but true is {truth:?}"));

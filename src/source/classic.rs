@@ -2,7 +2,7 @@
 
 use pcap_parser::{PcapHeader, parse_pcap_header};
 
-use super::{LinkType, Record, Step, Summary, input::Buffer};
+use super::{Interface, LinkType, Record, Step, Summary, input::Buffer};
 
 const HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
@@ -46,7 +46,13 @@ impl Classic {
             record_header_len: RECORD_HEADER_LEN + if header.is_modified_format() { 8 } else { 0 },
             link_type,
         };
-        summary.add_interface(link_type, classic.unit_ns.unsigned_abs());
+        summary.add_interface(
+            link_type,
+            Interface {
+                name: None,
+                resolution_ns: classic.unit_ns.unsigned_abs(),
+            },
+        );
         Ok(classic)
     }
 
