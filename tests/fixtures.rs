@@ -235,7 +235,12 @@ fn run_in(folder: &Path, path: &[Labelled]) -> Value {
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {stderr}", words(path));
+    let folder = folder.display();
+    assert!(
+        output.status.success(),
+        "{folder}: {}: {stderr}",
+        words(path)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
