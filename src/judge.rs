@@ -265,11 +265,7 @@ impl Judgement<'_> {
             .iter()
             .filter_map(|(_, _, tally, _)| tally.fastest_ns())
             .min();
-        let judged = tallies
-            .iter()
-            .map(|(_, _, tally, _)| tally.judged())
-            .collect();
-        let comparison = verdict::Comparison::new(judged);
+        let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, _)| tally));
         let protocols: Vec<Protocol> = tallies
             .into_iter()
             .enumerate()

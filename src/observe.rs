@@ -171,6 +171,12 @@ impl Coverage {
         self.0.map(|(_, last)| last)
     }
 
+    /// Whether nothing was recorded before `from_ns` or after `to_ns`.
+    fn is_within(self, from_ns: i64, to_ns: i64) -> bool {
+        self.0
+            .is_none_or(|(first, last)| from_ns <= first && last <= to_ns)
+    }
+
     /// Whether the point was watching during all of `from_ns..=to_ns`.
     #[inline]
     #[must_use]
@@ -477,7 +483,11 @@ impl Observer {
     #[must_use]
     pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
         self.take_in_stragglers();
-        if let Some((start, end)) = summary.watched_ns {
+        // dumpcap up to 4.0 states these times in microseconds on interfaces that count nanoseconds:
+        // what does not enclose the capture's own frames is not believed.
+        if let Some((start, end)) = summary.watched_ns
+            && self.coverage.is_within(start, end)
+        {
             self.coverage.extend(start);
             self.coverage.extend(end);
         }
@@ -577,6 +587,31 @@ mod tests {
         let far = sorted((1..200).chain([0, 0]));
         assert_eq!(far[..2], [(0, 199), (0, 200)]);
         assert!(far.is_sorted());
+    }
+
+    #[test]
+    fn a_capture_that_states_when_it_watched_must_hold_its_own_frames() {
+        let covered = |watched_ns| {
+            let mut observer = Observer::default();
+            observer.coverage.extend(1_795_348_084_370_531_366);
+            observer.coverage.extend(1_795_348_086_326_628_316);
+            let summary = Summary {
+                watched_ns: Some(watched_ns),
+                ..Summary::default()
+            };
+            let point = observer.finish(String::new(), String::new(), summary);
+            (point.coverage.first_ns(), point.coverage.last_ns())
+        };
+        let wider = (1_795_348_084_000_000_000, 1_795_348_087_000_000_000);
+        assert_eq!(covered(wider), (Some(wider.0), Some(wider.1)));
+        // What dumpcap 4.0 wrote: microseconds.
+        assert_eq!(
+            covered((1_795_348_084_367_724, 1_795_348_086_363_431)),
+            (
+                Some(1_795_348_084_370_531_366),
+                Some(1_795_348_086_326_628_316)
+            )
+        );
     }
 
     #[test]

@@ -96,6 +96,10 @@ struct Planned {
 
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
     let plan = plan(&arguments.sources)?;
+    keep_sources(
+        &plan,
+        [arguments.output.as_deref(), arguments.packets.as_deref()],
+    )?;
     let mut out = output::open(arguments.output.as_deref())?;
     let mut packets = arguments
         .packets
@@ -226,6 +230,20 @@ fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
     }
     make_unique(&mut plan, &labels);
     Ok(plan)
+}
+
+/// Sees that no result is written over a source.
+fn keep_sources(plan: &[Planned], results: [Option<&Path>; 2]) -> anyhow::Result<()> {
+    for result in results.into_iter().flatten() {
+        let result = Origin::Path(result.to_owned());
+        ensure!(
+            !plan
+                .iter()
+                .any(|planned| planned.origin.is_same_as(&result)),
+            "{result}: is a source; writing the results there would destroy it"
+        );
+    }
+    Ok(())
 }
 
 /// Splits `NAME=SOURCE`. A name has no `/`, so `./a=b.pcap` is a file; so is `a=b.pcap` if there

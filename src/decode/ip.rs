@@ -135,13 +135,16 @@ impl<'a> Walk<'a, '_> {
             return self.short_payload(ip, region);
         }
         let bytes = self.slice(region);
-        if ip.protocol == number::UDP && is_valid_udp(bytes, region, ip.fragment.is_some()) {
+        let is_fragment = ip.fragment.is_some();
+        if ip.protocol == number::UDP && !is_fragment && is_valid_udp(bytes, region) {
             return self.udp(ip, region);
         }
         if let Some(header) = self.plausible_header(bytes) {
             return self.hdp(ip, Carrier::Ip, header, region);
         }
         match ip.protocol {
+            // A first fragment is shorter than its UDP header says: that tells it from nothing.
+            number::UDP if is_fragment => self.udp(ip, region),
             number::ICMP | number::ICMPV6 => self.icmp_error(ip, region),
             number::IPV4 => self.ipv4(region),
             number::IPV6 => self.ipv6(region),
@@ -295,11 +298,6 @@ impl<'a> Walk<'a, '_> {
 
 /// Whether the bytes are a UDP header whose length field is right. HDP under 17 has the upper
 /// bits of its timestamp there.
-fn is_valid_udp(bytes: &[u8], region: Region, is_fragmented: bool) -> bool {
-    let length = usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
-    if is_fragmented {
-        length > region.wire_len()
-    } else {
-        length == region.wire_len()
-    }
+fn is_valid_udp(bytes: &[u8], region: Region) -> bool {
+    usize::from(u16::from_be_bytes([bytes[4], bytes[5]])) == region.wire_len()
 }

@@ -39,7 +39,7 @@ pub(super) struct Tally {
 }
 
 /// Packets that were judged, and how many of them were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Judged {
     pub(super) packets: u64,
     pub(super) lost: u64,

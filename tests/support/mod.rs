@@ -9,4 +9,5 @@
 
 pub mod capture;
 pub mod frames;
+pub mod scenario;
 pub mod scene;
