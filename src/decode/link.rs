@@ -46,6 +46,8 @@ const ETHER_TYPE_PPPOE_SESSION: u16 = 0x8864;
 
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
+/// Unicast and multicast (RFC 3032).
+const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
 
 /// `AF_INET` is 2 everywhere; `AF_INET6` is 10 on Linux, 23 on Windows, 24 on NetBSD and OpenBSD,
 /// 28 on FreeBSD, 30 on macOS.
@@ -138,12 +140,13 @@ impl<'a> Walk<'a, '_> {
     /// PPP, with or without the HDLC address and control bytes, protocol field compressed or not
     /// (RFC 1661, RFC 1662).
     fn ppp(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
-        let hdlc = if self.slice(region).starts_with(&[0xff, 0x03]) {
-            2
-        } else {
-            0
+        let hdlc = match self.slice(region) {
+            [0xff, 0x03, ..] => 2,
+            // The capture ends in the middle: no protocol field starts like this.
+            [0xff] => return Err(super::too_short(region, LayerKind::Ppp, 2)),
+            _ => 0,
         };
-        let first = self.head::<1>(region.behind_checked(hdlc), LayerKind::Ppp)?[0];
+        let first = self.head::<1>(region.behind(hdlc), LayerKind::Ppp)?[0];
         let (protocol, len) = if first & 1 == 1 {
             (u16::from(first), hdlc + 1)
         } else {
@@ -154,6 +157,7 @@ impl<'a> Walk<'a, '_> {
         match protocol {
             PPP_IPV4 => self.ipv4(behind),
             PPP_IPV6 => self.ipv6(behind),
+            mpls if PPP_MPLS.contains(&mpls) => self.mpls(behind),
             _ => Err(Skip::NotIp),
         }
     }
@@ -219,12 +223,5 @@ impl<'a> Walk<'a, '_> {
             }),
             link_type => self.link(link_type, behind),
         }
-    }
-}
-
-impl Region {
-    /// [`Region::behind`] for a length that was seen to be there.
-    fn behind_checked(self, len: usize) -> Self {
-        self.behind(len.min(self.len()))
     }
 }
