@@ -254,7 +254,9 @@ impl fmt::Display for LayerKind {
     }
 }
 
-/// The headers between the link layer and the IP header right above HDP, outermost first.
+/// The headers between the link layer and the IP header right above HDP, outermost first. For a
+/// quote they begin behind the ICMP header: what the error itself came in says nothing of the
+/// quoted packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Encapsulation(u64);
 
@@ -268,6 +270,8 @@ impl Encapsulation {
         for layer in &layers[..innermost_ip] {
             if LayerKind::ENCAPSULATIONS.contains(&layer.kind) {
                 kinds = kinds << 8 | layer.kind as u64;
+            } else if matches!(layer.kind, LayerKind::Icmp | LayerKind::Icmpv6) {
+                kinds = 0;
             }
         }
         Self(kinds)
