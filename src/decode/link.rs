@@ -44,6 +44,10 @@ const ETHER_TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const ETHER_TYPES_MPLS: [u16; 2] = [0x8847, 0x8848];
 const ETHER_TYPE_PPPOE_SESSION: u16 = 0x8864;
 
+/// Hardware types (`ARPHRD_`) whose cooked frames have no `EtherType` in its place: frame relay,
+/// 802.11 with radiotap, netlink.
+const HARDWARE_WITHOUT_ETHER_TYPE: [u16; 3] = [770, 803, 824];
+
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 /// Unicast and multicast (RFC 3032).
@@ -107,7 +111,12 @@ impl<'a> Walk<'a, '_> {
         let header = self.head::<16>(region, LayerKind::Sll)?;
         self.packet_type = PacketType::from_sll(u16::from_be_bytes([header[0], header[1]]));
         let behind = self.enter(region, LayerKind::Sll, 16)?;
-        self.ether_type(u16::from_be_bytes([header[14], header[15]]), behind)
+        let hardware = u16::from_be_bytes([header[2], header[3]]);
+        self.cooked(
+            hardware,
+            u16::from_be_bytes([header[14], header[15]]),
+            behind,
+        )
     }
 
     /// Linux cooked capture version 2: protocol, interface index, hardware type, packet type,
@@ -119,7 +128,22 @@ impl<'a> Walk<'a, '_> {
         ]));
         self.packet_type = PacketType::from_sll(u16::from(header[10]));
         let behind = self.enter(region, LayerKind::Sll2, 20)?;
-        self.ether_type(u16::from_be_bytes([header[0], header[1]]), behind)
+        let hardware = u16::from_be_bytes([header[8], header[9]]);
+        self.cooked(hardware, u16::from_be_bytes([header[0], header[1]]), behind)
+    }
+
+    /// What a cooked header announces.
+    #[inline]
+    fn cooked(
+        &mut self,
+        hardware: u16,
+        protocol: u16,
+        region: Region,
+    ) -> Result<Datagram<'a>, Skip> {
+        if HARDWARE_WITHOUT_ETHER_TYPE.contains(&hardware) {
+            return Err(Skip::NotIp);
+        }
+        self.ether_type(protocol, region)
     }
 
     /// BSD loopback: four bytes of address family, in the capturing host's order for NULL, in
