@@ -199,8 +199,9 @@ impl<'a> Walk<'a, '_> {
         self.ppp(behind)
     }
 
-    /// MPLS label stack (RFC 3032): IP behind the bottom label, or Ethernet behind a
-    /// pseudowire's control word (RFC 4448).
+    /// MPLS label stack (RFC 3032): behind the bottom label IP, or a pseudowire's Ethernet, with
+    /// a control word before it or not (RFC 4448). A MAC address that begins with 4 or 6 is taken
+    /// for IP, one that begins with two zeros for the control word, as routers do that hash.
     fn mpls(&mut self, mut region: Region) -> Result<Datagram<'a>, Skip> {
         loop {
             let label = self.head::<4>(region, LayerKind::Mpls)?;
@@ -209,10 +210,10 @@ impl<'a> Walk<'a, '_> {
                 break;
             }
         }
-        match self.head::<1>(region, LayerKind::Mpls)?[0] >> 4 {
-            0 if region.len() >= 4 => self.ethernet(region.behind(4)),
-            4 | 6 => self.ip(region),
-            _ => Err(Skip::NotIp),
+        match *self.head::<4>(region, LayerKind::Mpls)? {
+            [first, ..] if matches!(first >> 4, 4 | 6) => self.ip(region),
+            [0, 0, ..] => self.ethernet(region.behind(4)),
+            _ => self.ethernet(region),
         }
     }
 
