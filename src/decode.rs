@@ -255,8 +255,7 @@ impl fmt::Display for LayerKind {
 }
 
 /// The headers between the link layer and the IP header right above HDP, outermost first. For a
-/// quote they begin behind the ICMP header: what the error itself came in says nothing of the
-/// quoted packet.
+/// quote, those between the ICMP error's own header and the IP header quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Encapsulation(u64);
 
@@ -266,12 +265,14 @@ impl Encapsulation {
             .iter()
             .rposition(|layer| matches!(layer.kind, LayerKind::Ipv4 | LayerKind::Ipv6))
             .unwrap_or(0);
+        let quoted = layers
+            .iter()
+            .rposition(|layer| matches!(layer.kind, LayerKind::Icmp | LayerKind::Icmpv6))
+            .map_or(0, |icmp| icmp + 1);
         let mut kinds = 0;
-        for layer in &layers[..innermost_ip] {
+        for layer in &layers[quoted..innermost_ip] {
             if LayerKind::ENCAPSULATIONS.contains(&layer.kind) {
                 kinds = kinds << 8 | layer.kind as u64;
-            } else if matches!(layer.kind, LayerKind::Icmp | LayerKind::Icmpv6) {
-                kinds = 0;
             }
         }
         Self(kinds)
