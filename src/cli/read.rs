@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one frame; `false` at the end.
-    #[inline]
+    #[inline(always)]
     fn frame(&mut self) -> anyhow::Result<bool> {
         let Some(frame) = self.source.next_frame() else {
             return Ok(false);

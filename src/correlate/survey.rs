@@ -98,7 +98,7 @@ impl Survey {
         mut kept: Option<&mut [Vec<Sighting>]>,
     ) {
         let count = points.len();
-        groups(points, stretch, |group| {
+        groups(points, &stretch, |group| {
             // One packet at both of two points is what nearly all groups are.
             let agrees = match (points, group.sightings) {
                 ([p, q], [[a], [b]]) => {
@@ -117,9 +117,7 @@ impl Survey {
             }
             match (group.sightings, &mut kept) {
                 ([[first], .., [last]], _) if is_through => self.through(first, last),
-                (_, None) => self
-                    .rest
-                    .extend(group.starts.iter().map(|&start| start as u32)),
+                (_, None) => self.rest.extend(group.starts().map(|start| start as u32)),
                 (sightings, Some(kept)) => {
                     for (kept, sightings) in kept.iter_mut().zip(sightings) {
                         self.rest.push(kept.len() as u32);
