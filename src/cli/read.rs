@@ -67,7 +67,7 @@ pub(super) fn points(
     let points = thread::scope(|scope| {
         let readers: Vec<_> = plan
             .iter()
-            .map(|planned| scope.spawn(|| Reader::open(planned, settings)?.to_end()))
+            .map(|planned| scope.spawn(|| Reader::open(planned, settings)?.read()))
             .collect();
         readers
             .into_iter()
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    fn to_end(mut self) -> anyhow::Result<Point> {
+    fn read(mut self) -> anyhow::Result<Point> {
         while self.frame()? {}
         self.finish()
     }
