@@ -142,6 +142,7 @@ impl<'a> Reader<'a> {
 
     /// Reads one frame; `false` at the end.
     #[inline(always)]
+    #[cfg_attr(not(feature = "libpcap"), allow(clippy::unnecessary_wraps))]
     fn frame(&mut self) -> anyhow::Result<bool> {
         let Some(frame) = self.source.next_frame() else {
             return Ok(false);
