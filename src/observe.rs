@@ -489,7 +489,7 @@ impl Observer {
     #[inline]
     #[must_use]
     pub fn held(&self) -> usize {
-        self.sightings.len()
+        self.sightings.len() + self.stragglers.len()
     }
 
     /// Hands over all sightings but the last `keep`, into an empty batch.

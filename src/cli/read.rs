@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// Sightings in a batch: it stays in the processor's cache until it is surveyed.
-const BATCH: usize = 4096;
+const BATCH: usize = 8192;
 
 /// Sightings that a point holds back, because earlier ones may still come.
-const HELD_BACK: usize = 4096;
+const HELD_BACK: usize = 2048;
 
 /// Batches that may wait for the other points.
 const WAITING: usize = 4;
