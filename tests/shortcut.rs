@@ -249,22 +249,22 @@ impl Seen {
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let unusual = prop_oneof![
-        Just(Shape::Control),
-        prop::sample::select(vec![4_usize, 8, 40]).prop_map(Shape::Options),
-        prop::sample::select(Extension::NUMBERS.to_vec()).prop_map(Shape::Extensions),
-        Just(Shape::FirstFragment),
-        Just(Shape::LaterFragment),
-        Just(Shape::NoTotalLength),
-        (0..QUOTES.len()).prop_map(Shape::Quoted),
-        Just(Shape::Vlan),
-        Just(Shape::QinQ),
-        Just(Shape::Mpls),
-        Just(Shape::Pppoe),
-        Just(Shape::Gre),
-        Just(Shape::GreEthernet),
-        Just(Shape::IpInIp),
-        Just(Shape::Vxlan),
-        Just(Shape::Arp),
+        1 => Just(Shape::Control),
+        1 => prop::sample::select(vec![4_usize, 8, 40]).prop_map(Shape::Options),
+        1 => prop::sample::select(Extension::NUMBERS.to_vec()).prop_map(Shape::Extensions),
+        3 => Just(Shape::FirstFragment),
+        3 => Just(Shape::LaterFragment),
+        1 => Just(Shape::NoTotalLength),
+        1 => (0..QUOTES.len()).prop_map(Shape::Quoted),
+        1 => Just(Shape::Vlan),
+        1 => Just(Shape::QinQ),
+        1 => Just(Shape::Mpls),
+        1 => Just(Shape::Pppoe),
+        1 => Just(Shape::Gre),
+        1 => Just(Shape::GreEthernet),
+        1 => Just(Shape::IpInIp),
+        1 => Just(Shape::Vxlan),
+        1 => Just(Shape::Arp),
     ];
     prop_oneof![2 => Just(Shape::Plain), 1 => unusual]
 }
