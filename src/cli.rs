@@ -7,6 +7,7 @@ mod dissect;
 mod duration;
 mod output;
 mod path;
+mod read;
 mod send;
 
 use std::{ffi::OsString, io, process::ExitCode};

@@ -190,6 +190,11 @@ impl Stretch {
         }
     }
 
+    /// For each point, the index where the stretch ends.
+    pub(super) fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
     /// What lies before a timestamp, and the rest.
     pub(super) fn split(self, points: &[Point], timestamp_ns: u64) -> [Self; 2] {
         let is_before = |sighting: &Sighting| sighting.timestamp_ns < timestamp_ns;
@@ -367,8 +372,29 @@ impl<'a> Classes<'a> {
         sightings: &[&'a [Sighting]],
         visit: &mut impl FnMut(&Journey),
     ) {
-        self.take_apart(points, relations, sightings);
-        self.visit(points.len(), timestamp_ns, visit);
+        let mut all = sightings
+            .iter()
+            .enumerate()
+            .flat_map(|(point, seen)| seen.iter().map(move |s| (point, s)));
+        if let (Some((point, sighting)), None) = (all.next(), all.next()) {
+            // One point saw it, once, as is usual for a packet that was lost.
+            self.seen.clear();
+            self.seen.resize(points.len(), None);
+            self.seen[point] = Some(Seen {
+                sighting,
+                duplicates: 0,
+            });
+            let way = relations.way(point, sighting.flow);
+            visit(&Journey {
+                timestamp_ns,
+                way,
+                seen: &self.seen,
+                is_indistinct: false,
+            });
+        } else {
+            self.take_apart(points, relations, sightings);
+            self.visit(points.len(), timestamp_ns, visit);
+        }
     }
 
     /// Puts each sighting of the group into the class of its like.

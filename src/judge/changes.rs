@@ -36,12 +36,11 @@ enum Alteration {
 }
 
 impl Changes {
-    pub(super) fn new(points: &[Point]) -> Self {
-        let count = points.len();
+    pub(super) fn new(count: usize) -> Self {
         Self {
             points: count,
-            transitions: (0..count * count)
-                .map(|pair_of_points| FlowPairs::new(points[pair_of_points / count].flows.len()))
+            transitions: std::iter::repeat_with(FlowPairs::default)
+                .take(count * count)
                 .collect(),
             altered: BTreeMap::new(),
         }

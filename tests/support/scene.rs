@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use hdp::{
+    correlate::Survey,
     decode::{DEFAULT_WINDOW_NS, Decoder},
     findings::{Fate, Findings, Packet as PacketFindings},
     judge::{self, DEFAULT_WAIT_NS, judge},
@@ -142,7 +143,7 @@ pub fn judged(points: &[Point]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>)
             .or_default()
             .push(fate);
     };
-    let findings = judge(points, &options, Some(&mut note));
+    let findings = judge(points, Survey::of(points), &options, Some(&mut note));
     for protocol in findings
         .directions
         .iter()
