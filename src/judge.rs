@@ -89,7 +89,7 @@ pub fn judge(
         judgement.through(flows, through);
     }
     journeys(points, &relations, &survey, |journey| {
-        judgement.journey(journey)
+        judgement.journey(journey);
     });
     if let Some(report) = packet {
         all_journeys(points, &relations, |journey| {

@@ -247,7 +247,7 @@ pub struct Batch {
 pub struct Disorder;
 
 /// Collects one point's sightings as its frames come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Observer {
     frames: u64,
     coverage: Coverage,
@@ -271,30 +271,6 @@ pub struct Observer {
     latest: Vec<u64>,
     stream_ids: FxHashMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
-}
-
-impl Default for Observer {
-    fn default() -> Self {
-        Self {
-            frames: 0,
-            coverage: Coverage::default(),
-            skipped: Skipped::default(),
-            sightings: Vec::new(),
-            stragglers: Vec::new(),
-            hdp: 0,
-            handed_over_to: 0,
-            flows_handed_over: 0,
-            flows: Vec::new(),
-            keys: Vec::new(),
-            flow_ids: FxHashMap::default(),
-            flows_by_headers: Vec::new(),
-            pairs: Vec::new(),
-            pair_ids: FxHashMap::default(),
-            latest: Vec::new(),
-            stream_ids: FxHashMap::default(),
-            icmp: Vec::new(),
-        }
-    }
 }
 
 impl Observer {

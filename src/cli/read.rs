@@ -67,7 +67,7 @@ pub(super) fn points(
     let points = thread::scope(|scope| {
         let readers: Vec<_> = plan
             .iter()
-            .map(|planned| scope.spawn(|| Reader::open(planned, settings)?.to_end()))
+            .map(|planned| scope.spawn(|| Reader::open(planned, settings)?.read()))
             .collect();
         readers
             .into_iter()
@@ -141,7 +141,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one frame; `false` at the end.
-    #[inline]
+    #[inline(always)]
+    #[cfg_attr(not(feature = "libpcap"), allow(clippy::unnecessary_wraps))]
     fn frame(&mut self) -> anyhow::Result<bool> {
         let Some(frame) = self.source.next_frame() else {
             return Ok(false);
@@ -158,7 +159,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    fn to_end(mut self) -> anyhow::Result<Point> {
+    fn read(mut self) -> anyhow::Result<Point> {
         while self.frame()? {}
         self.finish()
     }

@@ -37,8 +37,7 @@ impl<T> FlowPairs<T> {
     fn place(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> u32 {
         let place = *self.places.entry((from, to)).or_insert_with(|| {
             self.values.push(((from, to), new()));
-            // Flows are counted in 32 bits, and there is a sighting for each pair.
-            (self.values.len() - 1) as u32
+            u32::try_from(self.values.len() - 1).expect("fewer than 2^32 pairs fit into memory")
         });
         let from = from as usize;
         if self.recent.len() <= from {

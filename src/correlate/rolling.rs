@@ -72,10 +72,9 @@ impl Rolling {
             return;
         };
         let [complete, _] = Stretch::all(&self.windows).split(&self.windows, complete_to);
-        let ends = complete.ends().to_vec();
         self.survey
-            .add(&self.windows, complete, Some(&mut self.kept));
-        for (window, end) in self.windows.iter_mut().zip(ends) {
+            .add(&self.windows, &complete, Some(&mut self.kept));
+        for (window, end) in self.windows.iter_mut().zip(complete.ends()) {
             window.sightings.drain(..end);
         }
     }

@@ -65,15 +65,15 @@ impl Survey {
                 let [first, second] = all.split(points, middle);
                 let [mut survey, mut behind] = [Self::new(points.len()), Self::new(points.len())];
                 thread::scope(|scope| {
-                    scope.spawn(|| behind.add(points, second, None));
-                    survey.add(points, first, None);
+                    scope.spawn(|| behind.add(points, &second, None));
+                    survey.add(points, &first, None);
                 });
                 survey.append(behind);
                 survey
             }
             _ => {
                 let mut survey = Self::new(points.len());
-                survey.add(points, all, None);
+                survey.add(points, &all, None);
                 survey
             }
         }
@@ -94,7 +94,7 @@ impl Survey {
     pub(super) fn add(
         &mut self,
         points: &[Point],
-        stretch: Stretch,
+        stretch: &Stretch,
         mut kept: Option<&mut [Vec<Sighting>]>,
     ) {
         let count = points.len();
@@ -117,12 +117,10 @@ impl Survey {
             }
             match (group.sightings, &mut kept) {
                 ([[first], .., [last]], _) if is_through => self.through(first, last),
-                (_, None) => self
-                    .rest
-                    .extend(group.starts.iter().map(|&start| start as u32)),
+                (_, None) => self.rest.extend(group.starts().map(index)),
                 (sightings, Some(kept)) => {
                     for (kept, sightings) in kept.iter_mut().zip(sightings) {
-                        self.rest.push(kept.len() as u32);
+                        self.rest.push(index(kept.len()));
                         kept.extend_from_slice(sightings);
                     }
                 }
@@ -179,6 +177,10 @@ impl Survey {
     pub fn take_through(&mut self) -> Vec<((u32, u32), Through)> {
         self.through.take()
     }
+}
+
+fn index(index: usize) -> u32 {
+    u32::try_from(index).expect("fewer than 2^32 sightings fit into memory")
 }
 
 impl Through {
