@@ -212,7 +212,6 @@ impl Seen {
         let mut packet = self.packet.clone();
         let outer = packet.ip.carrying(0);
         match self.shape {
-            Shape::Plain => {}
             Shape::Control => return ip(packet.to_udp()),
             Shape::Options(len) => packet.ip.options = vec![1; len],
             Shape::Extensions(number) => packet.ip.extensions = vec![Extension::new(number)],
