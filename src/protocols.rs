@@ -53,11 +53,15 @@ impl FromStr for List {
 }
 
 fn number(text: &str) -> Result<u16, String> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|&number| number <= MAX_REQUEST)
-        .ok_or_else(|| format!("'{text}' is not a protocol number; write a list like 6,17,250-255"))
+    match text.trim().parse() {
+        Ok(number) if number <= MAX_REQUEST => Ok(number),
+        Ok(number) => Err(format!(
+            "{number} is above {MAX_REQUEST}, the largest number that can be requested"
+        )),
+        Err(_) => Err(format!(
+            "'{text}' is not a protocol number; write a list like 6,17,250-255"
+        )),
+    }
 }
 
 /// Writes rising numbers with runs of three and more folded: `50, 51, 100-131`.

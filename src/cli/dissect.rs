@@ -195,7 +195,7 @@ fn report(origin: &Origin, summary: &Summary, tally: &Tally) {
             "hdp: warning: {origin}: the capture itself dropped frames: {drops}"
         ));
     }
-    if tally.skipped() > 0 {
+    if tally.skipped() > 0 || tally.shown() == 0 {
         lines.push(tally.to_string());
     }
     for line in lines {

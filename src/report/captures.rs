@@ -123,14 +123,21 @@ fn gaps(point: &Point) -> String {
 
 /// The reasons that occurred.
 fn skipped(skipped: Skipped) -> Vec<String> {
+    let plural = |n, one, many| if n == 1 { one } else { many };
     [
         (skipped.not_ip, "not IP"),
         (skipped.not_hdp, "not HDP"),
         (skipped.cut_short, "cut short by the capture"),
         (skipped.malformed, "malformed"),
-        (skipped.fragment, "later fragments"),
+        (
+            skipped.fragment,
+            plural(skipped.fragment, "later fragment", "later fragments"),
+        ),
         (skipped.unsupported_link, "of an unsupported link type"),
-        (skipped.icmp_quote, "ICMP quotes"),
+        (
+            skipped.icmp_quote,
+            plural(skipped.icmp_quote, "ICMP quote", "ICMP quotes"),
+        ),
         (skipped.other_host, "for other hosts"),
         (skipped.no_time, "without a time"),
     ]

@@ -288,25 +288,29 @@ fn delay(direction: &Direction) -> Option<String> {
 /// What the delays are counted from, and how well that is known.
 fn counted_from(direction: &Direction, reference: DelayReference) -> String {
     let clocks = || direction.segments.iter().map(|segment| &segment.clock);
+    // The errors of the segments add up; one unknown leaves the sum unknown.
+    let clock_error = || {
+        let error: Option<u64> = clocks().map(|clock| clock.error_ns).sum();
+        Some(span(i64::try_from(error?).ok()?))
+    };
     match reference {
         DelayReference::Minimum if clocks().all(|clock| clock.method == ClockMethod::OneWay) => {
             "counted from the shortest, the clocks being unrelated (packets went one way only)"
                 .to_owned()
         }
-        DelayReference::Minimum => {
-            "counted from the shortest, the clocks being unrelated".to_owned()
-        }
+        DelayReference::Minimum => match clock_error() {
+            Some(error) => {
+                format!("counted from the shortest, the clocks' offset being known to ± {error}")
+            }
+            None => "counted from the shortest, the clocks being unrelated".to_owned(),
+        },
         DelayReference::Absolute if clocks().all(|clock| clock.method == ClockMethod::SameHost) => {
             "one clock at both ends".to_owned()
         }
-        DelayReference::Absolute => {
-            // The errors of the segments add up; one unknown leaves the sum unknown.
-            let error: Option<u64> = clocks().map(|clock| clock.error_ns).sum();
-            match error.and_then(|error| i64::try_from(error).ok()) {
-                Some(error) => format!("the clocks' offset is known to ± {}", span(error)),
-                None => "the clocks' offset is known".to_owned(),
-            }
-        }
+        DelayReference::Absolute => match clock_error() {
+            Some(error) => format!("the clocks' offset is known to ± {error}"),
+            None => "the clocks' offset is known".to_owned(),
+        },
     }
 }
 

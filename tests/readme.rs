@@ -1,0 +1,159 @@
+//! The README tells the truth: what stands in its `console` blocks behind `$` is run, and must
+//! print what stands under it.
+//!
+//! `hdp` is the binary under test; `…` on a line of its own stands for lines left out, at the end
+//! of a line for the rest of it. Commands need the fixtures only. Those whose program is not
+//! installed are passed over, and so are make's, of which the echoed `target/release/hdp` is run.
+
+use std::{env, ffi::OsString, fs, path::Path, process::Command};
+
+const README: &str = "README.md";
+
+/// What make prints before it runs the demo.
+const ECHOED: &str = "target/release/hdp ";
+
+#[derive(Debug)]
+struct Example {
+    line: usize,
+    command: String,
+    output: Vec<String>,
+}
+
+/// The commands of all `console` blocks.
+fn examples(markdown: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    let mut in_console = false;
+    for (number, line) in (1..).zip(markdown.lines()) {
+        if line.starts_with("```") {
+            in_console = line == "```console";
+            continue;
+        }
+        if !in_console {
+            continue;
+        }
+        let command = line
+            .strip_prefix("$ ")
+            .or_else(|| line.starts_with(ECHOED).then_some(line));
+        if let Some(command) = command {
+            examples.push(Example {
+                line: number,
+                command: command.replacen(ECHOED, "hdp ", 1),
+                output: Vec::new(),
+            });
+        } else {
+            let example = examples.last_mut();
+            let example = example.unwrap_or_else(|| panic!("{README}:{number}: no command yet"));
+            example.output.push(line.to_owned());
+        }
+    }
+    examples
+}
+
+fn run(command: &str) -> Vec<String> {
+    let hdp = Path::new(env!("CARGO_BIN_EXE_hdp"));
+    let mut path = OsString::from(hdp.parent().unwrap());
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
+    let output = Command::new("bash")
+        .args(["-c", command])
+        .env("PATH", path)
+        .env("TZ", "UTC")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        !text.is_empty(),
+        "`{command}` printed nothing but {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text.trim_end().lines().map(str::to_owned).collect()
+}
+
+/// Whether the lines are those that are shown, what is left out aside.
+fn shows<S: AsRef<str>>(shown: &[S], lines: &[String]) -> bool {
+    let Some((first, shown)) = shown.split_first() else {
+        return lines.is_empty();
+    };
+    let first = first.as_ref();
+    if first == "…" {
+        return (0..=lines.len()).any(|left_out| shows(shown, &lines[left_out..]));
+    }
+    let Some((line, lines)) = lines.split_first() else {
+        return false;
+    };
+    let line = line.trim_end();
+    let is_same = match first.strip_suffix('…') {
+        Some(beginning) => line.starts_with(beginning),
+        None => line == first,
+    };
+    is_same && shows(shown, lines)
+}
+
+fn is_installed(program: &str) -> bool {
+    let paths = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&paths).any(|folder| folder.join(program).exists())
+}
+
+#[test]
+fn every_command_prints_what_the_readme_shows() {
+    let examples = examples(&fs::read_to_string(README).unwrap());
+    let mut checked = 0;
+    let mut wrong = Vec::new();
+    for Example {
+        line,
+        command,
+        output,
+    } in &examples
+    {
+        let missing = ["jq", "tcpdump"]
+            .into_iter()
+            .find(|program| command.split_whitespace().any(|word| word == *program))
+            .filter(|program| !is_installed(program));
+        if let Some(program) = missing {
+            println!("{README}:{line}: skipped, {program} is not installed");
+            continue;
+        }
+        if command.starts_with("make ")
+            || (cfg!(not(feature = "libpcap")) && command.contains(" -f "))
+        {
+            continue;
+        }
+        checked += 1;
+        let lines = run(command);
+        if !shows(output, &lines) {
+            wrong.push(format!(
+                "{README}:{line}: $ {command}\n{}",
+                lines.join("\n")
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{README} does not show what these print:\n\n{}",
+        wrong.join("\n\n")
+    );
+    assert!(checked >= 10, "only {checked} commands found");
+}
+
+#[test]
+fn what_is_left_out_is_marked() {
+    let lines = ["a", "b", "c d"].map(str::to_owned);
+    for shown in [
+        &["a", "b", "c d"][..],
+        &["a", "…", "c d"],
+        &["…", "c …"],
+        &["a", "…"],
+        &["…", "a", "b", "…", "c d", "…"],
+    ] {
+        assert!(shows(shown, &lines), "{shown:?}");
+    }
+    for shown in [
+        &["a", "b"][..],
+        &["a", "c d"],
+        &["b", "…"],
+        &["…", "b"],
+        &[],
+    ] {
+        assert!(!shows(shown, &lines), "{shown:?}");
+    }
+}
