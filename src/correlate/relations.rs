@@ -77,6 +77,14 @@ impl Offsets {
         }
     }
 
+    /// Of many differences, or `None` of none.
+    pub(super) fn of_all(offsets_ns: &[i64]) -> Option<Self> {
+        let (first, others) = offsets_ns.split_first()?;
+        let mut all = Self::of(*first);
+        others.iter().for_each(|offset_ns| all.add(*offset_ns));
+        Some(all)
+    }
+
     #[inline]
     pub(super) fn add(&mut self, offset_ns: i64) {
         let difference = offset_ns.saturating_sub(self.base_ns) as f64;

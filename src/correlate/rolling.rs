@@ -84,7 +84,8 @@ impl Rolling {
     /// # Panics
     /// If a point is not finished.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<Point>, Survey) {
+    pub fn into_parts(mut self) -> (Vec<Point>, Survey) {
+        self.survey.link_through();
         let finished = self.finished.into_iter().zip(self.kept);
         let points = finished
             .map(|(point, sightings)| Point {

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::observe::{Point, Sighting};
 
+/// Packets of a flow whose nearness is counted: it only has to show a direction.
+const ENOUGH_FOR_NEARNESS: usize = 64;
+
 /// From so many sightings on, a second thread takes less time than it costs.
 const WORTH_A_THREAD: usize = 100_000;
 
@@ -51,6 +54,8 @@ pub struct Through {
     pub reordered_at_first_ns: Vec<i64>,
     /// The last of their timestamps.
     pub last_timestamp_ns: u64,
+    /// As [`Link::nearer_first`], of the first few.
+    nearer_first: i64,
 }
 
 impl Survey {
@@ -69,11 +74,13 @@ impl Survey {
                     survey.add(points, &first, None);
                 });
                 survey.append(behind);
+                survey.link_through();
                 survey
             }
             _ => {
                 let mut survey = Self::new(points.len());
                 survey.add(points, &all, None);
+                survey.link_through();
                 survey
             }
         }
@@ -108,11 +115,8 @@ impl Survey {
             };
             let is_through =
                 agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
-            if let (true, [[a], [b]]) = (is_through, group.sightings) {
-                self.links[1]
-                    .get(a.flow, b.flow, Link::default)
-                    .note(a, b, true);
-            } else if agrees && !group.goes_both_ways() {
+            // What went through both of two points is linked at the end, by the bulk.
+            if agrees && !(is_through && count == 2) && !group.goes_both_ways() {
                 self.link(count, &group, is_through);
             }
             match (group.sightings, &mut kept) {
@@ -126,6 +130,21 @@ impl Survey {
                 }
             }
         });
+    }
+
+    /// Links the flows of what went through two points.
+    pub(super) fn link_through(&mut self) {
+        let [_, links, _, _] = self.links.as_mut_slice() else {
+            return;
+        };
+        for ((from, to), through) in self.through.iter() {
+            let link = Link {
+                offsets: Offsets::of_all(&through.offsets_ns),
+                nearer_first: through.nearer_first,
+                through: through.offsets_ns.len() as u64,
+            };
+            links.get(from, to, Link::default).append(link);
+        }
     }
 
     /// Takes in the survey of the stretch behind this one's.
@@ -153,6 +172,9 @@ impl Survey {
         let through = self.through.get(first.flow, last.flow, Through::default);
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
+        if through.offsets_ns.len() <= ENOUGH_FOR_NEARNESS {
+            through.nearer_first += nearness(first, last);
+        }
         through.last_timestamp_ns = first.timestamp_ns;
         if last.is_reordered() {
             through.reordered_at_last_ns.push(offset_ns);
@@ -179,6 +201,13 @@ impl Survey {
     }
 }
 
+/// 1 if the first point's time is nearer to the packet's timestamp, -1 if the second's is.
+fn nearness(a: &Sighting, b: &Sighting) -> i64 {
+    let sent = a.timestamp_ns.cast_signed();
+    let (near_a, near_b) = (sent.abs_diff(a.time_ns), sent.abs_diff(b.time_ns));
+    i64::from(near_a < near_b) - i64::from(near_b < near_a)
+}
+
 fn index(index: usize) -> u32 {
     u32::try_from(index).expect("fewer than 2^32 sightings fit into memory")
 }
@@ -191,6 +220,7 @@ impl Through {
         self.reordered_at_first_ns
             .append(&mut behind.reordered_at_first_ns);
         self.last_timestamp_ns = self.last_timestamp_ns.max(behind.last_timestamp_ns);
+        self.nearer_first += behind.nearer_first;
     }
 }
 
@@ -208,9 +238,7 @@ impl Link {
     #[inline]
     fn note(&mut self, a: &Sighting, b: &Sighting, is_through: bool) {
         self.through += u64::from(is_through);
-        let sent = a.timestamp_ns.cast_signed();
-        let (near_a, near_b) = (sent.abs_diff(a.time_ns), sent.abs_diff(b.time_ns));
-        self.nearer_first += i64::from(near_a < near_b) - i64::from(near_b < near_a);
+        self.nearer_first += nearness(a, b);
         let offset = b.time_ns.saturating_sub(a.time_ns);
         match &mut self.offsets {
             Some(offsets) => offsets.add(offset),

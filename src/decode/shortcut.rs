@@ -8,7 +8,7 @@
 //! Frames with anything unusual (tunnels, fragments, extension headers, UDP, quotes) always take
 //! the walk.
 
-use super::{Carrier, Datagram, Decoder, Layer, LayerKind, Skip, ip::number};
+use super::{Carrier, Datagram, Decoder, LayerKind, Skip, ip::number};
 use crate::{
     hdp,
     source::{Frame, FrameDirection, LinkType},
@@ -62,15 +62,23 @@ pub struct Again<'a> {
 pub struct Shortcut {
     decoder: Decoder,
     slots: Vec<Option<Box<Entry>>>,
-    /// Where the IP header was in the frame decoded last, and its version.
-    place: Place,
+    /// The shape of the frame remembered last: mostly that of the next one too.
+    shape: Shape,
+    /// How often the shape has changed; what was remembered before cannot be compared with.
+    shapes: u32,
     issued: u32,
 }
 
+/// Where a frame's headers are, and which of their bytes must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    ip_at: usize,
+struct Shape {
+    link_type: LinkType,
     version: Version,
+    ip_at: usize,
+    hdp_at: usize,
+    /// Masks of the first words, up to HDP's ports.
+    masks: [u64; MOST_WORDS],
+    used_words: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,34 +87,31 @@ enum Version {
     V6,
 }
 
-/// A decoded frame.
+/// The headers of a decoded frame. They are looked up for every frame: small is fast.
 #[derive(Debug)]
 struct Entry {
-    link_type: LinkType,
+    /// The first words, up to HDP's ports, of a frame of the shape at hand.
+    words: [u64; MOST_WORDS],
+    /// Which shape that was, by [`Shortcut::shapes`].
+    shape: u32,
     interface: u32,
     direction: Option<FrameDirection>,
-    place: Place,
-    hdp_at: usize,
-    /// The first bytes up to HDP's ports, and a mask of those that must agree.
-    words: [u64; MOST_WORDS],
-    masks: [u64; MOST_WORDS],
-    used_words: usize,
     headers: HeadersId,
 }
 
-impl Place {
+impl Shape {
     /// Offsets in the IP header: protocol number, TTL, last four bytes of the source address.
     #[inline]
-    fn key_offsets(self) -> (usize, usize, usize) {
+    fn key_offsets(&self) -> (usize, usize, usize) {
         match self.version {
             Version::V4 => (9, 8, 12),
             Version::V6 => (6, 7, 20),
         }
     }
 
-    /// Where a frame with IP at this place is remembered.
+    /// Where a frame of this shape is remembered.
     #[inline]
-    fn slot(self, bytes: &[u8]) -> Option<usize> {
+    fn slot(&self, bytes: &[u8]) -> Option<usize> {
         let (number, ttl, source) = self.key_offsets();
         let ip = bytes.get(self.ip_at..self.ip_at + 24)?;
         let source =
@@ -116,6 +121,33 @@ impl Place {
             .wrapping_mul(0x9e37_79b1)
             >> 28;
         Some(usize::from(ip[number]) << 4 | spread as usize)
+    }
+
+    /// Whether a byte may differ between datagrams of a flow: Ethernet addresses; total length,
+    /// identification and checksum; the flow label and payload length; HDP behind its ports.
+    fn may_differ(&self, at: usize) -> bool {
+        let is_link_address = self.link_type == LinkType::EN10MB && at < 12;
+        let in_ip = at.checked_sub(self.ip_at);
+        is_link_address
+            || at >= self.hdp_at + hdp::field::DESTINATION_PORT.end
+            || match self.version {
+                Version::V4 => matches!(in_ip, Some(2..6 | 10..12)),
+                Version::V6 => matches!(in_ip, Some(2..6)),
+            }
+    }
+
+    fn with_masks(mut self) -> Self {
+        for word in 0..self.used_words {
+            let mask = std::array::from_fn(|byte| {
+                if self.may_differ(word * 8 + byte) {
+                    0
+                } else {
+                    0xff
+                }
+            });
+            self.masks[word] = u64::from_ne_bytes(mask);
+        }
+        self
     }
 }
 
@@ -127,10 +159,15 @@ impl Shortcut {
         Self {
             decoder: Decoder::new(window_ns),
             slots: std::iter::repeat_with(|| None).take(SLOTS).collect(),
-            place: Place {
-                ip_at: 14,
+            shape: Shape {
+                link_type: LinkType::EN10MB,
                 version: Version::V4,
+                ip_at: 14,
+                hdp_at: 34,
+                masks: [0; MOST_WORDS],
+                used_words: 0,
             },
+            shapes: 0,
             issued: 0,
         }
     }
@@ -149,29 +186,29 @@ impl Shortcut {
 
     #[inline(always)]
     fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
-        let entry = self.slots[self.place.slot(frame.bytes)?].as_deref()?;
-        if !entry.has_headers_of(frame) {
+        let shape = &self.shape;
+        let entry = self.slots[shape.slot(frame.bytes)?].as_deref()?;
+        if entry.shape != self.shapes || !entry.has_headers_of(frame, shape) {
             return None;
         }
-        let ip = &frame.bytes[entry.place.ip_at..];
-        let (wire_len, ip_id) = match entry.place.version {
+        let ip = &frame.bytes[shape.ip_at..];
+        let (wire_len, ip_id) = match shape.version {
             Version::V4 => (be16(ip, 2), Some(be16(ip, 4))),
             Version::V6 => (be16(ip, 4).checked_add(40)?, None),
         };
-        let hdp_at = entry.hdp_at - entry.place.ip_at;
+        let hdp_at = shape.hdp_at - shape.ip_at;
         let payload_len = usize::from(wire_len).checked_sub(hdp_at + hdp::Header::LEN)?;
         let captured = ip.get(hdp_at..ip.len().min(usize::from(wire_len)))?;
         let (header, payload) = hdp::Header::parse(captured).ok()?;
         if !header.is_plausible_at(frame.time_ns?, self.decoder.window_ns) {
             return None;
         }
-        let payload_len = u32::try_from(payload_len).ok()?;
         Some(Again {
             headers: entry.headers,
             ip_id,
             timestamp_ns: header.timestamp_ns,
             payload,
-            payload_len,
+            payload_len: u32::try_from(payload_len).ok()?,
         })
     }
 
@@ -192,10 +229,6 @@ impl Shortcut {
             LayerKind::Ipv6 => (Version::V6, 40),
             _ => return None,
         };
-        let place = Place {
-            ip_at: ip.start,
-            version,
-        };
         let compared = hdp.start + hdp::field::DESTINATION_PORT.end;
         let is_usual = hdp.kind == LayerKind::Hdp
             && hdp.start == ip.start + ip_len
@@ -207,46 +240,35 @@ impl Shortcut {
         if !is_usual {
             return None;
         }
-        let used_words = compared.div_ceil(8);
-        let is_link_address = |at: usize| {
-            matches!(
-                self.decoder.layers()[0],
-                Layer {
-                    kind: LayerKind::Ethernet,
-                    ..
-                }
-            ) && at < 12
-        };
-        let mut entry = Entry {
+        let shape = Shape {
             link_type: frame.link_type,
+            version,
+            ip_at: ip.start,
+            hdp_at: hdp.start,
+            masks: [0; MOST_WORDS],
+            used_words: compared.div_ceil(8),
+        }
+        .with_masks();
+        if shape != self.shape {
+            self.shape = shape;
+            self.shapes = self.shapes.wrapping_add(1);
+        }
+        let mut entry = Entry {
+            words: [0; MOST_WORDS],
+            shape: self.shapes,
             interface: frame.interface,
             direction: frame.direction,
-            place,
-            hdp_at: hdp.start,
-            words: [0; MOST_WORDS],
-            masks: [0; MOST_WORDS],
-            used_words,
             headers: HeadersId(self.issued),
         };
-        for word in 0..used_words {
-            let mut mask = [0xff; 8];
-            for (byte, mask) in mask.iter_mut().enumerate() {
-                let at = word * 8 + byte;
-                let differs = at >= compared
-                    || is_link_address(at)
-                    || (at >= ip.start && place.may_differ(at - ip.start));
-                if differs {
-                    *mask = 0;
-                }
-            }
-            entry.masks[word] = u64::from_ne_bytes(mask);
-            let bytes = frame.bytes[word * 8..].first_chunk()?;
-            entry.words[word] = u64::from_ne_bytes(*bytes);
+        for (word, bytes) in entry.words[..shape.used_words]
+            .iter_mut()
+            .zip(frame.bytes.as_chunks().0)
+        {
+            *word = u64::from_ne_bytes(*bytes);
         }
+        let slot = &mut self.slots[shape.slot(frame.bytes)?];
         self.issued = self.issued.checked_add(1)?;
         let headers = entry.headers;
-        self.place = place;
-        let slot = &mut self.slots[place.slot(frame.bytes)?];
         match slot {
             Some(old) => **old = entry,
             None => *slot = Some(Box::new(entry)),
@@ -255,30 +277,18 @@ impl Shortcut {
     }
 }
 
-impl Place {
-    /// Whether a byte of the IP header may differ between datagrams of a flow: total length,
-    /// identification and checksum; the flow label and payload length.
-    fn may_differ(self, offset: usize) -> bool {
-        match self.version {
-            Version::V4 => matches!(offset, 2..6 | 10..12),
-            Version::V6 => matches!(offset, 2..6),
-        }
-    }
-}
-
 impl Entry {
     #[inline]
-    fn has_headers_of(&self, frame: &Frame) -> bool {
-        let Some(head) = frame.bytes.get(..self.used_words * 8) else {
+    fn has_headers_of(&self, frame: &Frame, shape: &Shape) -> bool {
+        let Some(head) = frame.bytes.get(..shape.used_words * 8) else {
             return false;
         };
-        let (chunks, _) = head.as_chunks();
         let mut difference = 0;
-        for ((bytes, word), mask) in chunks.iter().zip(&self.words).zip(&self.masks) {
+        for ((bytes, word), mask) in head.as_chunks().0.iter().zip(&self.words).zip(&shape.masks) {
             difference |= (u64::from_ne_bytes(*bytes) ^ word) & mask;
         }
         difference == 0
-            && self.link_type == frame.link_type
+            && shape.link_type == frame.link_type
             && self.interface == frame.interface
             && self.direction == frame.direction
     }
