@@ -15,6 +15,8 @@ mod statistics;
 mod tally;
 mod verdict;
 
+use std::cmp::Ordering;
+
 use crate::{
     correlate::{Offsets, Relations, Survey, Way, all_journeys, journeys},
     decode::Carrier,
@@ -77,6 +79,7 @@ pub fn judge(
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
     };
+    let suspicions = suspicions(points, &survey, &relations);
     for second in 1..points.len() {
         for (flows, link) in survey.links(points.len(), second - 1, second) {
             let way = relations.way(second - 1, flows.0);
@@ -98,7 +101,7 @@ pub fn judge(
             }
         });
     }
-    judgement.finish()
+    judgement.finish(suspicions)
 }
 
 /// The judging of one set of points.
@@ -196,8 +199,9 @@ fn window(relations: &Relations, way: Way, from: usize, to: usize, guard_ns: i64
 
 impl Judgement<'_> {
     /// Makes the findings of all that was counted.
-    fn finish(mut self) -> Findings {
+    fn finish(mut self, suspicions: Vec<String>) -> Findings {
         let mut warnings = self.warnings();
+        warnings.extend(suspicions);
         let forward = self.direction(Way::Forward);
         let reverse = self.direction(Way::Reverse);
         if forward.protocols.is_empty() && !reverse.protocols.is_empty() {
@@ -361,6 +365,45 @@ impl Judgement<'_> {
         }
         warnings
     }
+}
+
+/// What speaks against the points being neighbours in path order, or different places at all.
+fn suspicions(points: &[Point], survey: &Survey, relations: &Relations) -> Vec<String> {
+    let mut suspicions = Vec::new();
+    for second in 1..points.len() {
+        let first = second - 1;
+        let (mut falls, mut rises, mut same) = (0, 0, 0);
+        for ((from, to), link) in survey.links(points.len(), first, second) {
+            let Some(offsets) = link.offsets else {
+                continue;
+            };
+            let ttl = |point: usize, flow: u32| points[point].flows[flow as usize].flow.ttl;
+            let (before, after) = match relations.way(first, from) {
+                Way::Forward => (ttl(first, from), ttl(second, to)),
+                Way::Reverse => (ttl(second, to), ttl(first, from)),
+            };
+            match before.cmp(&after) {
+                Ordering::Greater => falls += offsets.count,
+                Ordering::Less => rises += offsets.count,
+                Ordering::Equal if (offsets.min_ns, offsets.max_ns) == (0, 0) => {
+                    same += offsets.count;
+                }
+                Ordering::Equal => {}
+            }
+        }
+        let (from, to) = (&points[first].name, &points[second].name);
+        if rises > falls {
+            suspicions.push(format!(
+                "the TTL of {rises} packets rises between {from} and {to}: are the points in path order?"
+            ));
+        }
+        if same > 1 && falls + rises == 0 {
+            suspicions.push(format!(
+                "{from} and {to} saw {same} packets at the very same times: are they one capture?"
+            ));
+        }
+    }
+    suspicions
 }
 
 fn tally_index(way: Way, carrier: Carrier, protocol: u8) -> usize {

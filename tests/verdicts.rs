@@ -412,6 +412,36 @@ fn points_in_the_wrong_order_are_noticed_and_the_answer_is_still_right() {
 }
 
 #[test]
+fn a_point_out_of_place_among_three_is_noticed() {
+    let lost: Vec<Sent> = (0..3)
+        .map(|n| sent((200 + n) * MILLISECOND, 50, 2))
+        .collect();
+    let mut captures = scene(3, &lost).frames();
+    let is_noticed = |captures: &[Vec<Captured>]| {
+        findings(captures)
+            .warnings
+            .iter()
+            .any(|w| w.contains("in path order"))
+    };
+    assert!(!is_noticed(&captures));
+    captures.swap(1, 2);
+    assert!(is_noticed(&captures));
+}
+
+#[test]
+fn the_same_capture_under_two_names_is_noticed() {
+    let captures = scene(2, &[]).frames();
+    let is_noticed = |captures: &[Vec<Captured>]| {
+        findings(captures)
+            .warnings
+            .iter()
+            .any(|w| w.contains("one capture"))
+    };
+    assert!(!is_noticed(&captures));
+    assert!(is_noticed(&[captures[0].clone(), captures[0].clone()]));
+}
+
+#[test]
 fn a_packet_overtaken_by_a_later_one_is_reordered() {
     let slow = sent(5 * MILLISECOND, 50, 2);
     let fast = sent(6 * MILLISECOND, 50, 2);

@@ -192,7 +192,16 @@ fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
     let mut labels: Vec<Option<&str>> = Vec::new();
     for argument in sources {
         let (label, source) = split_label(argument);
+        ensure!(
+            !source.is_empty(),
+            "{argument}: no source behind the name; write NAME=FILE"
+        );
         let origin = Origin::from_argument(source);
+        if source.starts_with("live:") && !Path::new(source).exists() {
+            bail!(
+                "{source}: live capture is not there yet; record with tcpdump -w and give the file"
+            );
+        }
         if let Origin::Path(path) = &origin {
             let metadata = fs::metadata(path).with_context(|| format!("{origin}: cannot open"))?;
             ensure!(

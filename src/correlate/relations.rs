@@ -81,7 +81,9 @@ impl Offsets {
     pub(super) fn of_all(offsets_ns: &[i64]) -> Option<Self> {
         let (first, others) = offsets_ns.split_first()?;
         let mut all = Self::of(*first);
-        others.iter().for_each(|offset_ns| all.add(*offset_ns));
+        for offset_ns in others {
+            all.add(*offset_ns);
+        }
         Some(all)
     }
 
