@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use hdp::{correlate::Survey, findings::Fate, observe::Disorder};
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
 use support::scene::{
     Captured, MILLISECOND, Scene, Sent, findings, judged, observe, observe_rolling,
@@ -90,9 +90,26 @@ fn shuffle<T>(items: &mut [T], by: &[usize]) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+/// A frame that a point captures again: which point, which frame, how much later.
+type Copied = (Index, Index, i64);
 
+fn copied() -> impl Strategy<Value = Copied> {
+    (any::<Index>(), any::<Index>(), 0..30 * MILLISECOND)
+}
+
+fn copy(captures: &mut [Vec<Captured>], copies: &[Copied]) {
+    let points = captures.len();
+    for (point, frame, later) in copies {
+        let frames = &mut captures[point.index(points)];
+        let (time, bytes) = frames[frame.index(frames.len())].clone();
+        frames.push((time + later, bytes));
+    }
+    for frames in captures {
+        frames.sort_by_key(|(time, _)| *time);
+    }
+}
+
+proptest! {
     #[test]
     fn a_cut_is_found_where_it_was_planted(scene in scenes()) {
         let points = scene.clocks_ns.len();
@@ -148,7 +165,7 @@ proptest! {
     #[test]
     fn shrinking_what_a_point_watched_makes_no_loss(
         scene in scenes(),
-        point in any::<prop::sample::Index>(),
+        point in any::<Index>(),
         from_percent in 0..90_i64,
         length_percent in 5..100_i64,
     ) {
@@ -169,18 +186,11 @@ proptest! {
     #[test]
     fn duplicates_at_any_point_create_no_loss(
         scene in scenes(),
-        copies in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..30 * MILLISECOND), 1..40),
+        copies in prop::collection::vec(copied(), 1..40),
     ) {
         let mut captures = scene.frames();
         let before = fates_of(&captures);
-        for (point, frame, later) in copies {
-            let frames = &mut captures[point.index(scene.clocks_ns.len())];
-            let (time, bytes) = frames[frame.index(frames.len())].clone();
-            frames.push((time + later, bytes));
-        }
-        for frames in &mut captures {
-            frames.sort_by_key(|(time, _)| *time);
-        }
+        copy(&mut captures, &copies);
         // Copies may come after what the point watched before; that judges more, not otherwise.
         for (key, (fate, lost_at)) in fates_of(&captures) {
             let (fate_before, lost_before) = &before[&key];
@@ -196,19 +206,12 @@ proptest! {
     #[test]
     fn surveying_while_reading_gives_the_same_findings(
         scene in scenes(),
-        copies in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..30 * MILLISECOND), 0..20),
+        copies in prop::collection::vec(copied(), 0..20),
         batch in 1..20_usize,
         held_back in 0..20_usize,
     ) {
         let mut captures = scene.frames();
-        for (point, frame, later) in copies {
-            let frames = &mut captures[point.index(scene.clocks_ns.len())];
-            let (time, bytes) = frames[frame.index(frames.len())].clone();
-            frames.push((time + later, bytes));
-        }
-        for frames in &mut captures {
-            frames.sort_by_key(|(time, _)| *time);
-        }
+        copy(&mut captures, &copies);
         let points = observe(&captures);
         let at_once = findings(&points, Survey::of(&points));
         match observe_rolling(&captures, batch, held_back) {
@@ -221,7 +224,7 @@ proptest! {
     #[test]
     fn translation_at_one_point_changes_no_fate(
         scene in scenes(),
-        point in any::<prop::sample::Index>(),
+        point in any::<Index>(),
     ) {
         let mut captures = scene.frames();
         let before = fates_of(&captures);
