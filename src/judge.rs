@@ -15,7 +15,7 @@ mod statistics;
 mod tally;
 mod verdict;
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, thread};
 
 use crate::{
     correlate::{Offsets, Relations, Survey, Way, all_journeys, journeys},
@@ -270,24 +270,36 @@ impl Judgement<'_> {
             .filter_map(|(_, _, tally, _)| tally.fastest_ns())
             .min();
         let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, _)| tally));
-        let protocols: Vec<Protocol> = tallies
+        let finding = |(index, (protocol, carrier, tally, icmp))| {
+            let changes = self
+                .changes
+                .of(self.points, self.relations, way, carrier, protocol);
+            let points = self.points;
+            let subject = verdict::Subject {
+                points,
+                protocol,
+                carrier,
+                icmp,
+                changes,
+            };
+            verdict::protocol(subject, tally, &comparison, index, fastest_ns)
+        };
+        let mut reported: Vec<_> = tallies
             .into_iter()
             .enumerate()
             .filter(|(_, (protocol, _, _, _))| self.is_reported(*protocol))
-            .map(|(index, (protocol, carrier, tally, icmp))| {
-                let changes = self
-                    .changes
-                    .of(self.points, self.relations, way, carrier, protocol);
-                let finding = verdict::Subject {
-                    points: self.points,
-                    protocol,
-                    carrier,
-                    icmp,
-                    changes,
-                };
-                verdict::protocol(finding, tally, &comparison, index, fastest_ns)
-            })
             .collect();
+        let second_half = reported.split_off(reported.len() / 2);
+        let protocols: Vec<Protocol> = thread::scope(|scope| {
+            // Exact quantiles of millions of delays are worth a thread.
+            let second_half =
+                scope.spawn(|| second_half.into_iter().map(finding).collect::<Vec<_>>());
+            let first_half: Vec<_> = reported.into_iter().map(finding).collect();
+            let second_half = second_half
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            [first_half, second_half].concat()
+        });
         let segments = order
             .windows(2)
             .map(|ends| {

@@ -104,11 +104,12 @@ impl Judgement<'_> {
         let reordered = reordered.iter().filter(|offset| !is_late(**offset)).count() as u64;
         let packets = through.offsets_ns.len() as u64;
         let mut delays_ns = through.offsets_ns;
-        delays_ns.retain_mut(|offset| {
-            let is_delivered = !is_late(*offset);
-            *offset = arrived_ns(*offset);
-            is_delivered
-        });
+        delays_ns.retain(|offset| !is_late(*offset));
+        if way == Way::Reverse {
+            for offset in &mut delays_ns {
+                *offset = arrived_ns(*offset);
+            }
+        }
         let delivered = delays_ns.len() as u64;
 
         let index = self.tally_of_flow[from][flow as usize];
