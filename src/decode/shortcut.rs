@@ -61,7 +61,7 @@ pub struct Again<'a> {
 #[derive(Debug)]
 pub struct Shortcut {
     decoder: Decoder,
-    slots: Vec<Option<Box<Entry>>>,
+    slots: Vec<Entry>,
     /// The shape of the frame remembered last: mostly that of the next one too.
     shape: Shape,
     /// How often the shape has changed; what was remembered before cannot be compared with.
@@ -87,16 +87,31 @@ enum Version {
     V6,
 }
 
-/// The headers of a decoded frame. They are looked up for every frame: small is fast.
-#[derive(Debug)]
+/// The headers of a decoded frame.
+///
+/// One is looked up for every frame, each time another: what is compared first lies in one line of
+/// the processor's cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
 struct Entry {
-    /// The first words, up to HDP's ports, of a frame of the shape at hand.
-    words: [u64; MOST_WORDS],
-    /// Which shape that was, by [`Shortcut::shapes`].
+    /// Which shape of frames it has, by [`Shortcut::shapes`].
     shape: u32,
     interface: u32,
-    direction: Option<FrameDirection>,
     headers: HeadersId,
+    direction: Option<FrameDirection>,
+    /// The first words, up to HDP's ports.
+    words: [u64; MOST_WORDS],
+}
+
+impl Entry {
+    /// No frame has this.
+    const NONE: Self = Self {
+        shape: u32::MAX,
+        interface: 0,
+        headers: HeadersId(0),
+        direction: None,
+        words: [0; MOST_WORDS],
+    };
 }
 
 impl Shape {
@@ -158,7 +173,7 @@ impl Shortcut {
     pub fn new(window_ns: u64) -> Self {
         Self {
             decoder: Decoder::new(window_ns),
-            slots: std::iter::repeat_with(|| None).take(SLOTS).collect(),
+            slots: vec![Entry::NONE; SLOTS],
             shape: Shape {
                 link_type: LinkType::EN10MB,
                 version: Version::V4,
@@ -187,7 +202,7 @@ impl Shortcut {
     #[inline(always)]
     fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
         let shape = &self.shape;
-        let entry = self.slots[shape.slot(frame.bytes)?].as_deref()?;
+        let entry = &self.slots[shape.slot(frame.bytes)?];
         if entry.shape != self.shapes || !entry.has_headers_of(frame, shape) {
             return None;
         }
@@ -269,10 +284,7 @@ impl Shortcut {
         let slot = &mut self.slots[shape.slot(frame.bytes)?];
         self.issued = self.issued.checked_add(1)?;
         let headers = entry.headers;
-        match slot {
-            Some(old) => **old = entry,
-            None => *slot = Some(Box::new(entry)),
-        }
+        *slot = entry;
         Some(headers)
     }
 }
