@@ -128,7 +128,13 @@ pub struct FlowEntry {
     pub flow: Flow,
     /// Index into [`Point::pairs`].
     pub pair: u32,
+}
+
+/// What every sighting needs of its flow; small, so that those of all numbers stay in the cache.
+#[derive(Debug, Clone, Copy)]
+struct Brief {
     stream: u32,
+    is_overheard: bool,
 }
 
 /// An ICMP error that quotes an HDP packet.
@@ -261,6 +267,7 @@ pub struct Observer {
     handed_over_to: u64,
     flows_handed_over: usize,
     flows: Vec<FlowEntry>,
+    briefs: Vec<Brief>,
     keys: Vec<u64>,
     flow_ids: FxHashMap<Flow, u32>,
     /// The flow of the datagrams with certain headers, by their number.
@@ -381,8 +388,8 @@ impl Observer {
         timestamp_ns: u64,
         (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
     ) {
-        let entry = &self.flows[flow as usize];
-        if entry.flow.stage.packet_type == Some(PacketType::OtherHost) {
+        let brief = self.briefs[flow as usize];
+        if brief.is_overheard {
             self.skipped.other_host += 1;
             return;
         }
@@ -390,7 +397,7 @@ impl Observer {
             self.skipped.no_time += 1;
             return;
         };
-        let latest = &mut self.latest[entry.stream as usize];
+        let latest = &mut self.latest[brief.stream as usize];
         let mut flags = 0;
         if timestamp_ns < *latest {
             flags |= Sighting::REORDERED;
@@ -430,11 +437,12 @@ impl Observer {
             | u64::from(flow.source_port) << 16
             | u64::from(flow.destination_port);
         self.keys.push(key);
-        self.flows.push(FlowEntry {
-            flow: *flow,
-            pair,
+        let is_overheard = flow.stage.packet_type == Some(PacketType::OtherHost);
+        self.briefs.push(Brief {
             stream,
+            is_overheard,
         });
+        self.flows.push(FlowEntry { flow: *flow, pair });
         let id = next_id(self.flows.len());
         self.flow_ids.insert(*flow, id);
         id
