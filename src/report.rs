@@ -12,6 +12,7 @@ mod answer;
 mod captures;
 mod csv;
 mod json;
+mod live;
 mod markdown;
 mod packets;
 mod remarks;
@@ -26,6 +27,7 @@ use crate::findings::Verdict;
 
 pub use csv::csv;
 pub use json::json;
+pub use live::{Align, Column, OrDash, RowFormat, Rows};
 pub use markdown::markdown;
 pub use packets::packet_line;
 pub use table::{Layout, table};
