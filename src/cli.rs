@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 the work was
 //! done, 1 a finding the user asked to be told by exit status, 2 the work could not be done.
 
+mod dissect;
 mod duration;
 mod output;
 mod path;
@@ -26,6 +27,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Path(path::Arguments),
+    Dissect(dissect::Arguments),
     Send(send::Arguments),
 }
 
@@ -71,6 +73,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match arguments.command {
         Command::Path(arguments) => path::run(&arguments, use_color),
+        Command::Dissect(arguments) => dissect::run(&arguments),
         Command::Send(arguments) => send::run(arguments),
     };
     match done {

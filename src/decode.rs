@@ -254,7 +254,8 @@ impl fmt::Display for LayerKind {
     }
 }
 
-/// The headers between the link layer and the IP header right above HDP, outermost first.
+/// The headers between the link layer and the IP header right above HDP, outermost first. For a
+/// quote, those between the ICMP error's own header and the IP header quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Encapsulation(u64);
 
@@ -264,8 +265,12 @@ impl Encapsulation {
             .iter()
             .rposition(|layer| matches!(layer.kind, LayerKind::Ipv4 | LayerKind::Ipv6))
             .unwrap_or(0);
+        let quoted = layers
+            .iter()
+            .rposition(|layer| matches!(layer.kind, LayerKind::Icmp | LayerKind::Icmpv6))
+            .map_or(0, |icmp| icmp + 1);
         let mut kinds = 0;
-        for layer in &layers[..innermost_ip] {
+        for layer in &layers[quoted..innermost_ip] {
             if LayerKind::ENCAPSULATIONS.contains(&layer.kind) {
                 kinds = kinds << 8 | layer.kind as u64;
             }

@@ -34,8 +34,14 @@ pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
 /// The guard band where two points' clocks cannot be compared: they are taken as right so far.
 const ASSUMED_CLOCK_ERROR_NS: i64 = 1_000_000_000;
 
-/// The least guard band: what a handful of packets may not show of the delay's spread.
+/// The least guard band.
 const LEAST_GUARD_NS: i64 = 1_000_000;
+
+/// Fewer packets than this show little of how the delay spreads ...
+const FEW_PACKETS: u64 = 10;
+
+/// ... so the guard band is wider by this.
+const GUARD_OF_FEW_NS: i64 = 100_000_000;
 
 /// What the user decides about judging.
 #[derive(Debug, Clone)]
@@ -137,21 +143,23 @@ fn fastest(points: usize, relations: &Relations) -> Vec<Option<i64>> {
 }
 
 fn window(relations: &Relations, way: Way, from: usize, to: usize, guard_ns: i64) -> Window {
+    // Beyond what was seen, as far again as it was seen to spread: the next packet may be slower
+    // than the slowest so far.
     let spread = |offsets: Offsets, guard_ns: i64| {
+        let range = offsets.max_ns.saturating_sub(offsets.min_ns);
         let three_sigma = offsets.deviation_ns().saturating_mul(3);
+        let guard_ns = range.max(three_sigma).saturating_add(guard_ns);
         Window {
-            from_ns: offsets
-                .min_ns
-                .min(offsets.mean_ns().saturating_sub(three_sigma))
-                .saturating_sub(guard_ns),
-            to_ns: offsets
-                .max_ns
-                .max(offsets.mean_ns().saturating_add(three_sigma))
-                .saturating_add(guard_ns),
+            from_ns: offsets.min_ns.saturating_sub(guard_ns),
+            to_ns: offsets.max_ns.saturating_add(guard_ns),
         }
     };
     if let Some(offsets) = relations.offsets(from, to, way) {
-        spread(offsets, guard_ns)
+        let few = offsets.count < FEW_PACKETS;
+        spread(
+            offsets,
+            guard_ns.saturating_add(if few { GUARD_OF_FEW_NS } else { 0 }),
+        )
     } else if let Some(offsets) = relations.offsets(from, to, way.opposite()) {
         // The clocks are known to within a round trip, which is not known.
         spread(offsets, ASSUMED_CLOCK_ERROR_NS)

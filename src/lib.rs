@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod correlate;
 pub mod decode;
+pub mod dissect;
 pub mod findings;
 pub mod hdp;
 pub mod judge;

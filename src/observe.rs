@@ -25,7 +25,7 @@ use crate::{
 /// known to rewrite, few enough that a long packet costs no more than a short one.
 const DIGEST_LEN: usize = 64;
 
-/// How far back a sighting is moved into its place before the capture counts as disordered.
+/// How far back a sighting is moved into its place at once; beyond that it waits for the end.
 const NEARLY: usize = 64;
 
 /// One HDP packet at one point.
@@ -212,8 +212,10 @@ pub struct Observer {
     frames: u64,
     coverage: Coverage,
     skipped: Skipped,
+    /// By rising timestamp.
     sightings: Vec<Sighting>,
-    is_sorted: bool,
+    /// Sightings whose place is far before the end, in the order of the capture.
+    stragglers: Vec<Sighting>,
     flows: Vec<FlowEntry>,
     flow_ids: FxHashMap<Flow, u32>,
     /// The flow seen last under each number, on IP and on UDP: mostly the next one too.
@@ -233,7 +235,7 @@ impl Default for Observer {
             coverage: Coverage::default(),
             skipped: Skipped::default(),
             sightings: Vec::new(),
-            is_sorted: true,
+            stragglers: Vec::new(),
             flows: Vec::new(),
             flow_ids: FxHashMap::default(),
             recent_flows: [0; 512],
@@ -391,28 +393,50 @@ impl Observer {
     /// is near the end.
     #[inline]
     fn push(&mut self, sighting: Sighting) {
-        let mut at = self.sightings.len();
-        self.sightings.push(sighting);
-        if !self.is_sorted {
+        let end = self.sightings.len();
+        let is_later = |before: &Sighting| before.timestamp_ns > sighting.timestamp_ns;
+        if !self.sightings.last().is_some_and(is_later) {
+            self.sightings.push(sighting);
             return;
         }
-        let farthest = at.saturating_sub(NEARLY);
-        while at > farthest && self.sightings[at - 1].timestamp_ns > sighting.timestamp_ns {
-            self.sightings[at] = self.sightings[at - 1];
-            at -= 1;
+        let farthest = end.saturating_sub(NEARLY);
+        let behind = self.sightings[farthest..]
+            .iter()
+            .rposition(|before| !is_later(before));
+        match behind {
+            Some(behind) => self.sightings.insert(farthest + behind + 1, sighting),
+            None if farthest == 0 => self.sightings.insert(0, sighting),
+            None => self.stragglers.push(sighting),
         }
-        self.sightings[at] = sighting;
-        self.is_sorted = at > farthest
-            || at == 0
-            || self.sightings[at - 1].timestamp_ns <= sighting.timestamp_ns;
+    }
+
+    /// Puts the stragglers into their places: sorted, then merged from the end, in place.
+    fn take_in_stragglers(&mut self) {
+        let Some(filler) = self.stragglers.first().copied() else {
+            return;
+        };
+        self.stragglers
+            .sort_by_key(|straggler| straggler.timestamp_ns);
+        let mut unmoved = self.sightings.len();
+        let mut to = unmoved + self.stragglers.len();
+        self.sightings.resize(to, filler);
+        // A straggler came after all sightings with its timestamp: it goes behind them.
+        while let Some(straggler) = self.stragglers.last() {
+            to -= 1;
+            if unmoved > 0 && self.sightings[unmoved - 1].timestamp_ns > straggler.timestamp_ns {
+                unmoved -= 1;
+                self.sightings[to] = self.sightings[unmoved];
+            } else {
+                self.sightings[to] = *straggler;
+                self.stragglers.pop();
+            }
+        }
     }
 
     /// The point, complete.
     #[must_use]
     pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
-        if !self.is_sorted {
-            self.sightings.sort_by_key(|sighting| sighting.timestamp_ns);
-        }
+        self.take_in_stragglers();
         if let Some((start, end)) = summary.watched_ns {
             self.coverage.extend(start);
             self.coverage.extend(end);

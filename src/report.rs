@@ -1,4 +1,5 @@
-//! Reports: [`Findings`] in five shapes, each a pure function from the findings to text.
+//! Reports: the [`findings`](crate::findings) in five shapes, each a pure function from them to
+//! text.
 //!
 //! [`table`] and [`markdown`] are for people and say the same things in the same order: the answer,
 //! the numbers that did not pass, what else was seen, what the captures were like, warnings.
@@ -46,5 +47,16 @@ fn word(verdict: Verdict) -> &'static str {
 
 /// Points as a path: `client → router → server`.
 fn path<'a>(points: impl IntoIterator<Item = &'a str>) -> String {
-    points.into_iter().collect::<Vec<_>>().join(" → ")
+    let arrow = format!(" →{GLUE}");
+    points.into_iter().collect::<Vec<_>>().join(&arrow)
+}
+
+/// A blank at which no line is wrapped: between a number and its keyword or unit, an arrow and its
+/// point.
+const GLUE: char = '\u{a0}';
+
+/// The text with plain blanks, once all lines are wrapped: what is printed should be found by a
+/// search.
+fn unglued(text: &str) -> String {
+    text.replace(GLUE, " ")
 }

@@ -55,9 +55,20 @@ pub enum FrameDirection {
     Outbound,
 }
 
+/// A capturing interface, as far as the capture describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name on the capturing host (`if_name`); pcap files have no place for one.
+    pub name: Option<String>,
+    /// Timestamp resolution in nanoseconds.
+    pub resolution_ns: u64,
+}
+
 /// What a capture says of itself beyond its frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// The interfaces so far; [`Frame::interface`] is the index.
+    pub interfaces: Vec<Interface>,
     /// Link types of the interfaces, each once, in order of appearance.
     pub link_types: Vec<LinkType>,
     /// The coarsest timestamp resolution among the interfaces, in nanoseconds; `None` until an
@@ -74,11 +85,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn add_interface(&mut self, link_type: LinkType, resolution_ns: u64) {
+    fn add_interface(&mut self, link_type: LinkType, interface: Interface) {
         if !self.link_types.contains(&link_type) {
             self.link_types.push(link_type);
         }
-        self.resolution_ns = Some(self.resolution_ns.unwrap_or(0).max(resolution_ns));
+        let coarsest = self.resolution_ns.unwrap_or(0).max(interface.resolution_ns);
+        self.resolution_ns = Some(coarsest);
+        self.interfaces.push(interface);
     }
 
     fn add_drops(&mut self, drops: u64) {
@@ -197,7 +210,8 @@ pub struct Source {
     format: Format,
     frames: u64,
     summary: Summary,
-    record: Option<Record>,
+    /// Bytes of the view up to the end of the frame that was given out last.
+    given_out: usize,
     /// Nothing more comes. A packed input that failed once may give bytes again when asked again.
     ended: bool,
 }
@@ -263,7 +277,7 @@ impl Source {
             format,
             frames: 0,
             summary,
-            record: None,
+            given_out: 0,
             ended: false,
         };
         // A pcapng file whose very first block is damaged is no capture.
@@ -280,10 +294,23 @@ impl Source {
 
     /// The next frame, or `None` at the end of the capture. Where the end came before its time,
     /// [`Source::summary`] says why.
+    #[inline]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
-        if let Some(previous) = self.record.take() {
-            self.buffer.consume(previous.offset + previous.len);
-        }
+        let record = self.next_record()?;
+        Some(self.frame(&record))
+    }
+
+    /// [`Source::next_frame`] with the interface that captured it.
+    pub fn next_with_interface(&mut self) -> Option<(Frame<'_>, &Interface)> {
+        let record = self.next_record()?;
+        // Each reader names only interfaces that it has described.
+        let interface = &self.summary.interfaces[record.interface as usize];
+        Some((self.frame(&record), interface))
+    }
+
+    #[inline]
+    fn next_record(&mut self) -> Option<Record> {
+        self.buffer.consume(std::mem::take(&mut self.given_out));
         if self.ended {
             return None;
         }
@@ -307,8 +334,13 @@ impl Source {
             }
         };
         self.frames += 1;
-        self.record = Some(record);
-        Some(Frame {
+        self.given_out = record.offset + record.len;
+        Some(record)
+    }
+
+    #[inline]
+    fn frame(&self, record: &Record) -> Frame<'_> {
+        Frame {
             number: self.frames,
             time_ns: record.time_ns,
             link_type: record.link_type,
@@ -316,7 +348,7 @@ impl Source {
             direction: record.direction,
             original_len: record.original_len,
             bytes: &self.buffer.view()[record.offset..record.offset + record.len],
-        })
+        }
     }
 
     /// The source as the user named it.

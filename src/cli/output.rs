@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    io::{self, BufWriter, IsTerminal as _, Write},
+    path::Path,
 };
 
 use anyhow::Context;
@@ -25,7 +25,6 @@ pub(super) enum Format {
     /// Everything
     Json,
 }
-
 impl From<Format> for RowFormat {
     fn from(format: Format) -> Self {
         match format {
@@ -37,51 +36,89 @@ impl From<Format> for RowFormat {
     }
 }
 
+/// An open output, buffered. Its errors say what could not be written.
+pub(super) struct Output {
+    name: String,
+    writer: BufWriter<Box<dyn Write>>,
+    is_terminal: bool,
+}
+
 /// Opens the file, or standard output where there is none.
-pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
-    Ok(match file {
-        Some(file) => Box::new(create(file)?),
-        None => Box::new(BufWriter::new(io::stdout())),
+pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Output> {
+    let name = file.map_or_else(
+        || "standard output".to_owned(),
+        |file| file.display().to_string(),
+    );
+    let (writer, is_terminal): (Box<dyn Write>, _) = if let Some(file) = file {
+        let file = create_unbuffered(file)?;
+        let is_terminal = file.is_terminal();
+        (Box::new(file), is_terminal)
+    } else {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        (Box::new(stdout), is_terminal)
+    };
+    Ok(Output {
+        name,
+        writer: BufWriter::new(writer),
+        is_terminal,
     })
 }
 
 /// Creates a file for writing.
 pub(super) fn create(file: &Path) -> anyhow::Result<BufWriter<File>> {
-    let created =
-        File::create(file).with_context(|| format!("{}: cannot write", file.display()))?;
-    Ok(BufWriter::new(created))
+    Ok(BufWriter::new(create_unbuffered(file)?))
+}
+
+fn create_unbuffered(file: &Path) -> anyhow::Result<File> {
+    File::create(file).with_context(|| format!("{}: cannot write", file.display()))
+}
+
+impl Output {
+    /// Whether a person watches the results appear.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer
+            .write(bytes)
+            .map_err(|error| cannot_write(&self.name, &error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer
+            .flush()
+            .map_err(|error| cannot_write(&self.name, &error))
+    }
+}
+
+/// The same error with a name. It keeps its kind, by which a closed pipe is known.
+fn cannot_write(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: cannot write: {error}"))
 }
 
 /// The log of a probe, if one was asked for.
-pub(super) struct Log(Option<(PathBuf, BufWriter<File>)>);
+pub(super) struct Log(Option<Output>);
 
 impl Log {
     /// Creates the file.
     pub(super) fn create(file: Option<&Path>) -> anyhow::Result<Self> {
-        let create = |file: &Path| Ok::<_, anyhow::Error>((file.to_owned(), create(file)?));
-        Ok(Self(file.map(create).transpose()?))
+        Ok(Self(file.map(|file| open(Some(file))).transpose()?))
     }
 
     /// Writes a line.
     pub(super) fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
-        self.each(|file| log::write_line(file, line))
+        match &mut self.0 {
+            Some(out) => log::write_line(out, line),
+            None => Ok(()),
+        }
     }
 
     /// Lets readers have what was written so far.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.each(Write::flush)
-    }
-
-    fn each(
-        &mut self,
-        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let Some((path, file)) = &mut self.0 else {
-            return Ok(());
-        };
-        write(file).map_err(|error| {
-            let message = format!("{}: cannot write: {error}", path.display());
-            io::Error::new(error.kind(), message)
-        })
+        self.0.as_mut().map_or(Ok(()), Write::flush)
     }
 }

@@ -123,10 +123,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let start = log::Start::Send(sender.start());
     log.write(&start)?;
     let fields = log::SentPacket::FIELDS;
+    let rows_are_seen = out.is_terminal();
     let mut rows = Rows::begin(out, arguments.format.into(), &COLUMNS, &fields, &start)?;
     // A row that waits in a buffer tells nobody how far it is.
     let flush_each = !arguments.interval.is_zero();
-    let rows_are_seen = arguments.output.is_none() && io::stdout().is_terminal();
     let progress = progress(
         sender.planned(),
         arguments.interval,

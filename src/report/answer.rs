@@ -1,7 +1,7 @@
 //! The answer in words, before any layout: what was asked, then where each number disappeared.
 
 use super::{
-    path,
+    GLUE, path,
     units::{count, grouped, span},
 };
 use crate::{
@@ -34,23 +34,21 @@ pub(super) fn headline(findings: &Findings) -> String {
     measured.dedup_by_key(|protocol| (protocol.carrier, protocol.protocol));
 
     let mut parts = if measured.is_empty() {
-        vec!["No HDP packet".to_owned()]
+        vec!["No HDP packet seen".to_owned()]
     } else {
         vec![
-            format!("HDP under {}", count_numbers(&measured)),
+            format!("HDP under {}", count_numbers(&measured, "protocol number")),
             count(packets, "packet"),
         ]
     };
     let ways = findings.directions.iter().filter(|way| is_used(way));
     let back = if ways.count() > 1 { " and back" } else { "" };
     parts.push(path(findings.points.iter().map(|point| point.name.as_str())) + back);
-    // On one point's own clock: those of two may be unrelated.
-    let longest = findings
-        .points
-        .iter()
-        .filter_map(|point| point.last_ns?.checked_sub(point.first_ns?))
-        .max();
-    parts.extend(longest.map(span));
+    // By the sender's end, whose record covers what was sent: the clocks of two points may be
+    // unrelated, and one that was left running overnight says nothing.
+    let sender = findings.points.iter().find(|point| point.hdp > 0);
+    let recorded = sender.and_then(|point| point.last_ns?.checked_sub(point.first_ns?));
+    parts.extend(recorded.map(span));
     parts.join(", ")
 }
 
@@ -180,7 +178,7 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         }
         _ if lost == sent && sent == 1 => "the only packet".to_owned(),
         _ if lost == sent => format!("all {}", count(sent, "packet")),
-        _ => format!("{} of {}", grouped(lost), count(sent, "packet")),
+        _ => format!("{} of {} lost", grouped(lost), count(sent, "packet")),
     };
     let weak = if first.grade == Grade::Weak {
         " (weak: send more)"
@@ -196,59 +194,68 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
     parts.join("; ")
 }
 
-/// The segments in which nothing was lost, neighbours of the same kind joined.
+/// The segments in which nothing was lost, neighbours of which the same can be said joined.
 fn clean_stretches(findings: &Findings, direction: &Direction) -> Vec<Line> {
     let lossy = lossy_stretches(direction);
-    let clean: Vec<_> = direction
+    let segments: Vec<_> = direction
         .segments
         .iter()
+        .map(|segment| (segment.from.as_str(), segment.to.as_str()))
         .map(|segment| {
-            let stretch = (segment.from.as_str(), segment.to.as_str());
-            let known = (!lossy.contains(&stretch)).then(|| {
-                let came = total_seen(findings, direction, stretch.0);
-                let blind = lossy.iter().any(|&wide| {
-                    let inner: Vec<_> = between(direction, wide).collect();
-                    inner.contains(&stretch.0) || inner.contains(&stretch.1)
-                });
-                if came == 0 {
-                    "nothing came this far"
-                } else if blind {
-                    "nothing lost while both were watching"
-                } else if !direction.protocols.iter().any(is_judged) {
-                    "nothing could be judged"
-                } else {
-                    "nothing lost"
-                }
-            });
-            (stretch, known)
+            let clean = !lossy.contains(&segment);
+            (
+                segment,
+                clean.then(|| clean_evidence(findings, direction, segment)),
+            )
         })
         .collect();
-    clean
+    segments
         .chunk_by(|(_, a), (_, b)| a == b)
         .filter_map(|run| {
-            let ((first, _), evidence) = run[0];
-            let rest = run.iter().map(|&((_, to), _)| to);
+            let ((first, _), evidence) = &run[0];
+            let rest = run.iter().map(|((_, to), _)| *to);
             Some(Line {
-                place: path([first].into_iter().chain(rest)),
+                place: path([*first].into_iter().chain(rest)),
                 verdict: None,
                 numbers: String::new(),
-                evidence: evidence?.to_owned(),
+                evidence: evidence.clone()?,
             })
         })
         .collect()
 }
 
-fn is_judged(protocol: &Protocol) -> bool {
-    !matches!(protocol.verdict, Verdict::Inconclusive | Verdict::Refused)
+/// What it means that no loss is known in a segment: where nobody looked, nothing.
+fn clean_evidence(findings: &Findings, direction: &Direction, segment: Stretch) -> String {
+    let saw_any = |point: &str| {
+        let mut seen = direction.protocols.iter();
+        seen.any(|protocol| seen_at(findings, protocol, point) > 0)
+    };
+    let came_to = |point| {
+        points(direction)
+            .skip_while(|&other| other != point)
+            .any(saw_any)
+    };
+    let blind = [segment.0, segment.1]
+        .into_iter()
+        .find(|&point| came_to(point) && !saw_any(point));
+    let within_loss = lossy_stretches(direction).into_iter().any(|lossy| {
+        between(direction, lossy).any(|point| point == segment.0 || point == segment.1)
+    });
+    if !came_to(segment.0) {
+        "nothing came this far".to_owned()
+    } else if let Some(point) = blind {
+        format!("{point} saw none of the packets")
+    } else if within_loss {
+        "nothing lost while both were watching".to_owned()
+    } else if !direction.protocols.iter().any(is_judged) {
+        "nothing could be judged".to_owned()
+    } else {
+        "nothing lost".to_owned()
+    }
 }
 
-/// Distinct packets of this direction seen at a point.
-fn total_seen(findings: &Findings, direction: &Direction, point: &str) -> u64 {
-    direction
-        .protocols
-        .iter()
-        .map(|protocol| seen_at(findings, protocol, point))
-        .sum()
+fn is_judged(protocol: &Protocol) -> bool {
+    !matches!(protocol.verdict, Verdict::Inconclusive | Verdict::Refused)
 }
 
 /// Distinct packets of one number seen at a point.
@@ -265,7 +272,7 @@ pub(super) fn seen_at(findings: &Findings, protocol: &Protocol, point: &str) -> 
 /// What the sender's operating system refused, a line for each way.
 fn refusals(direction: &Direction) -> Vec<Line> {
     let refused = with_verdict(direction, Verdict::Refused);
-    group_by(refused, |protocol| how_refused(protocol))
+    group_by(refused, how_refused)
         .iter()
         .map(|group| Line {
             place: format!("in {}", direction.from),
@@ -322,7 +329,7 @@ fn passing(direction: &Direction) -> Option<Line> {
     let numbers = match passed.len() {
         0 => return None,
         1..=6 => list_numbers(&passed),
-        _ => format!("{all}{}", count_numbers(&passed)),
+        _ => format!("{all}{}", count_numbers(&passed, "number")),
     };
     Some(Line {
         place: path([direction.from.as_str(), &direction.to]),
@@ -370,26 +377,30 @@ pub(super) fn group_by<'a, K: PartialEq>(
 }
 
 /// What the control is called where numbers are listed.
-const CONTROL: &str = "UDP control";
+const CONTROL: &str = "UDP\u{a0}control";
 
 /// The numbers with runs folded and keywords: `50 ESP, 100-131, UDP control`.
 pub(super) fn list_numbers(protocols: &[&Protocol]) -> String {
     let (bare, control) = bare_and_control(protocols);
     let mut parts = Vec::new();
     if !bare.is_empty() {
-        parts.push(protocols::fold_with_keywords(&bare));
+        let items = protocols::fold_with_keywords(&bare);
+        let glued = items
+            .split(", ")
+            .map(|item| item.replace(' ', &GLUE.to_string()));
+        parts.extend(glued);
     }
     parts.extend(control.map(str::to_owned));
     parts.join(", ")
 }
 
-/// How many numbers: `211 protocol numbers and the UDP control`.
-pub(super) fn count_numbers(protocols: &[&Protocol]) -> String {
+/// How many numbers: `211 numbers and the UDP control`.
+pub(super) fn count_numbers(protocols: &[&Protocol], noun: &str) -> String {
     let (bare, control) = bare_and_control(protocols);
     let numbers = match bare.as_slice() {
         [] => None,
-        [only] => Some(format!("protocol number {only}")),
-        several => Some(format!("{} numbers", several.len())),
+        [only] => Some(format!("{noun}{GLUE}{only}")),
+        several => Some(count(several.len() as u64, noun)),
     };
     let control = control.map(|control| format!("the {control}"));
     let parts: Vec<_> = numbers.into_iter().chain(control).collect();

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::findings::{Carrier, DelayReference, Direction, Findings, Grade, Protocol, Verdict};
 
-/// The findings as CSV (RFC 4180): a header, then one row a direction and protocol number.
+/// The findings as CSV (RFC 4180, but with the line ends of Unix): a header, then one row a direction
+/// and protocol number.
 ///
 /// Columns are named like the JSON members. What is unknown is an empty field. Lists are joined
 /// with `;`, in an item's members with blanks: `router→server 3` in `lost_at`, `10.77.1.1 3/13 2

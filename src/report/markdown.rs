@@ -5,9 +5,10 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use super::{
     answer::{Line, headline, is_used, lines},
     captures::captures,
+    path,
     remarks::remarks,
     rows::{columns, rows},
-    word,
+    unglued, word,
 };
 use crate::findings::Findings;
 
@@ -21,9 +22,16 @@ pub fn markdown(findings: &Findings, all: bool) -> String {
     for direction in used() {
         blocks.push(list(lines(findings, direction).iter().map(item)));
     }
+    let several = used().count() > 1;
     for direction in used() {
         let rows = rows(direction, all);
         if !rows.is_empty() {
+            if several {
+                blocks.push(format!(
+                    "### {}",
+                    escape(&path([direction.from.as_str(), &direction.to]))
+                ));
+            }
             let columns = columns(&rows);
             let header = columns.iter().map(|column| column.title);
             blocks.push(table(
@@ -58,7 +66,7 @@ pub fn markdown(findings: &Findings, all: bool) -> String {
             findings.warnings.iter().map(|warning| escape(warning)),
         ));
     }
-    blocks.join("\n\n") + "\n"
+    unglued(&blocks.join("\n\n")) + "\n"
 }
 
 fn item(line: &Line) -> String {

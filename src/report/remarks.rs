@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
+    GLUE,
     answer::{answers, count_numbers, group_by, how_refused, list_numbers, points, seen_at, total},
     path,
     units::{count, span},
@@ -103,7 +104,7 @@ fn becomes(change: &Change) -> String {
     match change.field.as_str() {
         // The drop in hops says it all; where the count began differs between systems.
         "ttl" => format!("{name} lower by {}", change.to),
-        _ => format!("{name} {} → {}", change.from, change.to),
+        _ => format!("{name} {} →{GLUE}{}", change.from, change.to),
     }
 }
 
@@ -119,8 +120,8 @@ fn field_name(field: &str) -> String {
 fn under(protocols: &[&Protocol], came: &[&Protocol]) -> String {
     let numbers = match protocols.len() {
         1..=6 => list_numbers(protocols),
-        all if all == came.len() => format!("all {}", count_numbers(protocols)),
-        _ => count_numbers(protocols),
+        all if all == came.len() => format!("all {}", count_numbers(protocols, "number")),
+        _ => count_numbers(protocols, "number"),
     };
     format!("under {numbers}")
 }
@@ -175,8 +176,12 @@ fn answered(direction: &Direction) -> Option<String> {
         })
         .collect();
     let place = path([direction.from.as_str(), &direction.to]);
-    (!clauses.is_empty())
-        .then(|| format!("ICMP about nothing lost, {place}: {}.", clauses.join("; ")))
+    (!clauses.is_empty()).then(|| {
+        format!(
+            "ICMP errors without a loss, {place}: {}.",
+            clauses.join("; ")
+        )
+    })
 }
 
 /// Refusals of numbers of which some packets went out all the same.
@@ -211,12 +216,12 @@ const ALSO_SEEN: [Counter; 3] = [
 const NOT_JUDGED: [Counter; 3] = [
     (
         |protocol| protocol.edge,
-        "too near the start or end of what the points watched in common",
+        "came too near the start or end of what the points watched in common",
     ),
     (|protocol| protocol.late, "arrived after the wait time"),
     (
         |protocol| protocol.ambiguous,
-        "not to be told from one another",
+        "cannot be told from one another",
     ),
 ];
 
@@ -231,7 +236,7 @@ fn counted(title: &str, direction: &Direction, counters: &[Counter]) -> Option<S
                 .filter(|protocol| counter(protocol) > 0)
                 .collect();
             let packets = count(total(&affected, counter), "packet");
-            (!affected.is_empty()).then(|| format!("{packets} {words} {}", under(&affected, &[])))
+            (!affected.is_empty()).then(|| format!("{packets} {} {words}", under(&affected, &[])))
         })
         .collect();
     let place = path([direction.from.as_str(), &direction.to]);
@@ -258,7 +263,7 @@ fn delay(direction: &Direction) -> Option<String> {
         let range = if low == high {
             String::new()
         } else {
-            format!(" (from {low} to {high} by number)")
+            format!(" ({low} to {high} by number)")
         };
         let longest = bare.iter().map(|delay| delay.max).max()?;
         clauses.push(format!(
@@ -285,11 +290,11 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
     let clocks = || direction.segments.iter().map(|segment| &segment.clock);
     match reference {
         DelayReference::Minimum if clocks().all(|clock| clock.method == ClockMethod::OneWay) => {
-            "all above the shortest, for the clocks are unrelated (packets went one way only)"
+            "counted from the shortest, the clocks being unrelated (packets went one way only)"
                 .to_owned()
         }
         DelayReference::Minimum => {
-            "all above the shortest, for the clocks are unrelated".to_owned()
+            "counted from the shortest, the clocks being unrelated".to_owned()
         }
         DelayReference::Absolute if clocks().all(|clock| clock.method == ClockMethod::SameHost) => {
             "one clock at both ends".to_owned()

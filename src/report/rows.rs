@@ -25,10 +25,13 @@ pub(super) fn rows(direction: &Direction, all: bool) -> Vec<Row<'_>> {
 
 /// Whether two numbers would have the same row but for the number.
 fn alike(a: &Protocol, b: &Protocol) -> bool {
-    let (a, b) = (Row(vec![a]), Row(vec![b]));
-    COLUMNS[1..]
-        .iter()
-        .all(|column| (column.cell)(&a) == (column.cell)(&b))
+    // The reasons first, for they differ most and cost nothing to compare.
+    a.reasons == b.reasons && {
+        let (a, b) = (Row(vec![a]), Row(vec![b]));
+        COLUMNS[1..]
+            .iter()
+            .all(|column| (column.cell)(&a) == (column.cell)(&b))
+    }
 }
 
 /// A column: its title and what a row has to say there.
@@ -97,7 +100,7 @@ impl Row<'_> {
         ];
         let fates = fates.into_iter().filter(|&(packets, _)| packets > 0);
         or_none(
-            fates.map(|(packets, fate)| format!("{} {fate}", self.each(packets))),
+            fates.map(|(packets, fate)| format!("{} {fate}", grouped(packets))),
             ", ",
         )
     }

@@ -7,9 +7,10 @@ use textwrap::{Options, WordSplitter, core::display_width};
 use super::{
     answer::{Line, headline, is_used, lines},
     captures::{Capture, captures},
+    path,
     remarks::remarks,
-    rows::{Column, columns, rows},
-    word,
+    rows::{columns, rows},
+    unglued, word,
 };
 use crate::findings::{Direction, Findings, Verdict};
 
@@ -38,8 +39,9 @@ pub fn table(findings: &Findings, layout: &Layout) -> String {
         page.blank();
         page.answer(&lines(findings, direction));
     }
+    let several = used().count() > 1;
     for direction in used() {
-        page.numbers(direction);
+        page.numbers(direction, several);
         let remarks = remarks(findings, direction);
         if !remarks.is_empty() {
             page.blank();
@@ -59,12 +61,8 @@ pub fn table(findings: &Findings, layout: &Layout) -> String {
             page.paragraph(" - ", "   ", warning);
         }
     }
-    // Gluing was for the wrapping alone; what is printed should be found by a search.
-    page.text.replace(GLUE, " ")
+    unglued(&page.text)
 }
-
-/// Holds a number and its keyword, an arrow and its point together when lines are wrapped.
-const GLUE: char = '\u{a0}';
 
 /// Below this many columns places stand on a line of their own.
 const NARROW: usize = 64;
@@ -133,9 +131,9 @@ impl Page<'_> {
             let mut lead = format!("{:indent$}", "");
             if line.place != last_place {
                 if stacked {
-                    self.line(&line.place);
+                    self.paragraph("", "  ", &line.place);
                 } else {
-                    lead = format!("{:<indent$}", line.place);
+                    lead = padded(&line.place, indent);
                 }
             }
             last_place = &line.place;
@@ -143,27 +141,27 @@ impl Page<'_> {
                 self.paragraph(&lead, &format!("{:indent$}", ""), &line.evidence);
                 continue;
             };
-            let padded = format!("{:<verdict$}", word(is));
-            lead += &padded.replacen(word(is), &self.styled(style(is), word(is)), 1);
+            lead += &self.styled(style(is), word(is));
+            lead += &" ".repeat(verdict - word(is).len());
             let hanging = " ".repeat(indent + verdict);
             if stacked {
-                let both = format!("{}: {}", glued(&line.numbers), line.evidence);
+                let both = format!("{}: {}", line.numbers, line.evidence);
                 self.paragraph(&lead, &hanging, &both);
                 continue;
             }
-            let left = wrap(&glued(&line.numbers), numbers);
+            let left = wrap(&line.numbers, numbers);
             let right = wrap(&line.evidence, rest - numbers - 2);
             for i in 0..left.len().max(right.len()) {
                 let lead = if i == 0 { &lead } else { &hanging };
                 let column = |column: &[String]| column.get(i).cloned().unwrap_or_default();
                 let (left, right) = (column(&left), column(&right));
-                self.line(&format!("{lead}{left:<numbers$}  {right}"));
+                self.line(&format!("{lead}{}  {right}", padded(&left, numbers)));
             }
         }
     }
 
-    /// The table of numbers.
-    fn numbers(&mut self, direction: &Direction) {
+    /// The table of numbers, with the direction as its title where there are several.
+    fn numbers(&mut self, direction: &Direction, with_title: bool) {
         let rows = rows(direction, self.layout.all);
         if rows.is_empty() {
             return;
@@ -174,13 +172,10 @@ impl Page<'_> {
             .map(|column| column.title.to_owned())
             .collect();
         let mut cells: Vec<Vec<_>> = vec![titles];
-        cells.extend(rows.iter().map(|row| {
-            let cell = |(i, column): (usize, &&Column)| match i {
-                0 => glued(&(column.cell)(row)),
-                _ => (column.cell)(row).replace("→ ", &format!("→{GLUE}")),
-            };
-            columns.iter().enumerate().map(cell).collect()
-        }));
+        cells.extend(
+            rows.iter()
+                .map(|row| columns.iter().map(|column| (column.cell)(row)).collect()),
+        );
         let widths = widths(&cells, self.layout.width).unwrap_or_else(|| {
             cells = cells
                 .iter()
@@ -196,6 +191,9 @@ impl Page<'_> {
             ]
         });
         self.blank();
+        if with_title {
+            self.bold(&path([direction.from.as_str(), &direction.to]));
+        }
         for line in grid(&cells, &widths).lines() {
             let line = self.with_colored_verdict(&line, widths[0] + PADDING + 1);
             self.line(&line);
@@ -244,12 +242,23 @@ impl Page<'_> {
             for line in grid(&cells, &widths).lines() {
                 self.line(&line);
             }
-        } else {
-            for row in cells {
+            return;
+        }
+        let in_line = taken <= self.layout.width;
+        let heads: Vec<_> = cells.iter().map(|row| row[..4].to_vec()).collect();
+        let lines: Vec<_> = grid(&heads, &widths).lines().collect();
+        for (line, row) in lines.iter().zip(&cells) {
+            if in_line {
+                self.line(line);
+                let indent = " ".repeat(widths[0] + PADDING + 1);
+                self.paragraph(&indent, &indent, &row[4]);
+            } else {
                 self.line(&format!(" {}", row[0]));
-                let facts: Vec<_> = row[1..].iter().filter(|cell| !cell.is_empty()).collect();
-                let facts: Vec<_> = facts.into_iter().map(String::as_str).collect();
-                self.paragraph("   ", "   ", &facts.join("; "));
+                let facts = row[1..]
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|fact| !fact.is_empty());
+                self.paragraph("   ", "   ", &facts.collect::<Vec<_>>().join("; "));
             }
         }
     }
@@ -276,8 +285,8 @@ fn narrowest(cells: &[Vec<String>], column: usize) -> usize {
 /// The widths of the columns if they fit: natural ones, but the last takes what is left, and where
 /// that is little, numbers and stretches are wrapped.
 fn widths(cells: &[Vec<String>], available: usize) -> Option<Vec<usize>> {
-    const COMFORTABLE: usize = 36;
-    const ENOUGH: usize = 24;
+    const COMFORTABLE: usize = 28;
+    const ENOUGH: usize = 20;
 
     let last = cells[0].len() - 1;
     let mut widths: Vec<_> = (0..last).map(|column| natural(cells, column)).collect();
@@ -348,12 +357,10 @@ fn style(verdict: Verdict) -> Style {
     color.on_default()
 }
 
-/// A list of numbers whose items keep together.
-fn glued(list: &str) -> String {
-    let items = list
-        .split(", ")
-        .map(|item| item.replace(' ', &GLUE.to_string()));
-    items.collect::<Vec<_>>().join(", ")
+/// Text with blanks up to a width in terminal columns, which are not always characters.
+fn padded(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(display_width(text));
+    format!("{text}{}", " ".repeat(missing))
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

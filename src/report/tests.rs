@@ -199,6 +199,7 @@ pub(super) fn router_drops_some() -> Findings {
     };
     protocols.push(Protocol {
         verdict: Verdict::Refused,
+        grade: Grade::Certain,
         refused: vec![refusal],
         delay_ns: None,
         reasons: vec!["socket: EPROTONOSUPPORT (93)".to_owned()],
@@ -281,11 +282,14 @@ fn both_directions() -> Findings {
     }
     answers[1].duplicates = 2;
     answers[1].reordered = 1;
-    answers[1].delay_ns = answers[1].delay_ns.map(|delay| Delay {
-        reference: DelayReference::Absolute,
-        ..delay
-    });
     findings.directions.push(direction(&back, answers));
+    let protocols = findings
+        .directions
+        .iter_mut()
+        .flat_map(|way| &mut way.protocols);
+    for delay in protocols.filter_map(|protocol| protocol.delay_ns.as_mut()) {
+        delay.reference = DelayReference::Absolute;
+    }
     for segment in findings
         .directions
         .iter_mut()
@@ -345,7 +349,80 @@ fn long_path() -> Findings {
     findings(&points, protocols)
 }
 
-const ALL: [(&str, fn() -> Findings); 7] = [
+/// All that is mentioned only where it happened, logs as points, a blind one between, and a night.
+fn odds_and_ends() -> Findings {
+    let points = ["sent", "client", "received"];
+    let icmp = IcmpEvidence {
+        from: "2001:db8::1".to_owned(),
+        icmp_type: 1,
+        code: 4,
+        meaning: "port unreachable".to_owned(),
+        count: 1,
+    };
+    let refusal = Refusal {
+        requested: 17,
+        call: "sendto".to_owned(),
+        errno: 1,
+        name: "EPERM".to_owned(),
+        count: 2,
+    };
+    let marked = |to: &str| Change {
+        field: "dscp".to_owned(),
+        from: "0".to_owned(),
+        to: to.to_owned(),
+        between: ["sent".to_owned(), "received".to_owned()],
+        count: 1,
+    };
+    let mut protocols = vec![
+        Protocol {
+            icmp: vec![icmp],
+            altered: 1,
+            ..number(&points, 1, &[1, 0, 1])
+        },
+        Protocol {
+            verdict: Verdict::Blocked,
+            grade: Grade::Weak,
+            lost_at: vec![LostAt {
+                from: "sent".to_owned(),
+                to: "received".to_owned(),
+                count: 1,
+            }],
+            ..number(&points, 6, &[1, 0, 0])
+        },
+        Protocol {
+            refused: vec![refusal],
+            late: 1_200,
+            ambiguous: 2,
+            packets: 1_205,
+            changes: vec![marked("8"), marked("10"), marked("46")],
+            ..number(&points, 17, &[3, 0, 3])
+        },
+        Protocol {
+            duplicates: 1,
+            reordered: 1,
+            ..control(&points, &[3, 0, 3])
+        },
+    ];
+    for passes in [0, 2, 3] {
+        protocols[passes].lost_at.clear();
+    }
+    let mut findings = findings(&points, protocols);
+    for (point, kind) in [(0, PointKind::SendLog), (2, PointKind::ListenLog)] {
+        let log = &mut findings.points[point];
+        (log.kind, log.frames) = (kind, log.hdp);
+        (log.link_types, log.resolution_ns, log.skipped) = (Vec::new(), None, Skipped::default());
+    }
+    findings.points[1].capture_drops = Some(1_234_567);
+    findings.points[1].resolution_ns = Some(100);
+    findings.points[2].last_ns = Some(START + 86_400_000 * MILLISECOND);
+    findings
+}
+
+/// A case: what it is called and how it is made.
+type Case = (&'static str, fn() -> Findings);
+
+const ALL: [Case; 8] = [
+    ("odds_and_ends", odds_and_ends),
     ("router_drops_some", router_drops_some),
     ("everything_passes", everything_passes),
     ("nothing_seen", nothing_seen),
@@ -377,7 +454,7 @@ fn tables() {
 
 #[test]
 fn the_other_formats() {
-    for (name, findings) in [ALL[0], ALL[2], ALL[4], ALL[5]] {
+    for (name, findings) in ALL {
         insta::assert_snapshot!(format!("{name}_markdown"), markdown(&findings(), false));
     }
     let few = few_numbers();

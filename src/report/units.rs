@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::GLUE;
+
 /// A count with its noun: `1 packet`, `1,200 packets`.
 pub(super) fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(n))
+    format!("{}{GLUE}{noun}{plural}", grouped(n))
 }
 
 /// A count with its digits in groups of three: `1,200`.
@@ -33,9 +35,9 @@ pub(super) fn span(nanoseconds: i64) -> String {
     let two_units = |large: u64, small: u64, names: [&str; 2]| {
         let (whole, rest) = (ns / large, ns % large / small);
         if rest == 0 {
-            format!("{whole} {}", names[0])
+            format!("{whole}{GLUE}{}", names[0])
         } else {
-            format!("{whole} {} {rest} {}", names[0], names[1])
+            format!("{whole}{GLUE}{}{GLUE}{rest}{GLUE}{}", names[0], names[1])
         }
     };
     match ns {
@@ -57,12 +59,12 @@ fn three_digits(ns: u64) -> String {
     }
     let ns = rounded * step;
     let (unit, name) = match ns {
-        1_000_000_000.. => (1_000_000_000, "s"),
+        1_000_000_000.. => (1_000_000_000_u64, "s"),
         1_000_000.. => (1_000_000, "ms"),
         1_000.. => (1_000, "µs"),
         _ => (1, "ns"),
     };
-    format!("{} {name}", ns as f64 / unit as f64)
+    format!("{}{GLUE}{name}", ns as f64 / unit as f64)
 }
 
 /// The time of day in UTC, in milliseconds: `09:58:19.692`.
@@ -85,6 +87,7 @@ fn calendar(epoch_ns: i64, format: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::unglued;
 
     #[test]
     fn spans_read_as_people_write_them() {
@@ -104,15 +107,15 @@ mod tests {
             (7_500_000_000_000, "2 h 5 min"),
             (90_000_000_000_000, "1 d 1 h"),
         ] {
-            assert_eq!(span(ns), text);
+            assert_eq!(unglued(&span(ns)), text);
         }
     }
 
     #[test]
     fn counts_carry_their_noun_and_group_their_digits() {
-        assert_eq!(count(0, "packet"), "0 packets");
-        assert_eq!(count(1, "packet"), "1 packet");
-        assert_eq!(count(1200, "packet"), "1,200 packets");
+        assert_eq!(unglued(&count(0, "packet")), "0 packets");
+        assert_eq!(unglued(&count(1, "packet")), "1 packet");
+        assert_eq!(unglued(&count(1200, "packet")), "1,200 packets");
         assert_eq!(grouped(1_000_000), "1,000,000");
         assert_eq!(grouped(999), "999");
     }

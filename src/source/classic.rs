@@ -2,7 +2,7 @@
 
 use pcap_parser::{PcapHeader, parse_pcap_header};
 
-use super::{LinkType, Record, Step, Summary, input::Buffer};
+use super::{Interface, LinkType, Record, Step, Summary, input::Buffer};
 
 const HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
@@ -32,7 +32,7 @@ pub(super) struct Classic {
 impl Classic {
     /// Reads the file's header; what is wrong with it otherwise.
     pub(super) fn open(buffer: &mut Buffer, summary: &mut Summary) -> Result<Self, String> {
-        buffer.need(HEADER_LEN, &"the pcap header")?;
+        buffer.need(HEADER_LEN, "the pcap header")?;
         let (_, header): (_, PcapHeader) = parse_pcap_header(&buffer.view()[..HEADER_LEN])
             .map_err(|error| format!("damaged pcap header: {error}"))?;
         buffer.consume(HEADER_LEN);
@@ -46,7 +46,13 @@ impl Classic {
             record_header_len: RECORD_HEADER_LEN + if header.is_modified_format() { 8 } else { 0 },
             link_type,
         };
-        summary.add_interface(link_type, classic.unit_ns.unsigned_abs());
+        summary.add_interface(
+            link_type,
+            Interface {
+                name: None,
+                resolution_ns: classic.unit_ns.unsigned_abs(),
+            },
+        );
         Ok(classic)
     }
 
@@ -60,8 +66,11 @@ impl Classic {
         if buffer.at_end()? {
             return Ok(Step::End);
         }
-        buffer.need(self.record_header_len, &"a record header")?;
-        let [seconds, fraction, captured_len, original_len] = self.four_words(buffer.view());
+        buffer.need(self.record_header_len, "a record header")?;
+        let Some(header) = buffer.view().first_chunk() else {
+            unreachable!("a record header is at least that long")
+        };
+        let [seconds, fraction, captured_len, original_len] = self.four_words(header);
         if captured_len > MAX_FRAME_LEN {
             return Err(format!(
                 "damaged at byte {}: a record claims {captured_len} bytes",
@@ -69,7 +78,7 @@ impl Classic {
             ));
         }
         let len = captured_len as usize;
-        buffer.need(self.record_header_len + len, &"a record")?;
+        buffer.need(self.record_header_len + len, "a record")?;
         Ok(Step::Frame(Record {
             time_ns: Some(i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit_ns),
             link_type: self.link_type,
@@ -81,19 +90,16 @@ impl Classic {
         }))
     }
 
+    /// The record header's fields; the modified format has more behind them.
     #[inline]
-    fn four_words(&self, bytes: &[u8]) -> [u32; 4] {
+    fn four_words(&self, header: &[u8; RECORD_HEADER_LEN]) -> [u32; 4] {
+        let (words, _) = header.as_chunks();
         std::array::from_fn(|i| {
-            let word = [
-                bytes[4 * i],
-                bytes[4 * i + 1],
-                bytes[4 * i + 2],
-                bytes[4 * i + 3],
-            ];
+            let word = u32::from_le_bytes(words[i]);
             if self.big_endian {
-                u32::from_be_bytes(word)
+                word.swap_bytes()
             } else {
-                u32::from_le_bytes(word)
+                word
             }
         })
     }

@@ -117,8 +117,16 @@ impl Buffer {
 
     /// [`Buffer::fill`] in a reader's words: whether `len` bytes of `what` are there, or why not.
     #[inline]
-    pub(super) fn need(&mut self, len: usize, what: &dyn std::fmt::Display) -> Result<(), String> {
-        match self.fill(len) {
+    pub(super) fn need(&mut self, len: usize, what: &str) -> Result<(), String> {
+        if self.end - self.start >= len {
+            return Ok(());
+        }
+        self.need_more(len, what)
+    }
+
+    #[cold]
+    fn need_more(&mut self, len: usize, what: &str) -> Result<(), String> {
+        match self.read_on(len) {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!(
                 "cut off at byte {}: {what} needs {len} bytes, {} are there",
@@ -138,6 +146,7 @@ impl Buffer {
         }
     }
 
+    #[cold]
     fn cannot_read_on(&self, error: &io::Error) -> String {
         format!("cannot read on at byte {}: {error}", self.position)
     }

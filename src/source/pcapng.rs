@@ -13,7 +13,8 @@ use pcap_parser::{
 };
 
 use super::{
-    FrameDirection, LinkType, Record, Step, Summary, classic::MAX_FRAME_LEN, input::Buffer,
+    FrameDirection, Interface, LinkType, Record, Step, Summary, classic::MAX_FRAME_LEN,
+    input::Buffer,
 };
 
 /// The block type of a section header, the same in both byte orders.
@@ -39,7 +40,7 @@ const OPTION_DROPCOUNT: u16 = 4;
 pub(super) struct Pcapng {
     order: ByteOrder,
     /// Interfaces of this section.
-    interfaces: Vec<Interface>,
+    interfaces: Vec<SectionInterface>,
     /// Interfaces of the sections before it.
     interfaces_before: u32,
     /// What is left of the block that holds the current frame, behind the frame.
@@ -83,7 +84,8 @@ impl ByteOrder {
     }
 }
 
-struct Interface {
+/// What it takes to read an interface's packets.
+struct SectionInterface {
     link_type: LinkType,
     snaplen: u32,
     clock: Clock,
@@ -130,7 +132,7 @@ impl Pcapng {
         if buffer.at_end()? {
             return Ok(Step::End);
         }
-        buffer.need(BLOCK_HEADER_LEN + 4, &"a block header")?;
+        buffer.need(BLOCK_HEADER_LEN + 4, "a block header")?;
         let view = buffer.view();
         if view.starts_with(&MAGIC) {
             self.order = match u32::from_le_bytes([view[8], view[9], view[10], view[11]]) {
@@ -153,7 +155,7 @@ impl Pcapng {
             ));
         }
         let total_len = total_len as usize;
-        buffer.need(total_len, &"a block")?;
+        buffer.need(total_len, "a block")?;
         let block = &buffer.view()[..total_len];
         let found = match kind {
             ENHANCED_PACKET => self.enhanced_packet(block)?,
@@ -188,7 +190,7 @@ impl Pcapng {
         Ok(Step::Frame(record))
     }
 
-    fn interface(&self, id: u32) -> Result<&Interface, String> {
+    fn interface(&self, id: u32) -> Result<&SectionInterface, String> {
         self.interfaces.get(id as usize).ok_or_else(|| {
             format!(
                 "damaged: a packet of interface {id}, but {} were described",
@@ -321,8 +323,14 @@ impl Pcapng {
             offset_seconds,
         };
         let link_type = LinkType(u16::try_from(description.linktype.0).unwrap_or(u16::MAX));
-        summary.add_interface(link_type, clock.resolution_ns());
-        self.interfaces.push(Interface {
+        summary.add_interface(
+            link_type,
+            Interface {
+                name: name(&description.options),
+                resolution_ns: clock.resolution_ns(),
+            },
+        );
+        self.interfaces.push(SectionInterface {
             link_type,
             snaplen: description.snaplen,
             clock,
@@ -366,6 +374,16 @@ impl Pcapng {
         }
         Ok(())
     }
+}
+
+/// The interface's name; what is not UTF-8 in it is shown as such.
+fn name(options: &[PcapNGOption]) -> Option<String> {
+    let option = options
+        .iter()
+        .find(|option| option.code == OptionCode::IfName)?;
+    let name = String::from_utf8_lossy(option.as_bytes().ok()?);
+    let name = name.trim_end_matches('\0');
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The value of an option of exactly `N` bytes.

@@ -1,0 +1,209 @@
+//! What holds of every path: losses are found where they were planted, and nothing that only
+//! looks like a loss becomes one.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use hdp::findings::Fate;
+use proptest::prelude::*;
+
+use support::scene::{Captured, MILLISECOND, Scene, Sent, judged, observe};
+
+/// Scenes of 2 to 4 points, clocks off by up to an hour, delays with up to 5 ms of jitter a hop,
+/// traffic both ways, losses in any segment.
+fn scenes() -> impl Strategy<Value = Scene> {
+    (2_usize..=4).prop_flat_map(|points| {
+        let hour = 3_600_000 * MILLISECOND;
+        let clocks = prop::collection::vec(-hour..hour, points);
+        let packets = prop::collection::vec(packet(points), 1..60);
+        (clocks, packets).prop_map(|(clocks_ns, mut packets)| {
+            packets.sort_by_key(|sent| sent.at_ns);
+            // One sender writes no timestamp twice.
+            packets.dedup_by_key(|sent| sent.at_ns);
+            Scene {
+                clocks_ns,
+                packets,
+                length_ns: 400 * MILLISECOND,
+            }
+        })
+    })
+}
+
+fn packet(points: usize) -> impl Strategy<Value = Sent> {
+    let hops = prop::collection::vec((10_000..20_000_i64, 0..5 * MILLISECOND), points);
+    (
+        0..400 * MILLISECOND,
+        prop::sample::select(vec![0_u8, 1, 6, 17, 47, 50, 51, 132, 253, 255]),
+        prop::bool::weighted(0.2),
+        prop_oneof![3 => Just(points), 2 => 1..=points],
+        hops,
+        prop::collection::vec(any::<u8>(), 0..90),
+    )
+        .prop_map(|(at_ns, protocol, is_reply, reaches, hops, payload)| {
+            let delays_ns = hops
+                .iter()
+                .enumerate()
+                .scan(0, |sum, (hop, (fixed, jitter))| {
+                    // The sender's own capture is microseconds away.
+                    *sum += if hop == 0 { *fixed } else { *fixed + *jitter };
+                    Some(*sum)
+                })
+                .collect();
+            Sent {
+                at_ns,
+                protocol,
+                is_reply,
+                reaches,
+                delays_ns,
+                payload,
+            }
+        })
+}
+
+fn fates_of(captures: &[Vec<Captured>]) -> BTreeMap<(u64, u8), (Fate, Option<[String; 2]>)> {
+    judged(&observe(captures))
+        .1
+        .into_iter()
+        .map(|(key, mut fates)| {
+            assert_eq!(
+                fates.len(),
+                1,
+                "one packet of {key:?} became {}",
+                fates.len()
+            );
+            (key, fates.remove(0))
+        })
+        .collect()
+}
+
+/// Exchanges elements by a sequence of arbitrary numbers.
+fn shuffle<T>(items: &mut [T], by: &[usize]) {
+    let len = items.len();
+    for (index, other) in by.iter().enumerate() {
+        items.swap(index % len, other % len);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_cut_is_found_where_it_was_planted(scene in scenes()) {
+        let points = scene.clocks_ns.len();
+        let fates = fates_of(&scene.frames());
+        prop_assert_eq!(fates.len(), scene.packets.len());
+        for sent in &scene.packets {
+            let (fate, lost_at) = &fates[&sent.key()];
+            if sent.reaches == points {
+                prop_assert_eq!(*fate, Fate::Delivered);
+            } else {
+                // A point that nothing reached has a clock nobody can relate: no loss then.
+                if *fate == Fate::Lost {
+                    let name = |hop: usize| {
+                        format!("p{}", if sent.is_reply { points - 1 - hop } else { hop })
+                    };
+                    let [from, to] = lost_at.clone().unwrap();
+                    prop_assert_eq!(from, name(sent.reaches - 1));
+                    // The next point, or one behind it where the next is not related.
+                    prop_assert!((sent.reaches..points).map(name).any(|name| name == to));
+                } else {
+                    prop_assert_eq!(*fate, Fate::Edge);
+                }
+            }
+        }
+        // Where packets of the same way went through all points, every loss must be found.
+        let whole = |is_reply| {
+            scene.packets.iter().filter(|s| s.is_reply == is_reply && s.reaches == points).count()
+        };
+        for sent in &scene.packets {
+            if whole(sent.is_reply) >= 10 && sent.reaches < points {
+                prop_assert_eq!(fates[&sent.key()].0, Fate::Lost);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_frames_in_the_files_changes_no_fate(
+        scene in scenes(),
+        by in prop::collection::vec(any::<usize>(), 0..400),
+    ) {
+        let mut captures = scene.frames();
+        let before = fates_of(&captures);
+        for frames in &mut captures {
+            shuffle(frames, &by);
+        }
+        prop_assert_eq!(&before, &fates_of(&captures));
+        for frames in &mut captures {
+            frames.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
+        }
+        prop_assert_eq!(&before, &fates_of(&captures));
+    }
+
+    #[test]
+    fn shrinking_what_a_point_watched_makes_no_loss(
+        scene in scenes(),
+        point in any::<prop::sample::Index>(),
+        from in 0.0..0.9_f64,
+        length in 0.05..1.0_f64,
+    ) {
+        let mut captures = scene.frames();
+        let before = fates_of(&captures);
+        let frames = &mut captures[point.index(scene.clocks_ns.len())];
+        let (first, last) = (frames[0].0, frames[frames.len() - 1].0);
+        let share = |x: f64| first + ((last - first) as f64 * x.min(1.0)) as i64;
+        let (start, end) = (share(from), share(from + length));
+        frames.retain(|(time, _)| (start..=end).contains(time));
+        for (key, (fate, _)) in fates_of(&captures) {
+            if fate == Fate::Lost {
+                prop_assert_eq!(before[&key].0, Fate::Lost, "{:?} became a loss", key);
+            }
+        }
+    }
+
+    #[test]
+    fn duplicates_at_any_point_create_no_loss(
+        scene in scenes(),
+        copies in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..30 * MILLISECOND), 1..40),
+    ) {
+        let mut captures = scene.frames();
+        let before = fates_of(&captures);
+        for (point, frame, later) in copies {
+            let frames = &mut captures[point.index(scene.clocks_ns.len())];
+            let (time, bytes) = frames[frame.index(frames.len())].clone();
+            frames.push((time + later, bytes));
+        }
+        for frames in &mut captures {
+            frames.sort_by_key(|(time, _)| *time);
+        }
+        // Copies may come after what the point watched before; that judges more, not otherwise.
+        for (key, (fate, lost_at)) in fates_of(&captures) {
+            let (fate_before, lost_before) = &before[&key];
+            if fate == Fate::Lost {
+                prop_assert_eq!(*fate_before, Fate::Lost);
+                prop_assert_eq!(&lost_at, lost_before);
+            } else {
+                prop_assert_eq!(fate, *fate_before);
+            }
+        }
+    }
+
+    #[test]
+    fn translation_at_one_point_changes_no_fate(
+        scene in scenes(),
+        point in any::<prop::sample::Index>(),
+    ) {
+        let mut captures = scene.frames();
+        let before = fates_of(&captures);
+        // From some point on, the client is known under another address.
+        let first_behind = point.index(scene.clocks_ns.len() - 1) + 1;
+        for (_, bytes) in captures[first_behind..].iter_mut().flatten() {
+            for address in [12..16, 16..20] {
+                if bytes[address.clone()] == [10, 77, 1, 2] {
+                    bytes[address].copy_from_slice(&[10, 77, 2, 1]);
+                }
+            }
+        }
+        prop_assert_eq!(before, fates_of(&captures));
+    }
+}

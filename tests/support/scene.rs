@@ -1,0 +1,160 @@
+//! Scenes: packets on a path whose truth is known, as frames at each point.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use hdp::{
+    decode::{DEFAULT_WINDOW_NS, Decoder},
+    findings::{Fate, Findings, Packet as PacketFindings},
+    judge::{self, DEFAULT_WAIT_NS, judge},
+    observe::{Observer, Point},
+    source::{Frame, LinkType, Summary},
+};
+
+use super::frames::{Ip, Packet};
+
+/// When scenes begin: 2026-11-22T12:00:00Z, ns since the epoch.
+pub const START_NS: i64 = 1_795_348_800_000_000_000;
+
+pub const MILLISECOND: i64 = 1_000_000;
+
+/// A frame at a point: its capture time there and a raw IP datagram.
+pub type Captured = (i64, Vec<u8>);
+
+/// One packet and its truth.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// After the scene's start.
+    pub at_ns: i64,
+    pub protocol: u8,
+    /// Against the order of the points.
+    pub is_reply: bool,
+    /// How many points see it, counted from its sender's end.
+    pub reaches: usize,
+    /// From its sending to each point it reaches, in the order it reaches them.
+    pub delays_ns: Vec<i64>,
+    pub payload: Vec<u8>,
+}
+
+impl Sent {
+    /// Identity in the findings.
+    pub fn key(&self) -> (u64, u8) {
+        ((START_NS + self.at_ns).cast_unsigned(), self.protocol)
+    }
+}
+
+/// A path with what was sent along it.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// What each point's clock shows more than the senders'.
+    pub clocks_ns: Vec<i64>,
+    pub packets: Vec<Sent>,
+    /// From the first packet's sending to the last one's.
+    pub length_ns: i64,
+}
+
+impl Scene {
+    /// Everything that each point captures: the packets, and an echo request every 10 ms from
+    /// half a second before to half a second after.
+    pub fn frames(&self) -> Vec<Vec<Captured>> {
+        let points = self.clocks_ns.len();
+        let mut frames = vec![Vec::new(); points];
+        for (id, sent) in (1..).zip(&self.packets) {
+            for hop in 0..sent.reaches {
+                let point = if sent.is_reply { points - 1 - hop } else { hop };
+                let time = START_NS + sent.at_ns + sent.delays_ns[hop] + self.clocks_ns[point];
+                frames[point].push((time, datagram(sent, hop, id)));
+            }
+        }
+        for (point, frames) in frames.iter_mut().enumerate() {
+            let mut at = -500 * MILLISECOND;
+            while at < self.length_ns + 500 * MILLISECOND {
+                frames.push((START_NS + at + self.clocks_ns[point], echo_request()));
+                at += 10 * MILLISECOND;
+            }
+            frames.sort_by_key(|(time, _)| *time);
+        }
+        frames
+    }
+}
+
+fn datagram(sent: &Sent, hop: usize, id: u32) -> Vec<u8> {
+    let [client, server]: [IpAddr; 2] = [[10, 77, 1, 2].into(), [10, 77, 2, 2].into()];
+    let (src, dst) = if sent.is_reply {
+        (server, client)
+    } else {
+        (client, server)
+    };
+    let mut packet = Packet::new(src, dst, sent.protocol, sent.key().0);
+    packet.ip.id = id;
+    packet.ip.ttl = 64 - u8::try_from(hop).unwrap();
+    packet.payload.clone_from(&sent.payload);
+    packet.to_ip()
+}
+
+fn echo_request() -> Vec<u8> {
+    let ip = Ip::new([10, 77, 1, 2].into(), [10, 77, 2, 2].into(), 1);
+    ip.datagram(&[8, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8])
+}
+
+/// What the points make of their frames, named `p0`, `p1` ...
+pub fn observe(captures: &[Vec<Captured>]) -> Vec<Point> {
+    captures
+        .iter()
+        .enumerate()
+        .map(|(index, frames)| observe_one(index, frames))
+        .collect()
+}
+
+fn observe_one(index: usize, frames: &[Captured]) -> Point {
+    let mut decoder = Decoder::new(DEFAULT_WINDOW_NS);
+    let mut observer = Observer::default();
+    for (number, (time_ns, bytes)) in (1..).zip(frames) {
+        let frame = Frame {
+            number,
+            time_ns: Some(*time_ns),
+            link_type: LinkType::RAW,
+            interface: 0,
+            direction: None,
+            original_len: u32::try_from(bytes.len()).unwrap(),
+            bytes,
+        };
+        observer.watch(&frame);
+        observer.observe(&frame, decoder.decode(&frame));
+    }
+    let name = format!("p{index}");
+    observer.finish(name.clone(), name, Summary::default())
+}
+
+/// A packet's fate, and between which points it was lost.
+pub type Verdict = (Fate, Option<[String; 2]>);
+
+/// The findings, and every packet's fate by timestamp and number.
+pub fn judged(points: &[Point]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>) {
+    let options = judge::Options {
+        wait_ns: DEFAULT_WAIT_NS,
+        protocols: None,
+    };
+    let mut fates: BTreeMap<_, Vec<Verdict>> = BTreeMap::new();
+    let mut note = |packet: &PacketFindings| {
+        let fate = (packet.fate, packet.lost_at.clone());
+        fates
+            .entry((packet.timestamp_ns, packet.protocol))
+            .or_default()
+            .push(fate);
+    };
+    let findings = judge(points, &options, Some(&mut note));
+    for protocol in findings
+        .directions
+        .iter()
+        .flat_map(|direction| &direction.protocols)
+    {
+        let p = protocol;
+        assert_eq!(
+            p.packets,
+            p.delivered + p.lost + p.edge + p.late + p.ambiguous,
+            "the fates of protocol {} do not add up",
+            p.protocol
+        );
+    }
+    (findings, fates)
+}
