@@ -5,6 +5,8 @@
 
 mod dissect;
 mod duration;
+#[cfg(target_os = "linux")]
+mod listen;
 mod output;
 mod path;
 mod send;
@@ -29,6 +31,8 @@ enum Command {
     Path(path::Arguments),
     Dissect(dissect::Arguments),
     Send(send::Arguments),
+    #[cfg(target_os = "linux")]
+    Listen(listen::Arguments),
 }
 
 /// What a command that did its work has to say by exit status.
@@ -75,6 +79,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Path(arguments) => path::run(&arguments, use_color),
         Command::Dissect(arguments) => dissect::run(&arguments),
         Command::Send(arguments) => send::run(arguments),
+        #[cfg(target_os = "linux")]
+        Command::Listen(arguments) => listen::run(&arguments),
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

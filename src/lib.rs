@@ -10,6 +10,7 @@
 //!                cli composes all; nobody imports cli
 //! ```
 
+pub mod capture_file;
 pub mod cli;
 pub mod correlate;
 pub mod decode;

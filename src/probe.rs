@@ -10,14 +10,18 @@
 //! took it says nothing of the wire.
 
 mod interrupt;
+#[cfg(target_os = "linux")]
+mod listen;
 pub mod log;
 mod privileges;
 mod send;
 mod socket;
 
-use std::net::IpAddr;
+use std::{io, net::IpAddr};
 
 pub use interrupt::Interrupt;
+#[cfg(target_os = "linux")]
+pub use listen::{Event, Listener, Received, Round, Subject};
 pub use privileges::drop_capabilities;
 pub use send::{Attempt, MAX_PAYLOAD, Probe, Schedule, Sender};
 pub use socket::{Call, IpOptions, Refused, Symbol};
@@ -45,6 +49,12 @@ pub enum Error {
         /// What the system said.
         refused: Refused,
     },
+    /// No socket opened, for reasons that lie in the numbers or in the system.
+    #[error("nothing to listen to: this system hands none of these numbers to a raw socket")]
+    NothingToHear,
+    /// The sockets could not be watched.
+    #[error("raw sockets: {0}")]
+    System(io::Error),
 }
 
 impl Error {

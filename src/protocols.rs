@@ -22,6 +22,12 @@ impl List {
         self.0.iter().copied()
     }
 
+    /// Whether the list requests this number.
+    #[must_use]
+    pub fn contains(&self, requested: u16) -> bool {
+        self.0.contains(&requested)
+    }
+
     /// Whether a packet with this number on the wire can come from a request in the list: systems
     /// put the low 8 bits of a request there.
     #[must_use]

@@ -16,6 +16,7 @@ mod json;
 mod live;
 mod markdown;
 mod packets;
+mod print;
 mod remarks;
 mod rows;
 mod table;
@@ -31,6 +32,7 @@ pub use json::json;
 pub use live::{Align, Column, OrDash, RowFormat, Rows};
 pub use markdown::markdown;
 pub use packets::packet_line;
+pub use print::print_whole;
 pub use table::{Layout, table};
 
 /// The verdict as people read it.

@@ -22,12 +22,12 @@ use crate::{
 /// Bytes of payload that fit into an IPv4 datagram behind its header and HDP's.
 pub const MAX_PAYLOAD: usize = u16::MAX as usize - IPV4_HEADER_LEN - Header::LEN;
 
-const IPV4_HEADER_LEN: usize = 20;
-const IPV6_HEADER_LEN: usize = 40;
-const UDP_HEADER_LEN: usize = 8;
+pub(super) const IPV4_HEADER_LEN: usize = 20;
+pub(super) const IPV6_HEADER_LEN: usize = 40;
+pub(super) const UDP_HEADER_LEN: usize = 8;
 
 /// IANA's number for UDP, under which the control travels.
-const UDP: u8 = 17;
+pub(super) const UDP: u8 = 17;
 
 /// What to send, where to, and how fast.
 #[derive(Debug, Clone)]

@@ -45,7 +45,7 @@ pub enum RowFormat {
     Json,
 }
 
-/// Rows on their way to `out`.
+/// Rows on their way to `out`. Without columns people see no rows, only what [`Rows::text`] writes.
 pub struct Rows<W: Write> {
     shape: Shape<W>,
     columns: &'static [Column],
@@ -174,7 +174,9 @@ impl<W: Write> Rows<W> {
             Shape::Markdown(out) => (out, ["| ", " | ", " |\n"]),
             Shape::Csv(_) | Shape::Json { .. } => return Ok(()),
         };
-        let last = self.columns.len() - 1;
+        let Some(last) = self.columns.len().checked_sub(1) else {
+            return Ok(());
+        };
         let mut separator = before;
         for (index, column) in self.columns.iter().enumerate() {
             self.cell.clear();
