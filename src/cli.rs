@@ -7,6 +7,8 @@ mod dissect;
 mod duration;
 #[cfg(target_os = "linux")]
 mod listen;
+#[cfg(target_os = "linux")]
+mod loopback;
 mod output;
 mod path;
 mod send;
@@ -33,6 +35,8 @@ enum Command {
     Send(send::Arguments),
     #[cfg(target_os = "linux")]
     Listen(listen::Arguments),
+    #[cfg(target_os = "linux")]
+    Loopback(loopback::Arguments),
 }
 
 /// What a command that did its work has to say by exit status.
@@ -81,6 +85,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Send(arguments) => send::run(arguments),
         #[cfg(target_os = "linux")]
         Command::Listen(arguments) => listen::run(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Loopback(arguments) => loopback::run(&arguments),
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -13,6 +13,7 @@ mod interrupt;
 #[cfg(target_os = "linux")]
 mod listen;
 pub mod log;
+pub mod loopback;
 mod privileges;
 mod send;
 mod socket;

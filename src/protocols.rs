@@ -38,6 +38,12 @@ impl List {
     }
 }
 
+impl FromIterator<u16> for List {
+    fn from_iter<I: IntoIterator<Item = u16>>(requests: I) -> Self {
+        Self(requests.into_iter().collect())
+    }
+}
+
 impl FromStr for List {
     type Err = String;
 

@@ -33,6 +33,14 @@ impl Refused {
         }
     }
 
+    /// A failure as a log of this system tells it.
+    pub(super) fn from_parts(call: Call, errno: i32) -> Self {
+        Self {
+            call,
+            errno: Errno::from_raw(errno),
+        }
+    }
+
     /// The error number on this system, as in `errno(3)`.
     #[must_use]
     pub fn errno(&self) -> i32 {
