@@ -5,12 +5,17 @@
 //! that may repeat; protocol number, ports, length and a digest of the payload break ties.
 //! Addresses stay out of it, because translation changes them; so does the IP ID (RFC 6864).
 //!
-//! Two passes run over the same merge. [`Relations::learn`] finds out which way address pairs
-//! travel and how capture times relate; [`journeys`] gives each packet's journey. What became of
-//! a packet is [`crate::judge`]'s business.
+//! Two passes run over the sightings. The [`Survey`] counts in bulk the packets that every point
+//! saw alike, and notes the others; from it, [`Relations`] finds out which way address pairs travel
+//! and how capture times relate. [`journeys`] then gives each of the other packets its journey.
+//! What became of a packet is [`crate::judge`]'s business.
 
+mod flow_pairs;
 mod merge;
 mod relations;
+mod survey;
 
-pub use merge::{Journey, Seen, journeys};
+pub use flow_pairs::FlowPairs;
+pub use merge::{Journey, Seen, Station, all_journeys, journeys};
 pub use relations::{Offsets, Relations, Way};
+pub use survey::{Link, Survey, Through};

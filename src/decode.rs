@@ -10,11 +10,16 @@
 //! The module promises to decode any bytes without panicking or allocating. It judges nothing:
 //! whether a packet is an arrival, a duplicate or evidence is for the later stages. Fragments are
 //! not joined; the first one is decoded, later ones are skipped as such.
+//!
+//! Not followed, so that HDP inside them counts as not IP or not HDP: LLC and SNAP, Cisco's HDLC,
+//! 802.1AE, PPTP's GRE, L2TP, Geneve, GTP-U, and ESP, whose content nobody can read. The control in
+//! an ICMP quote of fewer than 20 bytes is not told from other UDP.
 
 mod encapsulation;
 mod icmp;
 mod ip;
 mod link;
+mod shortcut;
 
 use std::{fmt, net::IpAddr};
 
@@ -23,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use icmp::meaning as icmp_meaning;
 pub use link::PacketType;
+pub use shortcut::{Again, Decoded, HeadersId, Shortcut};
 
 use crate::{
     hdp,

@@ -1,6 +1,6 @@
 //! Dissection: one HDP packet and the frame it was seen in, for a person or a script to read.
 //!
-//! [`line`] is one line a packet in tcpdump's habit, [`tree`] every header with its byte ranges in
+//! [`mod@line`] is one line a packet in tcpdump's habit, [`tree`] every header with its byte ranges in
 //! tshark's, [`hex`] the bytes, [`json`] one object a packet. [`Tally`] counts what was shown and
 //! what was not, and why.
 //!

@@ -10,12 +10,13 @@
 
 mod changes;
 mod icmp;
+mod packets;
 mod statistics;
 mod tally;
 mod verdict;
 
 use crate::{
-    correlate::{Offsets, Relations, Way, journeys},
+    correlate::{Offsets, Relations, Survey, Way, all_journeys, journeys},
     decode::Carrier,
     findings::{
         Clock, ClockMethod, Direction, Findings, Packet, Point as PointFindings, Protocol, Segment,
@@ -60,7 +61,8 @@ pub fn judge(
     options: &Options,
     packet: Option<&mut dyn FnMut(&Packet)>,
 ) -> Findings {
-    let relations = Relations::learn(points);
+    let mut survey = Survey::of(points);
+    let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
     let mut judgement = Judgement {
         points,
@@ -71,16 +73,36 @@ pub fn judge(
         fastest_ns: fastest(points.len(), &relations),
         wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
         tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
-        changes: Changes::new(points.len()),
+        tally_of_flow: tallies_of_flows(points, &relations),
+        changes: Changes::new(points),
         missed: vec![0; points.len()],
-        packet,
     };
-    journeys(points, &relations, |journey| judgement.journey(journey));
+    for second in 1..points.len() {
+        for (flows, link) in survey.links(points.len(), second - 1, second) {
+            let way = relations.way(second - 1, flows.0);
+            judgement
+                .changes
+                .note_through(way, (second - 1, second), flows, link.through);
+        }
+    }
+    for (flows, through) in survey.take_through() {
+        judgement.through(flows, through);
+    }
+    journeys(points, &relations, &survey, |journey| {
+        judgement.journey(journey)
+    });
+    if let Some(report) = packet {
+        all_journeys(points, &relations, |journey| {
+            if let Some(packet) = judgement.packet(journey) {
+                report(&packet);
+            }
+        });
+    }
     judgement.finish()
 }
 
 /// The judging of one set of points.
-struct Judgement<'a, 'p> {
+struct Judgement<'a> {
     points: &'a [Point],
     options: &'a Options,
     relations: &'a Relations,
@@ -92,9 +114,10 @@ struct Judgement<'a, 'p> {
     wait_ns: i64,
     /// By way, carrier and number.
     tallies: Vec<Option<Box<Tally>>>,
+    /// For each point and flow, the index of its tally.
+    tally_of_flow: Vec<Vec<usize>>,
     changes: Changes,
     missed: Vec<u64>,
-    packet: Option<&'p mut dyn FnMut(&Packet)>,
 }
 
 /// The stretch of one point's clock in which it sees what another saw, relative to the other's
@@ -171,7 +194,7 @@ fn window(relations: &Relations, way: Way, from: usize, to: usize, guard_ns: i64
     }
 }
 
-impl Judgement<'_, '_> {
+impl Judgement<'_> {
     /// Makes the findings of all that was counted.
     fn finish(mut self) -> Findings {
         let mut warnings = self.warnings();
@@ -214,6 +237,12 @@ impl Judgement<'_, '_> {
         }
     }
 
+    /// Whether the user wants to hear of this number.
+    fn is_reported(&self, protocol: u8) -> bool {
+        let listed = self.options.protocols.as_ref();
+        listed.is_none_or(|list| list.on_the_wire(protocol))
+    }
+
     fn direction(&mut self, way: Way) -> Direction {
         let order = order(self.points.len(), way);
         let names: Vec<&str> = order
@@ -236,21 +265,11 @@ impl Judgement<'_, '_> {
             .iter()
             .filter_map(|(_, _, tally, _)| tally.fastest_ns())
             .min();
-        let judged = tallies
-            .iter()
-            .map(|(_, _, tally, _)| tally.judged())
-            .collect();
-        let comparison = verdict::Comparison::new(judged);
-        let is_reported = |protocol| {
-            self.options
-                .protocols
-                .as_ref()
-                .is_none_or(|list| list.on_the_wire(protocol))
-        };
+        let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, _)| tally));
         let protocols: Vec<Protocol> = tallies
             .into_iter()
             .enumerate()
-            .filter(|(_, (protocol, _, _, _))| is_reported(*protocol))
+            .filter(|(_, (protocol, _, _, _))| self.is_reported(*protocol))
             .map(|(index, (protocol, carrier, tally, icmp))| {
                 let changes = self
                     .changes
@@ -350,6 +369,22 @@ fn tally_index(way: Way, carrier: Carrier, protocol: u8) -> usize {
         Carrier::Udp => 1,
     };
     (way.index() * 2 + carrier) * 256 + usize::from(protocol)
+}
+
+fn tallies_of_flows(points: &[Point], relations: &Relations) -> Vec<Vec<usize>> {
+    let of_point = |(point, entries): (usize, &Point)| {
+        let flows = entries.flows.iter().zip(0..);
+        flows
+            .map(|(entry, flow)| {
+                tally_index(
+                    relations.way(point, flow),
+                    entry.flow.carrier,
+                    entry.flow.protocol,
+                )
+            })
+            .collect()
+    };
+    points.iter().enumerate().map(of_point).collect()
 }
 
 /// The points in the order in which packets going `way` pass them.

@@ -8,15 +8,14 @@
 //!
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
-use std::{
-    hash::{Hash, Hasher},
-    net::IpAddr,
-};
+use std::{hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::{
-    decode::{Carrier, Datagram, Encapsulation, HeaderView, PacketType, Quote, Skip},
+    decode::{
+        Again, Carrier, Datagram, Decoded, Encapsulation, HeaderView, PacketType, Quote, Skip,
+    },
     findings::{PointKind, Skipped},
     source::{Frame, FrameDirection, Summary},
 };
@@ -44,32 +43,43 @@ pub struct Sighting {
     /// IPv4 identification, 0 where there is none. Never a key (RFC 6864); it tells a copy from
     /// another packet with the same bytes at the same point.
     pub ip_id: u16,
-    digest: [u8; 3],
-    flags: u8,
+    /// 24 bits of digest above 8 bits of flags.
+    digest_and_flags: u32,
 }
 
 impl Sighting {
-    const REORDERED: u8 = 1;
-    const DIGEST_UNKNOWN: u8 = 2;
+    const REORDERED: u32 = 1;
+    const DIGEST_UNKNOWN: u32 = 2;
+    const FLAG_BITS: u32 = 8;
 
     /// Whether a packet of the same stream with a later timestamp came before it (RFC 4737).
     #[must_use]
     pub fn is_reordered(&self) -> bool {
-        self.flags & Self::REORDERED != 0
+        self.digest_and_flags & Self::REORDERED != 0
     }
 
     /// A digest of the payload's first 64 bytes, or `None` where the capture kept fewer of them
     /// than there are.
     #[must_use]
-    pub fn digest(&self) -> Option<[u8; 3]> {
-        (self.flags & Self::DIGEST_UNKNOWN == 0).then_some(self.digest)
+    pub fn digest(&self) -> Option<u32> {
+        let is_known = self.digest_and_flags & Self::DIGEST_UNKNOWN == 0;
+        is_known.then_some(self.digest_and_flags >> Self::FLAG_BITS)
+    }
+
+    /// Whether two sightings with the same timestamp show the same bytes: their flows agree in the
+    /// key, and payload and length are the same as far as they are known.
+    #[inline]
+    #[must_use]
+    pub fn shows_bytes_of(&self, key: u64, other: &Self, other_key: u64) -> bool {
+        key == other_key && self.payload_len == other.payload_len && self.may_have_payload_of(other)
     }
 
     /// Whether the payloads may be the same: equal as far as [`Sighting::digest`] goes, or unknown.
     #[inline]
     #[must_use]
     pub fn may_have_payload_of(&self, other: &Self) -> bool {
-        self.digest == other.digest || (self.flags | other.flags) & Self::DIGEST_UNKNOWN != 0
+        (self.digest_and_flags ^ other.digest_and_flags) >> Self::FLAG_BITS == 0
+            || (self.digest_and_flags | other.digest_and_flags) & Self::DIGEST_UNKNOWN != 0
     }
 }
 
@@ -161,6 +171,12 @@ impl Coverage {
         self.0.map(|(_, last)| last)
     }
 
+    /// Whether nothing was recorded before `from_ns` or after `to_ns`.
+    fn is_within(self, from_ns: i64, to_ns: i64) -> bool {
+        self.0
+            .is_none_or(|(first, last)| from_ns <= first && last <= to_ns)
+    }
+
     /// Whether the point was watching during all of `from_ns..=to_ns`.
     #[inline]
     #[must_use]
@@ -191,6 +207,8 @@ pub struct Point {
     pub sightings: Vec<Sighting>,
     /// What sightings share.
     pub flows: Vec<FlowEntry>,
+    /// For each flow, number, carrier and ports in one word: its part of a packet's key.
+    pub keys: Vec<u64>,
     /// The (source, destination) address pairs of the flows.
     pub pairs: Vec<(IpAddr, IpAddr)>,
     /// ICMP errors that quote HDP, in the order of the capture.
@@ -217,9 +235,10 @@ pub struct Observer {
     /// Sightings whose place is far before the end, in the order of the capture.
     stragglers: Vec<Sighting>,
     flows: Vec<FlowEntry>,
+    keys: Vec<u64>,
     flow_ids: FxHashMap<Flow, u32>,
-    /// The flow seen last under each number, on IP and on UDP: mostly the next one too.
-    recent_flows: [u32; 512],
+    /// The flow of the datagrams with certain headers, by their number.
+    flows_by_headers: Vec<u32>,
     pairs: Vec<(IpAddr, IpAddr)>,
     pair_ids: FxHashMap<(IpAddr, IpAddr), u32>,
     /// Latest timestamp seen so far of each stream: an address pair under one number.
@@ -237,8 +256,9 @@ impl Default for Observer {
             sightings: Vec::new(),
             stragglers: Vec::new(),
             flows: Vec::new(),
+            keys: Vec::new(),
             flow_ids: FxHashMap::default(),
-            recent_flows: [0; 512],
+            flows_by_headers: Vec::new(),
             pairs: Vec::new(),
             pair_ids: FxHashMap::default(),
             latest: Vec::new(),
@@ -277,7 +297,23 @@ impl Observer {
         }
     }
 
-    #[inline]
+    /// [`Observer::observe`] for what a [`crate::decode::Shortcut`] found.
+    #[inline(always)]
+    pub fn observe_decoded(&mut self, frame: &Frame, decoded: Result<Decoded, Skip>) {
+        match decoded {
+            Ok(Decoded::Again(again)) => self.again(frame, &again),
+            Ok(Decoded::First(datagram, headers)) => {
+                self.observe(frame, Ok(datagram));
+                if headers.is_some_and(|headers| headers.index() == self.flows_by_headers.len()) {
+                    let flow = flow(frame, &datagram, datagram.header.ports());
+                    let flow = self.intern(&flow);
+                    self.flows_by_headers.push(flow);
+                }
+            }
+            Err(skip) => self.observe(frame, Err(skip)),
+        }
+    }
+
     fn datagram(&mut self, frame: &Frame, datagram: &Datagram) {
         let header = match (datagram.quote, datagram.header) {
             (None, HeaderView::Whole(header)) => header,
@@ -296,7 +332,52 @@ impl Observer {
             // The decoder gives half a header for quotes only.
             (None, HeaderView::UpperHalf { .. }) => return,
         };
-        if datagram.packet_type == Some(PacketType::OtherHost) {
+        let flow = self.intern(&flow(
+            frame,
+            datagram,
+            (header.source_port, header.destination_port),
+        ));
+        let Datagram {
+            ip_id,
+            payload,
+            payload_len,
+            ..
+        } = *datagram;
+        self.sighting(
+            frame,
+            flow,
+            header.timestamp_ns,
+            (ip_id, payload, payload_len),
+        );
+    }
+
+    #[inline(always)]
+    fn again(&mut self, frame: &Frame, again: &Again) {
+        let flow = self.flows_by_headers[again.headers.index()];
+        let Again {
+            ip_id,
+            payload,
+            payload_len,
+            ..
+        } = *again;
+        self.sighting(
+            frame,
+            flow,
+            again.timestamp_ns,
+            (ip_id, payload, payload_len),
+        );
+    }
+
+    #[inline(always)]
+    fn sighting(
+        &mut self,
+        frame: &Frame,
+        flow: u32,
+        timestamp_ns: u64,
+        (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
+    ) {
+        let entry = &self.flows[flow as usize];
+        if entry.flow.stage.packet_type == Some(PacketType::OtherHost) {
             self.skipped.other_host += 1;
             return;
         }
@@ -304,67 +385,27 @@ impl Observer {
             self.skipped.no_time += 1;
             return;
         };
-        let flow = self.flow_id(&Flow {
-            source: datagram.source,
-            destination: datagram.destination,
-            source_port: header.source_port,
-            destination_port: header.destination_port,
-            protocol: datagram.protocol,
-            carrier: datagram.carrier,
-            ttl: datagram.ttl,
-            dscp: datagram.dscp,
-            ecn: datagram.ecn,
-            is_fragment: datagram.fragment.is_some(),
-            encapsulation: datagram.encapsulation,
-            stage: Stage {
-                interface: datagram.interface.unwrap_or(frame.interface),
-                packet_type: datagram
-                    .packet_type
-                    .or(frame.direction.map(|way| match way {
-                        FrameDirection::Inbound => PacketType::Host,
-                        FrameDirection::Outbound => PacketType::Outgoing,
-                    })),
-            },
-        });
-        let latest = &mut self.latest[self.flows[flow as usize].stream as usize];
+        let latest = &mut self.latest[entry.stream as usize];
         let mut flags = 0;
-        if header.timestamp_ns < *latest {
+        if timestamp_ns < *latest {
             flags |= Sighting::REORDERED;
         }
-        *latest = header.timestamp_ns.max(*latest);
-        let covered = datagram.payload.len().min(DIGEST_LEN);
-        if covered < DIGEST_LEN && covered < datagram.payload_len as usize {
+        *latest = timestamp_ns.max(*latest);
+        let covered = payload.len().min(DIGEST_LEN);
+        if covered < DIGEST_LEN && covered < payload_len as usize {
             flags |= Sighting::DIGEST_UNKNOWN;
         }
         self.push(Sighting {
-            timestamp_ns: header.timestamp_ns,
+            timestamp_ns,
             time_ns,
             frame: u32::try_from(frame.number).unwrap_or(u32::MAX),
             flow,
-            payload_len: u16::try_from(datagram.payload_len).unwrap_or(u16::MAX),
-            ip_id: datagram.ip_id.unwrap_or(0),
-            digest: digest(&datagram.payload[..covered]),
-            flags,
+            payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
+            ip_id: ip_id.unwrap_or(0),
+            digest_and_flags: digest(&payload[..covered]) << Sighting::FLAG_BITS | flags,
         });
     }
 
-    #[inline]
-    fn flow_id(&mut self, flow: &Flow) -> u32 {
-        let slot = usize::from(flow.protocol) << 1 | usize::from(flow.carrier == Carrier::Udp);
-        let recent = self.recent_flows[slot];
-        if self
-            .flows
-            .get(recent as usize)
-            .is_some_and(|entry| entry.flow == *flow)
-        {
-            return recent;
-        }
-        let id = self.intern(flow);
-        self.recent_flows[slot] = id;
-        id
-    }
-
-    #[cold]
     fn intern(&mut self, flow: &Flow) -> u32 {
         if let Some(&id) = self.flow_ids.get(flow) {
             return id;
@@ -379,6 +420,11 @@ impl Observer {
             self.latest.push(0);
             next_id(self.latest.len())
         });
+        let key = u64::from(flow.carrier == Carrier::Udp) << 40
+            | u64::from(flow.protocol) << 32
+            | u64::from(flow.source_port) << 16
+            | u64::from(flow.destination_port);
+        self.keys.push(key);
         self.flows.push(FlowEntry {
             flow: *flow,
             pair,
@@ -437,7 +483,11 @@ impl Observer {
     #[must_use]
     pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
         self.take_in_stragglers();
-        if let Some((start, end)) = summary.watched_ns {
+        // dumpcap up to 4.0 states these times in microseconds on interfaces that count nanoseconds:
+        // what does not enclose the capture's own frames is not believed.
+        if let Some((start, end)) = summary.watched_ns
+            && self.coverage.is_within(start, end)
+        {
             self.coverage.extend(start);
             self.coverage.extend(end);
         }
@@ -451,9 +501,35 @@ impl Observer {
             skipped: self.skipped,
             sightings: self.sightings,
             flows: self.flows,
+            keys: self.keys,
             pairs: self.pairs,
             icmp: self.icmp,
         }
+    }
+}
+
+fn flow(frame: &Frame, datagram: &Datagram, (source_port, destination_port): (u16, u16)) -> Flow {
+    Flow {
+        source: datagram.source,
+        destination: datagram.destination,
+        source_port,
+        destination_port,
+        protocol: datagram.protocol,
+        carrier: datagram.carrier,
+        ttl: datagram.ttl,
+        dscp: datagram.dscp,
+        ecn: datagram.ecn,
+        is_fragment: datagram.fragment.is_some(),
+        encapsulation: datagram.encapsulation,
+        stage: Stage {
+            interface: datagram.interface.unwrap_or(frame.interface),
+            packet_type: datagram
+                .packet_type
+                .or(frame.direction.map(|way| match way {
+                    FrameDirection::Inbound => PacketType::Host,
+                    FrameDirection::Outbound => PacketType::Outgoing,
+                })),
+        },
     }
 }
 
@@ -462,11 +538,11 @@ fn next_id(len: usize) -> u32 {
     u32::try_from(len - 1).expect("fewer than 2^32 flows fit into memory")
 }
 
-fn digest(payload: &[u8]) -> [u8; 3] {
+/// 24 bits.
+fn digest(payload: &[u8]) -> u32 {
     let mut hasher = FxHasher::default();
-    payload.hash(&mut hasher);
-    let [a, b, c, ..] = hasher.finish().to_be_bytes();
-    [a, b, c]
+    hasher.write(payload);
+    (hasher.finish() >> 40) as u32
 }
 
 #[cfg(test)]
@@ -481,8 +557,7 @@ mod tests {
             flow: 0,
             payload_len: 0,
             ip_id: 0,
-            digest: [0; 3],
-            flags: 0,
+            digest_and_flags: 0,
         }
     }
 
@@ -512,6 +587,31 @@ mod tests {
         let far = sorted((1..200).chain([0, 0]));
         assert_eq!(far[..2], [(0, 199), (0, 200)]);
         assert!(far.is_sorted());
+    }
+
+    #[test]
+    fn a_capture_that_states_when_it_watched_must_hold_its_own_frames() {
+        let covered = |watched_ns| {
+            let mut observer = Observer::default();
+            observer.coverage.extend(1_795_348_084_370_531_366);
+            observer.coverage.extend(1_795_348_086_326_628_316);
+            let summary = Summary {
+                watched_ns: Some(watched_ns),
+                ..Summary::default()
+            };
+            let point = observer.finish(String::new(), String::new(), summary);
+            (point.coverage.first_ns(), point.coverage.last_ns())
+        };
+        let wider = (1_795_348_084_000_000_000, 1_795_348_087_000_000_000);
+        assert_eq!(covered(wider), (Some(wider.0), Some(wider.1)));
+        // What dumpcap 4.0 wrote: microseconds.
+        assert_eq!(
+            covered((1_795_348_084_367_724, 1_795_348_086_363_431)),
+            (
+                Some(1_795_348_084_370_531_366),
+                Some(1_795_348_086_326_628_316)
+            )
+        );
     }
 
     #[test]

@@ -294,7 +294,7 @@ impl Source {
 
     /// The next frame, or `None` at the end of the capture. Where the end came before its time,
     /// [`Source::summary`] says why.
-    #[inline]
+    #[inline(always)]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let record = self.next_record()?;
         Some(self.frame(&record))
@@ -308,37 +308,43 @@ impl Source {
         Some((self.frame(&record), interface))
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_record(&mut self) -> Option<Record> {
         self.buffer.consume(std::mem::take(&mut self.given_out));
-        if self.ended {
-            return None;
-        }
-        let record = loop {
-            let step = match &mut self.format {
-                Format::Classic(classic) => classic.step(&mut self.buffer),
-                Format::Pcapng(pcapng) => pcapng.step(&mut self.buffer, &mut self.summary),
-            };
-            match step {
-                Step::Frame(record) => break record,
-                Step::Other => {}
-                Step::End => {
-                    self.ended = true;
-                    return None;
-                }
-                Step::Broken(why) => {
-                    self.ended = true;
-                    self.summary.warnings.push(why);
-                    return None;
-                }
-            }
+        let ready = match &self.format {
+            Format::Classic(classic) => classic.ready(self.buffer.view()),
+            Format::Pcapng(_) => None,
+        };
+        let record = match ready {
+            Some(record) => record,
+            None => self.step_to_record()?,
         };
         self.frames += 1;
         self.given_out = record.offset + record.len;
         Some(record)
     }
 
-    #[inline]
+    /// Reads on to the next record; `None` at the end.
+    fn step_to_record(&mut self) -> Option<Record> {
+        while !self.ended {
+            let step = match &mut self.format {
+                Format::Classic(classic) => classic.step(&mut self.buffer),
+                Format::Pcapng(pcapng) => pcapng.step(&mut self.buffer, &mut self.summary),
+            };
+            match step {
+                Step::Frame(record) => return Some(record),
+                Step::Other => {}
+                Step::End => self.ended = true,
+                Step::Broken(why) => {
+                    self.ended = true;
+                    self.summary.warnings.push(why);
+                }
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
     fn frame(&self, record: &Record) -> Frame<'_> {
         Frame {
             number: self.frames,

@@ -61,7 +61,10 @@ fn packet(points: usize) -> impl Strategy<Value = Sent> {
         })
 }
 
-fn fates_of(captures: &[Vec<Captured>]) -> BTreeMap<(u64, u8), (Fate, Option<[String; 2]>)> {
+/// What became of a packet, and between which points it was lost.
+type Outcome = (Fate, Option<[String; 2]>);
+
+fn fates_of(captures: &[Vec<Captured>]) -> BTreeMap<(u64, u8), Outcome> {
     judged(&observe(captures))
         .1
         .into_iter()
@@ -144,15 +147,15 @@ proptest! {
     fn shrinking_what_a_point_watched_makes_no_loss(
         scene in scenes(),
         point in any::<prop::sample::Index>(),
-        from in 0.0..0.9_f64,
-        length in 0.05..1.0_f64,
+        from_percent in 0..90_i64,
+        length_percent in 5..100_i64,
     ) {
         let mut captures = scene.frames();
         let before = fates_of(&captures);
         let frames = &mut captures[point.index(scene.clocks_ns.len())];
         let (first, last) = (frames[0].0, frames[frames.len() - 1].0);
-        let share = |x: f64| first + ((last - first) as f64 * x.min(1.0)) as i64;
-        let (start, end) = (share(from), share(from + length));
+        let share = |percent: i64| first + (last - first) / 100 * percent;
+        let (start, end) = (share(from_percent), share(from_percent + length_percent));
         frames.retain(|(time, _)| (start..=end).contains(time));
         for (key, (fate, _)) in fates_of(&captures) {
             if fate == Fate::Lost {

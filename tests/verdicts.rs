@@ -186,9 +186,9 @@ fn the_same_bytes_sent_twice_are_two_packets_by_their_ip_ids() {
     assert_eq!(number(&both, 50).duplicates, 0);
 
     // One of them lost: which one cannot be told.
-    let once = [sent(at, 50, 2), sent(at, 50, 1)];
-    let one = findings(&scene(2, &once).frames());
-    let p = number(&one, 50);
+    let one = [sent(at, 50, 2), sent(at, 50, 1)];
+    let one_arrived = findings(&scene(2, &one).frames());
+    let p = number(&one_arrived, 50);
     assert_eq!((p.packets, p.delivered, p.ambiguous, p.lost), (2, 1, 1, 0));
 
     // Both lost: no doubt.
@@ -261,7 +261,7 @@ fn rewritten_ports_and_payload_are_alterations_not_losses() {
     let payload = sent(6 * MILLISECOND, 51, 2);
     let mut captures = scene(2, &[ports.clone(), payload.clone()]).frames();
     edit(&mut captures[1], &ports, |_, bytes| {
-        bytes[20..22].copy_from_slice(&9_u16.to_be_bytes())
+        bytes[20..22].copy_from_slice(&9_u16.to_be_bytes());
     });
     edit(&mut captures[1], &payload, |_, bytes| bytes[33] ^= 0xff);
     let findings = findings(&captures);
@@ -330,6 +330,21 @@ fn cut_off_means_none_after_the_first_ones() {
     assert_eq!(number(&findings, 101).verdict, Verdict::Lossy);
     assert_eq!(number(&findings, 102).verdict, Verdict::Lossy);
     assert_eq!(number(&findings, 103).verdict, Verdict::Blocked);
+}
+
+#[test]
+fn many_numbers_cut_off_do_not_excuse_each_other() {
+    let mut all = Vec::new();
+    for round in 0..12 {
+        for protocol in 90..=140_u8 {
+            let at = (12 * i64::from(protocol) + round) * MILLISECOND;
+            let passes = round == 0 || !(100..=131).contains(&protocol);
+            all.push(sent(at, protocol, if passes { 2 } else { 1 }));
+        }
+    }
+    let findings = findings(&scene(2, &all).frames());
+    let p = number(&findings, 100);
+    assert_eq!((p.verdict, p.grade), (Verdict::CutOff, Grade::Certain));
 }
 
 #[test]

@@ -334,12 +334,9 @@ impl Display for Greeting<'_> {
                 .filter(|n| !missing(n))
                 .copied()
                 .collect();
-            match heard.as_slice() {
-                [] => writeln!(f, "listening over IPv{version} to the control only")?,
-                heard => {
-                    let numbers = protocols::fold_with_keywords(heard);
-                    writeln!(f, "listening over IPv{version} to {numbers}")?;
-                }
+            if !heard.is_empty() {
+                let numbers = protocols::fold_with_keywords(&heard);
+                writeln!(f, "listening over IPv{version} to {numbers}")?;
             }
         }
         let mut rest = start.unavailable.as_slice();

@@ -14,7 +14,7 @@ use super::{Outcome, duration, output};
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
-    decode::Decoder,
+    decode::Shortcut,
     findings::{Findings, Packet, Verdict},
     judge,
     observe::{Observer, Point},
@@ -96,6 +96,10 @@ struct Planned {
 
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
     let plan = plan(&arguments.sources)?;
+    keep_sources(
+        &plan,
+        [arguments.output.as_deref(), arguments.packets.as_deref()],
+    )?;
     let mut out = output::open(arguments.output.as_deref())?;
     let mut packets = arguments
         .packets
@@ -228,6 +232,20 @@ fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
     Ok(plan)
 }
 
+/// Sees that no result is written over a source.
+fn keep_sources(plan: &[Planned], results: [Option<&Path>; 2]) -> anyhow::Result<()> {
+    for result in results.into_iter().flatten() {
+        let result = Origin::Path(result.to_owned());
+        ensure!(
+            !plan
+                .iter()
+                .any(|planned| planned.origin.is_same_as(&result)),
+            "{result}: is a source; writing the results there would destroy it"
+        );
+    }
+    Ok(())
+}
+
 /// Splits `NAME=SOURCE`. A name has no `/`, so `./a=b.pcap` is a file; so is `a=b.pcap` if there
 /// is one.
 fn split_label(argument: &str) -> (Option<&str>, &str) {
@@ -304,7 +322,7 @@ fn read(plan: &[Planned], arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
 
 fn read_point(planned: &Planned, arguments: &Arguments) -> anyhow::Result<Point> {
     let mut source = Source::open(planned.origin.clone())?;
-    let mut decoder = Decoder::new(nanoseconds(arguments.window));
+    let mut decoder = Shortcut::new(nanoseconds(arguments.window));
     let mut observer = Observer::default();
     #[cfg(feature = "libpcap")]
     let mut filter = arguments
@@ -320,7 +338,7 @@ fn read_point(planned: &Planned, arguments: &Arguments) -> anyhow::Result<Point>
             continue;
         }
         let decoded = decoder.decode(&frame);
-        observer.observe(&frame, decoded);
+        observer.observe_decoded(&frame, decoded);
     }
     let point = observer.finish(
         planned.name.clone(),

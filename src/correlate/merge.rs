@@ -1,8 +1,6 @@
 //! The merge: groups of sightings with the same timestamp, taken apart into packets.
 
-use std::ops::Range;
-
-use super::{Relations, Way};
+use super::{Relations, Survey, Way};
 use crate::{
     decode::Carrier,
     observe::{Flow, Point, Sighting, Stage},
@@ -16,99 +14,273 @@ pub struct Journey<'a> {
     /// Which way along the points it went.
     pub way: Way,
     /// For each point, in path order, where it was seen there.
-    pub seen: &'a [Option<Seen>],
+    pub seen: &'a [Option<Seen<'a>>],
     /// Another packet has the same key and was not seen at the same points: which of them was
     /// seen where is unknown.
     pub is_indistinct: bool,
 }
 
+/// A point on a packet's way that saw it.
+#[derive(Debug, Clone, Copy)]
+pub struct Station<'a> {
+    /// Place along the packet's way, from 0.
+    pub position: usize,
+    /// Index of the point.
+    pub point: usize,
+    /// What it saw.
+    pub seen: Seen<'a>,
+}
+
+impl<'a> Journey<'a> {
+    /// The points that saw the packet, along its way.
+    #[inline]
+    pub fn stations(&self) -> impl Iterator<Item = Station<'a>> + use<'a> {
+        let (seen, way) = (self.seen, self.way);
+        (0..seen.len()).filter_map(move |position| {
+            let point = match way {
+                Way::Forward => position,
+                Way::Reverse => seen.len() - 1 - position,
+            };
+            Some(Station {
+                position,
+                point,
+                seen: seen[point]?,
+            })
+        })
+    }
+}
+
 /// A packet at a point that saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// Index into [`Point::sightings`] of the first copy.
-    pub sighting: usize,
+pub struct Seen<'a> {
+    /// The first copy.
+    pub sighting: &'a Sighting,
     /// Further copies at the same place inside the point's host.
     pub duplicates: u32,
 }
 
-/// Calls `visit` with the journey of every distinct packet, by rising timestamp.
-pub fn journeys(points: &[Point], relations: &Relations, mut visit: impl FnMut(&Journey)) {
-    let mut seen = vec![None; points.len()];
+/// Calls `visit` with the journeys of the packets that the survey has not counted, by rising
+/// timestamp.
+pub fn journeys(
+    points: &[Point],
+    relations: &Relations,
+    survey: &Survey,
+    mut visit: impl FnMut(&Journey),
+) {
     let mut classes = Classes::default();
-    groups(points, |timestamp_ns, group| {
-        if is_plain(points, group) {
-            let mut way = None;
-            for (point, range) in group.iter().enumerate() {
-                seen[point] = (!range.is_empty()).then(|| {
-                    let sighting = &points[point].sightings[range.start];
-                    way.get_or_insert_with(|| relations.way(point, sighting.flow));
-                    Seen {
-                        sighting: range.start,
-                        duplicates: 0,
-                    }
-                });
-            }
-            let way = way.unwrap_or(Way::Forward);
-            visit(&Journey {
-                timestamp_ns,
-                way,
-                seen: &seen,
-                is_indistinct: false,
-            });
-        } else {
-            classes.take_apart(points, relations, group);
-            classes.visit(points, timestamp_ns, &mut seen, &mut visit);
+    let mut sightings: Vec<&[Sighting]> = vec![&[]; points.len()];
+    for starts in survey.rest.chunks_exact(points.len()) {
+        let from = |point: usize| &points[point].sightings[starts[point] as usize..];
+        let next = (0..points.len()).filter_map(|point| Some(from(point).first()?.timestamp_ns));
+        let Some(timestamp_ns) = next.min() else {
+            continue;
+        };
+        for (point, sightings) in sightings.iter_mut().enumerate() {
+            let from = from(point);
+            *sightings = &from[..run(from, timestamp_ns)];
         }
+        classes.journeys(points, relations, timestamp_ns, &sightings, &mut visit);
+    }
+}
+
+/// Calls `visit` with the journey of every packet, by rising timestamp.
+pub fn all_journeys(points: &[Point], relations: &Relations, mut visit: impl FnMut(&Journey)) {
+    let mut classes = Classes::default();
+    groups(points, Stretch::all(points), |group| {
+        classes.journeys(
+            points,
+            relations,
+            group.timestamp_ns,
+            group.sightings,
+            &mut visit,
+        );
     });
 }
 
-/// Calls `visit` with each timestamp and, for each point, the range of its sightings that have it.
-pub(super) fn groups(points: &[Point], mut visit: impl FnMut(u64, &[Range<usize>])) {
-    let mut group: Vec<Range<usize>> = vec![0..0; points.len()];
+/// How many of the first sightings have this timestamp.
+#[inline]
+fn run(sightings: &[Sighting], timestamp_ns: u64) -> usize {
+    sightings
+        .iter()
+        .take_while(|sighting| sighting.timestamp_ns == timestamp_ns)
+        .count()
+}
+
+/// The sightings with one timestamp.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group<'a, 'g> {
+    pub(super) timestamp_ns: u64,
+    points: &'a [Point],
+    /// Of each point; not all empty.
+    pub(super) sightings: &'g [&'a [Sighting]],
+    /// The index of each point's first one, or of its next if it has none.
+    pub(super) starts: &'g [usize],
+    /// No point has more than one.
+    pub(super) is_single: bool,
+}
+
+impl<'a> Group<'a, '_> {
+    /// Whether all sightings of the group show the same bytes.
+    #[inline]
+    pub(super) fn agrees(&self) -> bool {
+        let mut reference: Option<(u64, &Sighting)> = None;
+        for (point, sightings) in self.points.iter().zip(self.sightings) {
+            for sighting in *sightings {
+                let key = point.keys[sighting.flow as usize];
+                match reference {
+                    None => reference = Some((key, sighting)),
+                    Some((same, other)) if sighting.shows_bytes_of(key, other, same) => {}
+                    Some(_) => return false,
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether a point saw the same bytes go to and fro, as when somebody echoes packets.
+    #[inline]
+    pub(super) fn goes_both_ways(&self) -> bool {
+        !self.is_single
+            && self
+                .points
+                .iter()
+                .zip(self.sightings)
+                .any(|(point, sightings)| {
+                    let addresses = |sighting| {
+                        let flow = point.flow(sighting);
+                        (flow.source, flow.destination)
+                    };
+                    let [first, others @ ..] = sightings else {
+                        return false;
+                    };
+                    others.iter().any(|other| {
+                        let (source, destination) = addresses(other);
+                        addresses(first) == (destination, source)
+                    })
+                })
+    }
+
+    /// The earliest sighting of each point that has one.
+    #[inline]
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (usize, &'a Sighting)> + Clone {
+        self.sightings
+            .iter()
+            .enumerate()
+            .filter_map(|(index, of_point)| {
+                Some((
+                    index,
+                    of_point.iter().min_by_key(|sighting| sighting.time_ns)?,
+                ))
+            })
+    }
+}
+
+/// A stretch of all points' sightings: for each point, the indices where it starts and ends.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    starts: Vec<usize>,
+    ends: Vec<usize>,
+}
+
+impl Stretch {
+    pub(super) fn all(points: &[Point]) -> Self {
+        Self {
+            starts: vec![0; points.len()],
+            ends: points.iter().map(|point| point.sightings.len()).collect(),
+        }
+    }
+
+    /// What lies before a timestamp, and the rest.
+    pub(super) fn split(self, points: &[Point], timestamp_ns: u64) -> [Self; 2] {
+        let is_before = |sighting: &Sighting| sighting.timestamp_ns < timestamp_ns;
+        let middle: Vec<usize> = points
+            .iter()
+            .map(|point| point.sightings.partition_point(is_before))
+            .collect();
+        [
+            Self {
+                starts: self.starts,
+                ends: middle.clone(),
+            },
+            Self {
+                starts: middle,
+                ends: self.ends,
+            },
+        ]
+    }
+}
+
+/// Calls `visit` with the sightings of each timestamp in the stretch, rising.
+#[inline]
+pub(super) fn groups<'a>(
+    points: &'a [Point],
+    stretch: Stretch,
+    mut visit: impl FnMut(Group<'a, '_>),
+) {
+    let Stretch { mut starts, ends } = stretch;
+    let mut nexts = starts.clone();
+    // Two points are the common case; knowing that saves the compiler all the loops.
+    if let ([_, _], [s0, s1], [e0, e1]) = (points, &starts[..], &ends[..]) {
+        let (mut starts, mut nexts) = ([*s0, *s1], [*s0, *s1]);
+        merge(
+            points,
+            [&mut starts, &mut nexts],
+            &[*e0, *e1],
+            &mut [&[][..]; 2],
+            &mut visit,
+        );
+    } else {
+        let mut sightings = vec![&[][..]; points.len()];
+        merge(
+            points,
+            [&mut starts, &mut nexts],
+            &ends,
+            &mut sightings,
+            &mut visit,
+        );
+    }
+}
+
+#[inline(always)]
+fn merge<'a>(
+    points: &'a [Point],
+    [starts, nexts]: [&mut [usize]; 2],
+    ends: &[usize],
+    sightings: &mut [&'a [Sighting]],
+    visit: &mut impl FnMut(Group<'a, '_>),
+) {
+    /// No packet has this timestamp: it lies beyond what capture times can hold.
+    const END: u64 = u64::MAX;
+    let timestamp = |point: usize, index: usize| match points[point].sightings.get(index) {
+        Some(sighting) if index < ends[point] => sighting.timestamp_ns,
+        _ => END,
+    };
     loop {
-        let mut next = None;
-        for (point, range) in points.iter().zip(&group) {
-            if let Some(sighting) = point.sightings.get(range.end) {
-                let timestamp = sighting.timestamp_ns;
-                next = Some(next.map_or(timestamp, |next: u64| next.min(timestamp)));
+        let earliest = (0..points.len())
+            .map(|point| timestamp(point, nexts[point]))
+            .min();
+        let Some(earliest) = earliest.filter(|earliest| *earliest != END) else {
+            return;
+        };
+        let mut is_single = true;
+        for (index, point) in points.iter().enumerate() {
+            let start = nexts[index];
+            let mut next = start;
+            while timestamp(index, next) == earliest {
+                next += 1;
             }
+            (starts[index], nexts[index]) = (start, next);
+            sightings[index] = &point.sightings[start..next];
+            is_single &= next - start <= 1;
         }
-        let Some(timestamp) = next else { return };
-        for (point, range) in points.iter().zip(&mut group) {
-            range.start = range.end;
-            while point
-                .sightings
-                .get(range.end)
-                .is_some_and(|s| s.timestamp_ns == timestamp)
-            {
-                range.end += 1;
-            }
-        }
-        visit(timestamp, &group);
+        visit(Group {
+            timestamp_ns: earliest,
+            points,
+            sightings,
+            starts,
+            is_single,
+        });
     }
-}
-
-/// Whether the group is one packet at sight: no point has it twice, and the sightings agree.
-#[inline]
-fn is_plain(points: &[Point], group: &[Range<usize>]) -> bool {
-    group.iter().all(|range| range.len() <= 1) && agrees(points, group)
-}
-
-/// Whether all sightings of the group show the same bytes.
-#[inline]
-pub(super) fn agrees(points: &[Point], group: &[Range<usize>]) -> bool {
-    let mut first: Option<(&Sighting, &Flow)> = None;
-    for (point, range) in points.iter().zip(group) {
-        for sighting in &point.sightings[range.clone()] {
-            let flow = point.flow(sighting);
-            match first {
-                None => first = Some((sighting, flow)),
-                Some(first) if Likeness::of(first, (sighting, flow)).is_same() => {}
-                Some(_) => return false,
-            }
-        }
-    }
-    true
 }
 
 /// In what two sightings with the same timestamp agree.
@@ -134,12 +306,6 @@ impl Likeness {
         }
     }
 
-    /// One packet, unchanged.
-    #[inline]
-    fn is_same(&self) -> bool {
-        self.carrier && self.protocol && self.ports && self.length && self.payload
-    }
-
     /// One packet that something on the path has altered or cut into fragments: the timestamp
     /// and at least two more signs agree.
     fn is_altered(&self) -> bool {
@@ -148,22 +314,24 @@ impl Likeness {
     }
 }
 
-/// The packets in a group that is not plain; storage is reused from group to group.
+/// The packets in a group that is not one at sight; storage is reused from group to group.
 #[derive(Debug, Default)]
-struct Classes {
-    members: Vec<Member>,
+struct Classes<'a> {
+    members: Vec<Member<'a>>,
     /// Distinct packets of the class at hand, by point.
-    distinct: Vec<Vec<Seen>>,
-    copies: Vec<Copy>,
+    distinct: Vec<Vec<Seen<'a>>>,
+    seen: Vec<Option<Seen<'a>>>,
+    copies: Vec<Copy<'a>>,
 }
 
 /// A sighting and the class of like sightings that it belongs to.
 #[derive(Debug, Clone, Copy)]
-struct Member {
+struct Member<'a> {
     class: usize,
     key: Key,
     point: usize,
-    sighting: usize,
+    sighting: &'a Sighting,
+    flow: &'a Flow,
 }
 
 /// What tells packets with the same timestamp apart.
@@ -174,50 +342,63 @@ struct Key {
     protocol: u8,
     ports: (u16, u16),
     payload_len: u16,
-    digest: Option<[u8; 3]>,
+    digest: Option<u32>,
 }
 
-/// A sighting in the order in which copies are told from packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Copy {
+/// A sighting among others with the same bytes at its point.
+#[derive(Debug, Clone, Copy)]
+struct Copy<'a> {
+    /// Where in the host, and its TTL there.
     place: (Stage, u8),
-    ip_id: u16,
-    time_ns: i64,
-    sighting: usize,
+    sighting: &'a Sighting,
 }
 
-impl Classes {
+impl<'a> Classes<'a> {
     /// More classes than this under one timestamp are not searched for alterations: with so many
     /// candidates nothing would be the only one.
     const MOST_TO_JOIN: usize = 32;
 
+    /// Gives the journeys of the packets that have this timestamp.
+    fn journeys(
+        &mut self,
+        points: &'a [Point],
+        relations: &Relations,
+        timestamp_ns: u64,
+        sightings: &[&'a [Sighting]],
+        visit: &mut impl FnMut(&Journey),
+    ) {
+        self.take_apart(points, relations, sightings);
+        self.visit(points.len(), timestamp_ns, visit);
+    }
+
     /// Puts each sighting of the group into the class of its like.
-    fn take_apart(&mut self, points: &[Point], relations: &Relations, group: &[Range<usize>]) {
+    fn take_apart(
+        &mut self,
+        points: &'a [Point],
+        relations: &Relations,
+        sightings: &[&'a [Sighting]],
+    ) {
         self.members.clear();
         // Where a snapshot length has hidden one payload, no payload tells packets apart.
-        let are_digests_known = points.iter().zip(group).all(|(point, range)| {
-            point.sightings[range.clone()]
-                .iter()
-                .all(|s| s.digest().is_some())
-        });
-        for (index, range) in group.iter().enumerate() {
-            let point = &points[index];
-            for sighting in range.clone() {
-                let seen = &point.sightings[sighting];
-                let flow = point.flow(seen);
+        let mut all = sightings.iter().copied().flatten();
+        let are_digests_known = all.all(|sighting| sighting.digest().is_some());
+        for (index, (point, sightings)) in points.iter().zip(sightings).enumerate() {
+            for sighting in *sightings {
+                let flow = point.flow(sighting);
                 let key = Key {
-                    way: relations.way(index, seen.flow),
+                    way: relations.way(index, sighting.flow),
                     carrier: flow.carrier,
                     protocol: flow.protocol,
                     ports: (flow.source_port, flow.destination_port),
-                    payload_len: seen.payload_len,
-                    digest: seen.digest().filter(|_| are_digests_known),
+                    payload_len: sighting.payload_len,
+                    digest: sighting.digest().filter(|_| are_digests_known),
                 };
                 self.members.push(Member {
                     class: 0,
                     key,
                     point: index,
                     sighting,
+                    flow,
                 });
             }
         }
@@ -231,7 +412,7 @@ impl Classes {
             count += 1;
         }
         if (2..=Self::MOST_TO_JOIN).contains(&count) {
-            self.join_altered(points, count);
+            self.join_altered(count);
             self.members
                 .sort_by_key(|member| (member.class, member.point));
         }
@@ -239,14 +420,14 @@ impl Classes {
 
     /// Joins two classes that were seen at different points if they are the only candidates for
     /// each other: one packet, altered in between.
-    fn join_altered(&mut self, points: &[Point], count: usize) {
+    fn join_altered(&mut self, count: usize) {
         for class in 0..count {
-            let mut partners = (0..count).filter(|&other| self.may_join(points, class, other));
+            let mut partners = (0..count).filter(|&other| self.may_join(class, other));
             let (Some(partner), None) = (partners.next(), partners.next()) else {
                 continue;
             };
             let back = (0..count)
-                .filter(|&other| self.may_join(points, partner, other))
+                .filter(|&other| self.may_join(partner, other))
                 .count();
             if back == 1 {
                 for member in self
@@ -260,7 +441,7 @@ impl Classes {
         }
     }
 
-    fn may_join(&self, points: &[Point], a: usize, b: usize) -> bool {
+    fn may_join(&self, a: usize, b: usize) -> bool {
         let of = |class| {
             self.members
                 .iter()
@@ -269,34 +450,28 @@ impl Classes {
         let (Some(first_a), Some(first_b)) = (of(a).next(), of(b).next()) else {
             return false;
         };
-        let get = |member: &Member| {
-            let sighting = &points[member.point].sightings[member.sighting];
-            (sighting, points[member.point].flow(sighting))
-        };
         a != b
             && first_a.key.way == first_b.key.way
-            && Likeness::of(get(first_a), get(first_b)).is_altered()
+            && Likeness::of(
+                (first_a.sighting, first_a.flow),
+                (first_b.sighting, first_b.flow),
+            )
+            .is_altered()
             && of(a).all(|one| of(b).all(|other| one.point != other.point))
     }
 
     /// Gives the journeys of all classes.
-    fn visit(
-        &mut self,
-        points: &[Point],
-        timestamp_ns: u64,
-        seen: &mut [Option<Seen>],
-        visit: &mut impl FnMut(&Journey),
-    ) {
-        self.distinct.resize_with(points.len(), Vec::new);
+    fn visit(&mut self, points: usize, timestamp_ns: u64, visit: &mut impl FnMut(&Journey)) {
+        self.distinct.resize_with(points, Vec::new);
         for class in self.members.chunk_by(|a, b| a.class == b.class) {
             self.distinct.iter_mut().for_each(Vec::clear);
             for at_point in class.chunk_by(|a, b| a.point == b.point) {
-                let point = at_point[0].point;
-                let sightings = at_point.iter().map(|member| member.sighting);
                 self.copies.clear();
-                self.copies
-                    .extend(sightings.map(|index| Copy::of(&points[point], index)));
-                tell_copies_apart(&mut self.copies, &mut self.distinct[point]);
+                self.copies.extend(at_point.iter().map(|member| Copy {
+                    place: (member.flow.stage, member.flow.ttl),
+                    sighting: member.sighting,
+                }));
+                tell_copies_apart(&mut self.copies, &mut self.distinct[at_point[0].point]);
             }
             let counts = self.distinct.iter().map(Vec::len);
             let packets = counts.clone().max().unwrap_or(0);
@@ -304,29 +479,19 @@ impl Classes {
                 .filter(|&count| count > 0)
                 .any(|count| count != packets);
             for packet in 0..packets {
-                for (seen, distinct) in seen.iter_mut().zip(&self.distinct) {
-                    *seen = distinct.get(packet).copied();
-                }
+                self.seen.clear();
+                self.seen.extend(
+                    self.distinct
+                        .iter()
+                        .map(|distinct| distinct.get(packet).copied()),
+                );
                 visit(&Journey {
                     timestamp_ns,
                     way: class[0].key.way,
-                    seen,
+                    seen: &self.seen,
                     is_indistinct,
                 });
             }
-        }
-    }
-}
-
-impl Copy {
-    fn of(point: &Point, index: usize) -> Self {
-        let sighting = &point.sightings[index];
-        let flow = point.flow(sighting);
-        Self {
-            place: (flow.stage, flow.ttl),
-            ip_id: sighting.ip_id,
-            time_ns: sighting.time_ns,
-            sighting: index,
         }
     }
 }
@@ -337,17 +502,16 @@ impl Copy {
 /// when it is mirrored, and when the network duplicated it: the same packet each time. Only
 /// another IP ID *at the same place* says that the sender sent two packets with the same bytes.
 /// The place that shows most packets speaks for the point, of several the earliest.
-fn tell_copies_apart(copies: &mut [Copy], distinct: &mut Vec<Seen>) {
-    copies.sort_unstable();
-    let packets = |place: &[Copy]| place.chunk_by(|a, b| a.ip_id == b.ip_id).count();
-    let earliest = |place: &[Copy]| place.iter().map(|copy| copy.time_ns).min();
+fn tell_copies_apart<'a>(copies: &mut [Copy<'a>], distinct: &mut Vec<Seen<'a>>) {
+    let order = |copy: &Copy| (copy.place, copy.sighting.ip_id, copy.sighting.time_ns);
+    copies.sort_by_key(order);
+    let is_same = |a: &Copy, b: &Copy| a.sighting.ip_id == b.sighting.ip_id;
+    let packets = |place: &[Copy]| place.chunk_by(is_same).count();
+    let earliest = |place: &[Copy]| place.iter().map(|copy| copy.sighting.time_ns).min();
     let place = copies
         .chunk_by(|a, b| a.place == b.place)
         .max_by_key(|place| (packets(place), std::cmp::Reverse(earliest(place))));
-    for packet in place
-        .into_iter()
-        .flat_map(|place| place.chunk_by(|a, b| a.ip_id == b.ip_id))
-    {
+    for packet in place.into_iter().flat_map(|place| place.chunk_by(is_same)) {
         distinct.push(Seen {
             sighting: packet[0].sighting,
             duplicates: u32::try_from(packet.len() - 1).unwrap_or(u32::MAX),

@@ -1,10 +1,10 @@
 //! What the points have to do with each other: which way traffic goes, how capture times relate.
 
-use std::{net::IpAddr, ops::Range};
+use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::merge::{agrees, groups};
+use super::Survey;
 use crate::{decode::PacketType, observe::Point};
 
 /// Initial TTL values of the systems in use; a packet that has one was sent right here.
@@ -66,7 +66,7 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    fn of(offset_ns: i64) -> Self {
+    pub(super) fn of(offset_ns: i64) -> Self {
         Self {
             count: 1,
             min_ns: offset_ns,
@@ -78,7 +78,7 @@ impl Offsets {
     }
 
     #[inline]
-    fn add(&mut self, offset_ns: i64) {
+    pub(super) fn add(&mut self, offset_ns: i64) {
         let difference = offset_ns.saturating_sub(self.base_ns) as f64;
         self.count += 1;
         self.min_ns = self.min_ns.min(offset_ns);
@@ -87,7 +87,7 @@ impl Offsets {
         self.sum_of_squares += difference * difference;
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         let shift = other.base_ns.saturating_sub(self.base_ns) as f64;
         let count = other.count as f64;
         self.count += other.count;
@@ -160,9 +160,9 @@ impl Votes {
 }
 
 impl Relations {
-    /// Learns from all packets that are one at sight.
+    /// Learns from all packets that were one at sight.
     #[must_use]
-    pub fn learn(points: &[Point]) -> Self {
+    pub fn learn(points: &[Point], survey: &Survey) -> Self {
         let mut pair_ids: FxHashMap<(IpAddr, IpAddr), usize> = FxHashMap::default();
         let mut votes: Vec<Votes> = Vec::new();
         // For each point, the index into `votes` of each of its flows.
@@ -182,7 +182,7 @@ impl Relations {
             pairs_of_flows.push(of_flows.collect());
             vote_by_flows(index, points, &pairs_of_flows[index], &mut votes);
         }
-        let offsets = compare_points(points, &pairs_of_flows, &mut votes);
+        let offsets = compare_points(points, survey, &pairs_of_flows, &mut votes);
 
         let addresses: Vec<(IpAddr, IpAddr)> = {
             let mut by_id = vec![None; votes.len()];
@@ -285,75 +285,38 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
     }
 }
 
-/// Whether a point saw the same bytes go to and fro, as when somebody echoes packets.
-#[inline]
-fn goes_both_ways(points: &[Point], group: &[Range<usize>]) -> bool {
-    points.iter().zip(group).any(|(point, range)| {
-        let addresses = |sighting| {
-            let flow = point.flow(sighting);
-            (flow.source, flow.destination)
-        };
-        let [first, others @ ..] = &point.sightings[range.clone()] else {
-            return false;
-        };
-        let (source, destination) = addresses(first);
-        others
-            .iter()
-            .any(|other| addresses(other) == (destination, source))
-    })
-}
-
-/// Compares TTLs and times of the packets that are one at sight, point by point.
+/// Compares TTLs and times of the packets that were one at sight, point by point.
 fn compare_points(
     points: &[Point],
+    survey: &Survey,
     pairs_of_flows: &[Vec<usize>],
     votes: &mut [Votes],
 ) -> FxHashMap<(usize, usize, usize), Offsets> {
-    let mut offsets: Vec<Vec<Option<Offsets>>> =
-        vec![vec![None; votes.len()]; points.len() * points.len()];
-    groups(points, |timestamp_ns, group| {
-        if !agrees(points, group) || goes_both_ways(points, group) {
-            return;
-        }
-        let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
-        for first in 0..points.len() {
-            let Some(a) = points[first].sightings[group[first].clone()].first() else {
-                continue;
-            };
-            let pair = pairs_of_flows[first][a.flow as usize];
-            for second in first + 1..points.len() {
-                let Some(b) = points[second].sightings[group[second].clone()].first() else {
+    let mut offsets: FxHashMap<(usize, usize, usize), Offsets> = FxHashMap::default();
+    for first in 0..points.len() {
+        for second in first + 1..points.len() {
+            for ((flow_a, flow_b), link) in survey.links(points.len(), first, second) {
+                let Some(of_link) = link.offsets else {
                     continue;
                 };
-                let ttl_a = points[first].flow(a).ttl;
-                let ttl_b = points[second].flow(b).ttl;
-                let near_a = timestamp.abs_diff(a.time_ns);
-                let near_b = timestamp.abs_diff(b.time_ns);
-                for pair in [pair, pairs_of_flows[second][b.flow as usize]] {
-                    votes[pair].ttl += (i64::from(ttl_a) - i64::from(ttl_b)).signum();
-                    votes[pair].nearness += match near_a.cmp(&near_b) {
-                        std::cmp::Ordering::Less => 1,
-                        std::cmp::Ordering::Equal => 0,
-                        std::cmp::Ordering::Greater => -1,
-                    };
+                let ttl = |point: usize, flow: u32| {
+                    i64::from(points[point].flows[flow as usize].flow.ttl)
+                };
+                let falls = (ttl(first, flow_a) - ttl(second, flow_b)).signum();
+                let pairs = [
+                    pairs_of_flows[first][flow_a as usize],
+                    pairs_of_flows[second][flow_b as usize],
+                ];
+                for pair in pairs {
+                    votes[pair].ttl += falls * of_link.count.cast_signed();
+                    votes[pair].nearness += link.nearer_first;
                 }
-                let offset = b.time_ns.saturating_sub(a.time_ns);
-                match &mut offsets[first * points.len() + second][pair] {
-                    Some(offsets) => offsets.add(offset),
-                    none => *none = Some(Offsets::of(offset)),
-                }
+                offsets
+                    .entry((first, second, pairs[0]))
+                    .and_modify(|sum| sum.merge(&of_link))
+                    .or_insert(of_link);
             }
         }
-    });
+    }
     offsets
-        .into_iter()
-        .enumerate()
-        .flat_map(|(pair_of_points, by_pair)| {
-            let (first, second) = (pair_of_points / points.len(), pair_of_points % points.len());
-            by_pair
-                .into_iter()
-                .enumerate()
-                .filter_map(move |(pair, offsets)| Some(((first, second, pair), offsets?)))
-        })
-        .collect()
 }

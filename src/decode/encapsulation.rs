@@ -39,7 +39,7 @@ impl<'a> Walk<'a, '_> {
             return Err(Skip::NotHdp);
         }
         let behind = self.enter(region, LayerKind::Vxlan, 8)?;
-        self.ethernet(behind)
+        in_tunnel(self.ethernet(behind))
     }
 
     /// GRE (RFC 2784, RFC 2890): flags, `EtherType`, then checksum, key and sequence number as the
@@ -60,10 +60,14 @@ impl<'a> Walk<'a, '_> {
             .filter(|flag| flags & **flag != 0)
             .count();
         let behind = self.enter(region, LayerKind::Gre, 4 + 4 * optional)?;
-        match self.ether_type(u16::from_be_bytes([header[2], header[3]]), behind) {
-            // The frame is IP; what the tunnel carries is not.
-            Err(Skip::NotIp) => Err(Skip::NotHdp),
-            other => other,
-        }
+        in_tunnel(self.ether_type(u16::from_be_bytes([header[2], header[3]]), behind))
+    }
+}
+
+/// The frame is IP, whatever a tunnel in it carries.
+fn in_tunnel(decoded: Result<Datagram, Skip>) -> Result<Datagram, Skip> {
+    match decoded {
+        Err(Skip::NotIp) => Err(Skip::NotHdp),
+        other => other,
     }
 }

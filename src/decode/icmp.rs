@@ -21,12 +21,12 @@ impl<'a> Walk<'a, '_> {
         let &[icmp_type, code, _, _, length_v6, length_v4, _, _] =
             self.head::<HEADER_LEN>(region, kind)?;
         // The length of the quote (RFC 4884), in 4-byte words or 8-byte ones; 0 is "all there is".
-        let (is_error, quote_len) = match kind {
-            LayerKind::Icmp => (
-                matches!(icmp_type, 3 | 4 | 5 | 11 | 12),
-                usize::from(length_v4) * 4,
-            ),
-            _ => (matches!(icmp_type, 1..=4), usize::from(length_v6) * 8),
+        // The other errors have an address, an MTU or a pointer in its place.
+        let (is_error, quote_len) = match (kind, icmp_type) {
+            (LayerKind::Icmp, 3 | 11 | 12) => (true, usize::from(length_v4) * 4),
+            (LayerKind::Icmpv6, 1 | 3) => (true, usize::from(length_v6) * 8),
+            (LayerKind::Icmp, 4 | 5) | (LayerKind::Icmpv6, 2 | 4) => (true, 0),
+            _ => (false, 0),
         };
         // An error about an error is not sent (RFC 1122, section 3.2.2).
         if !is_error || self.quote.is_some() {

@@ -24,6 +24,9 @@ pub(super) mod number {
     pub(crate) const EXTENSIONS: [u8; 6] = [0, 43, 60, 135, 139, 140];
 }
 
+/// What the shortest ICMP quotes hold of a packet behind its IP header (RFC 792).
+const QUOTED_AT_LEAST: usize = 8;
+
 /// What the base header (and the extension headers behind it) said.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ip {
@@ -135,7 +138,10 @@ impl<'a> Walk<'a, '_> {
             return self.short_payload(ip, region);
         }
         let bytes = self.slice(region);
-        if ip.protocol == number::UDP && is_valid_udp(bytes, region, ip.fragment.is_some()) {
+        if self.is_zero_filled(region) {
+            return self.short_payload(ip, region);
+        }
+        if ip.protocol == number::UDP && self.is_udp(ip, region) {
             return self.udp(ip, region);
         }
         if let Some(header) = self.plausible_header(bytes) {
@@ -152,6 +158,21 @@ impl<'a> Walk<'a, '_> {
                 self.ipv6_extension(ip, region)
             }
             _ => Err(Skip::NotHdp),
+        }
+    }
+
+    /// Whether the region, 12 bytes or more, starts with a UDP header whose length field is right.
+    /// HDP under 17 has the upper bits of its timestamp there, which read as 6,279 to 6,390 bytes
+    /// in 2026: HDP of exactly that length is given up for the sake of all UDP. A first fragment
+    /// knows only that the whole is longer; there the timestamp decides.
+    #[inline]
+    fn is_udp(&self, ip: Ip, region: Region) -> bool {
+        let bytes = self.slice(region);
+        let length = usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+        if ip.fragment.is_some() {
+            length > region.wire_len() && self.plausible_header(bytes).is_none()
+        } else {
+            length == region.wire_len()
         }
     }
 
@@ -205,39 +226,58 @@ impl<'a> Walk<'a, '_> {
     /// Fewer captured bytes than an HDP header: a short ICMP quote, a cut, or another protocol.
     #[cold]
     fn short_payload(&mut self, ip: Ip, region: Region) -> Result<Datagram<'a>, Skip> {
-        const PORTS_AND_UPPER_HALF: usize = 8;
         if region.wire_len() < hdp::Header::LEN {
             return Err(Skip::NotHdp);
         }
-        if self.quote.is_none() {
-            return Err(Skip::CutShort {
-                layer: LayerKind::Hdp,
-                needs: hdp::Header::LEN,
-                has: region.len(),
-            });
+        match self.slice(region).first_chunk() {
+            Some(bytes) if self.quote.is_some() => self.upper_half(ip, *bytes, region),
+            _ => Err(super::too_short(region, LayerKind::Hdp, hdp::Header::LEN)),
         }
-        // A quote of 8 bytes, RFC 792's minimum. The lower half of the timestamp may be anything.
-        let Some(bytes) = self.slice(region).first_chunk::<PORTS_AND_UPPER_HALF>() else {
-            return Err(Skip::NotHdp);
+    }
+
+    /// Whether a quote ends behind the 8 bytes that are RFC 792's minimum, although zeros follow:
+    /// some routers keep no more and fill up to the 128 bytes that RFC 4884 asks for.
+    #[inline]
+    fn is_zero_filled(&self, region: Region) -> bool {
+        self.quote.is_some()
+            && self.slice(region)[QUOTED_AT_LEAST..]
+                .iter()
+                .all(|b| *b == 0)
+    }
+
+    /// A quote of 8 bytes. The lower half of the timestamp may have been anything.
+    #[cold]
+    fn upper_half(
+        &mut self,
+        ip: Ip,
+        bytes: [u8; QUOTED_AT_LEAST],
+        region: Region,
+    ) -> Result<Datagram<'a>, Skip> {
+        let [a, b, c, d, high @ ..] = bytes;
+        let timestamp_high = u32::from_be_bytes(high);
+        let lowest = u64::from(timestamp_high) << 32;
+        let capture_time = self.time_ns.and_then(|time_ns| u64::try_from(time_ns).ok());
+        let header = hdp::Header {
+            source_port: u16::from_be_bytes([a, b]),
+            destination_port: u16::from_be_bytes([c, d]),
+            timestamp_ns: capture_time.map_or(lowest, |time_ns| {
+                time_ns.clamp(lowest, lowest | u64::from(u32::MAX))
+            }),
         };
-        let mut filled = [0; hdp::Header::LEN];
-        filled[..PORTS_AND_UPPER_HALF].copy_from_slice(bytes);
-        let lowest = self.plausible_header(&filled);
-        filled[PORTS_AND_UPPER_HALF..].fill(0xff);
-        let Some(header) = lowest.or_else(|| self.plausible_header(&filled)) else {
+        if !self.is_plausible(&header) {
             return Err(Skip::NotHdp);
-        };
-        let header = HeaderView::UpperHalf {
+        }
+        let view = HeaderView::UpperHalf {
             source_port: header.source_port,
             destination_port: header.destination_port,
-            timestamp_high: (header.timestamp_ns >> 32) as u32,
+            timestamp_high,
         };
-        self.enter(region, LayerKind::Hdp, PORTS_AND_UPPER_HALF)?;
+        self.enter(region, LayerKind::Hdp, QUOTED_AT_LEAST)?;
         let nothing = Region {
             start: region.end,
             ..region
         };
-        let mut datagram = self.datagram(ip, Carrier::Ip, header, nothing);
+        let mut datagram = self.datagram(ip, Carrier::Ip, view, nothing);
         let payload_len = region.wire_len() - hdp::Header::LEN;
         datagram.payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
         Ok(datagram)
@@ -290,16 +330,5 @@ impl<'a> Walk<'a, '_> {
             },
             behind,
         )
-    }
-}
-
-/// Whether the bytes are a UDP header whose length field is right. HDP under 17 has the upper
-/// bits of its timestamp there.
-fn is_valid_udp(bytes: &[u8], region: Region, is_fragmented: bool) -> bool {
-    let length = usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
-    if is_fragmented {
-        length > region.wire_len()
-    } else {
-        length == region.wire_len()
     }
 }

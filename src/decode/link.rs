@@ -44,8 +44,14 @@ const ETHER_TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const ETHER_TYPES_MPLS: [u16; 2] = [0x8847, 0x8848];
 const ETHER_TYPE_PPPOE_SESSION: u16 = 0x8864;
 
+/// Hardware types (`ARPHRD_`) whose cooked frames have no `EtherType` in its place: frame relay,
+/// 802.11 with radiotap, netlink.
+const HARDWARE_WITHOUT_ETHER_TYPE: [u16; 3] = [770, 803, 824];
+
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
+/// Unicast and multicast (RFC 3032).
+const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
 
 /// `AF_INET` is 2 everywhere; `AF_INET6` is 10 on Linux, 23 on Windows, 24 on NetBSD and OpenBSD,
 /// 28 on FreeBSD, 30 on macOS.
@@ -105,7 +111,12 @@ impl<'a> Walk<'a, '_> {
         let header = self.head::<16>(region, LayerKind::Sll)?;
         self.packet_type = PacketType::from_sll(u16::from_be_bytes([header[0], header[1]]));
         let behind = self.enter(region, LayerKind::Sll, 16)?;
-        self.ether_type(u16::from_be_bytes([header[14], header[15]]), behind)
+        let hardware = u16::from_be_bytes([header[2], header[3]]);
+        self.cooked(
+            hardware,
+            u16::from_be_bytes([header[14], header[15]]),
+            behind,
+        )
     }
 
     /// Linux cooked capture version 2: protocol, interface index, hardware type, packet type,
@@ -117,7 +128,22 @@ impl<'a> Walk<'a, '_> {
         ]));
         self.packet_type = PacketType::from_sll(u16::from(header[10]));
         let behind = self.enter(region, LayerKind::Sll2, 20)?;
-        self.ether_type(u16::from_be_bytes([header[0], header[1]]), behind)
+        let hardware = u16::from_be_bytes([header[8], header[9]]);
+        self.cooked(hardware, u16::from_be_bytes([header[0], header[1]]), behind)
+    }
+
+    /// What a cooked header announces.
+    #[inline]
+    fn cooked(
+        &mut self,
+        hardware: u16,
+        protocol: u16,
+        region: Region,
+    ) -> Result<Datagram<'a>, Skip> {
+        if HARDWARE_WITHOUT_ETHER_TYPE.contains(&hardware) {
+            return Err(Skip::NotIp);
+        }
+        self.ether_type(protocol, region)
     }
 
     /// BSD loopback: four bytes of address family, in the capturing host's order for NULL, in
@@ -138,12 +164,13 @@ impl<'a> Walk<'a, '_> {
     /// PPP, with or without the HDLC address and control bytes, protocol field compressed or not
     /// (RFC 1661, RFC 1662).
     fn ppp(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
-        let hdlc = if self.slice(region).starts_with(&[0xff, 0x03]) {
-            2
-        } else {
-            0
+        let hdlc = match self.slice(region) {
+            [0xff, 0x03, ..] => 2,
+            // The capture ends in the middle: no protocol field starts like this.
+            [0xff] => return Err(super::too_short(region, LayerKind::Ppp, 2)),
+            _ => 0,
         };
-        let first = self.head::<1>(region.behind_checked(hdlc), LayerKind::Ppp)?[0];
+        let first = self.head::<1>(region.behind(hdlc), LayerKind::Ppp)?[0];
         let (protocol, len) = if first & 1 == 1 {
             (u16::from(first), hdlc + 1)
         } else {
@@ -154,6 +181,7 @@ impl<'a> Walk<'a, '_> {
         match protocol {
             PPP_IPV4 => self.ipv4(behind),
             PPP_IPV6 => self.ipv6(behind),
+            mpls if PPP_MPLS.contains(&mpls) => self.mpls(behind),
             _ => Err(Skip::NotIp),
         }
     }
@@ -171,8 +199,9 @@ impl<'a> Walk<'a, '_> {
         self.ppp(behind)
     }
 
-    /// MPLS label stack (RFC 3032): IP behind the bottom label, or Ethernet behind a
-    /// pseudowire's control word (RFC 4448).
+    /// MPLS label stack (RFC 3032): behind the bottom label IP, or a pseudowire's Ethernet, with
+    /// a control word before it or not (RFC 4448). A MAC address that begins with 4 or 6 is taken
+    /// for IP, one that begins with two zeros for the control word, as routers do that hash.
     fn mpls(&mut self, mut region: Region) -> Result<Datagram<'a>, Skip> {
         loop {
             let label = self.head::<4>(region, LayerKind::Mpls)?;
@@ -181,10 +210,10 @@ impl<'a> Walk<'a, '_> {
                 break;
             }
         }
-        match self.head::<1>(region, LayerKind::Mpls)?[0] >> 4 {
-            0 if region.len() >= 4 => self.ethernet(region.behind(4)),
-            4 | 6 => self.ip(region),
-            _ => Err(Skip::NotIp),
+        match *self.head::<4>(region, LayerKind::Mpls)? {
+            [first, ..] if matches!(first >> 4, 4 | 6) => self.ip(region),
+            [0, 0, ..] => self.ethernet(region.behind(4)),
+            _ => self.ethernet(region),
         }
     }
 
@@ -219,12 +248,5 @@ impl<'a> Walk<'a, '_> {
             }),
             link_type => self.link(link_type, behind),
         }
-    }
-}
-
-impl Region {
-    /// [`Region::behind`] for a length that was seen to be there.
-    fn behind_checked(self, len: usize) -> Self {
-        self.behind(len.min(self.len()))
     }
 }

@@ -5,36 +5,26 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
 use crate::{
-    correlate::{Relations, Way},
+    correlate::{FlowPairs, Relations, Way},
     decode::Carrier,
     findings::Change,
     observe::{Flow, Point, Sighting},
 };
 
-/// Transitions between the flows of all pairs of points.
+/// What was counted between all pairs of points.
 #[derive(Debug)]
 pub(super) struct Changes {
     points: usize,
     /// By first and second point.
-    transitions: Vec<Transitions>,
+    transitions: Vec<FlowPairs<Transition>>,
     /// Packets whose payload or its length changed, by the two points and their flows.
     altered: BTreeMap<(usize, usize, u32, u32), BTreeMap<Alteration, u64>>,
 }
 
-/// How often a flow of one point went on as a flow of another.
-#[derive(Debug, Default)]
-struct Transitions {
-    /// By flow of the first point: the flow it went on as last.
-    recent: Vec<Option<Transition>>,
-    counts: FxHashMap<(u32, u32), u64>,
-}
-
+/// Packets that went from one flow to another.
 #[derive(Debug, Clone, Copy)]
 struct Transition {
-    to: u32,
     count: u64,
     alters: bool,
 }
@@ -46,13 +36,37 @@ enum Alteration {
 }
 
 impl Changes {
-    pub(super) fn new(points: usize) -> Self {
-        let transitions = std::iter::repeat_with(Transitions::default);
+    pub(super) fn new(points: &[Point]) -> Self {
+        let count = points.len();
         Self {
-            points,
-            transitions: transitions.take(points * points).collect(),
+            points: count,
+            transitions: (0..count * count)
+                .map(|pair_of_points| FlowPairs::new(points[pair_of_points / count].flows.len()))
+                .collect(),
             altered: BTreeMap::new(),
         }
+    }
+
+    /// Notes packets that every point saw, which went from one flow to another between two points
+    /// next to each other, first below second.
+    pub(super) fn note_through(
+        &mut self,
+        way: Way,
+        (first, second): (usize, usize),
+        (flow_a, flow_b): (u32, u32),
+        count: u64,
+    ) {
+        let ((from, flow_from), (to, flow_to)) = match way {
+            Way::Forward => ((first, flow_a), (second, flow_b)),
+            Way::Reverse => ((second, flow_b), (first, flow_a)),
+        };
+        let transitions = &mut self.transitions[from * self.points + to];
+        // The packets agree in all that could be altered.
+        let new = || Transition {
+            count: 0,
+            alters: false,
+        };
+        transitions.get(flow_from, flow_to, new).count += count;
     }
 
     /// Notes how a packet looked at two points, and says whether HDP's bytes or the protocol
@@ -65,37 +79,27 @@ impl Changes {
         (second, b): (usize, &Sighting),
     ) -> bool {
         let transitions = &mut self.transitions[first * self.points + second];
-        let from = a.flow as usize;
-        if transitions.recent.len() <= from {
-            transitions.recent.resize(points[first].flows.len(), None);
-        }
-        let transition = match &mut transitions.recent[from] {
-            Some(transition) if transition.to == b.flow => transition,
-            slot => {
-                if let Some(old) = slot.take() {
-                    *transitions.counts.entry((a.flow, old.to)).or_default() += old.count;
-                }
-                let alters = alters(points[first].flow(a), points[second].flow(b));
-                slot.insert(Transition {
-                    to: b.flow,
-                    count: 0,
-                    alters,
-                })
-            }
-        };
+        let transition = transitions.get(a.flow, b.flow, || Transition {
+            count: 0,
+            alters: alters(points[first].flow(a), points[second].flow(b)),
+        });
         transition.count += 1;
-        let is_whole = |point: usize, s: &Sighting| !points[point].flow(s).is_fragment;
-        let mut alteration = None;
-        if a.payload_len != b.payload_len {
-            if is_whole(first, a) && is_whole(second, b) {
-                alteration = Some(Alteration::Length {
-                    from: a.payload_len,
-                    to: b.payload_len,
-                });
-            }
-        } else if !a.may_have_payload_of(b) {
-            alteration = Some(Alteration::Payload);
+        if a.payload_len == b.payload_len && a.may_have_payload_of(b) {
+            return transition.alters;
         }
+        let alters = transition.alters;
+        self.note_payload(points, (first, a), (second, b)) || alters
+    }
+
+    /// Notes a payload that is not the same at two points, and says whether it was altered.
+    #[cold]
+    fn note_payload(
+        &mut self,
+        points: &[Point],
+        (first, a): (usize, &Sighting),
+        (second, b): (usize, &Sighting),
+    ) -> bool {
+        let alteration = Alteration::of(points, (first, a), (second, b));
         if let Some(alteration) = alteration {
             let flows = (first, second, a.flow, b.flow);
             *self
@@ -105,7 +109,7 @@ impl Changes {
                 .entry(alteration)
                 .or_default() += 1;
         }
-        transition.alters || alteration.is_some()
+        alteration.is_some()
     }
 
     /// The changes that packets of one number underwent.
@@ -127,14 +131,14 @@ impl Changes {
         };
         for (index, transitions) in self.transitions.iter().enumerate() {
             let (first, second) = (index / self.points, index % self.points);
-            for ((from, to), count) in transitions.all() {
+            for ((from, to), transition) in transitions.iter() {
                 if !is_subject(first, from) {
                     continue;
                 }
                 let a = &points[first].flows[from as usize].flow;
                 let b = &points[second].flows[to as usize].flow;
                 for (rank, (from, to)) in differences(a, b) {
-                    *found.entry((first, second, rank, from, to)).or_default() += count;
+                    *found.entry((first, second, rank, from, to)).or_default() += transition.count;
                 }
             }
         }
@@ -164,18 +168,29 @@ impl Changes {
     }
 }
 
-impl Transitions {
-    fn all(&self) -> impl Iterator<Item = ((u32, u32), u64)> + '_ {
-        let recent = self
-            .recent
-            .iter()
-            .zip(0..)
-            .filter_map(|(transition, from)| {
-                let transition = (*transition)?;
-                Some(((from, transition.to), transition.count))
-            });
-        recent.chain(self.counts.iter().map(|(flows, count)| (*flows, *count)))
+impl Alteration {
+    /// How a payload differs between two points. A fragment's length is its own.
+    fn of(
+        points: &[Point],
+        (first, a): (usize, &Sighting),
+        (second, b): (usize, &Sighting),
+    ) -> Option<Self> {
+        let is_whole = |point: usize, s: &Sighting| !points[point].flow(s).is_fragment;
+        if a.payload_len != b.payload_len {
+            let are_whole = is_whole(first, a) && is_whole(second, b);
+            are_whole.then_some(Self::Length {
+                from: a.payload_len,
+                to: b.payload_len,
+            })
+        } else {
+            (!a.may_have_payload_of(b)).then_some(Self::Payload)
+        }
     }
+}
+
+/// Whether HDP's bytes or the protocol number differ between two points.
+pub(super) fn is_altered(points: &[Point], a: (usize, &Sighting), b: (usize, &Sighting)) -> bool {
+    alters(points[a.0].flow(a.1), points[b.0].flow(b.1)) || Alteration::of(points, a, b).is_some()
 }
 
 /// Names of the fields, in the order in which changes are listed.

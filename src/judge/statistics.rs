@@ -14,8 +14,11 @@ pub(super) fn loss_interval(judged: Judged) -> Option<[f64; 2]> {
     if packets == 0 {
         return None;
     }
-    let quantile = |lost: u64, kept: u64, p| {
-        Beta::new(lost as f64, kept as f64).map_or(f64::NAN, |beta| beta.inverse_cdf(p))
+    let quantile = |lost: u64, kept: u64, p: f64| match (lost, kept) {
+        // Beta(1, n) and Beta(n, 1) have their quantiles in closed form.
+        (1, kept) => 1.0 - (1.0 - p).powf(1.0 / kept as f64),
+        (lost, 1) => p.powf(1.0 / lost as f64),
+        _ => Beta::new(lost as f64, kept as f64).map_or(f64::NAN, |beta| beta.inverse_cdf(p)),
     };
     let kept = packets - lost;
     let low = if lost == 0 {

@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Judgement, order, tally_index, window_index};
+use super::{Judgement, order, window_index};
 use crate::{
-    correlate::{Journey, Seen, Way},
-    findings::{Fate, Packet, PacketSighting},
+    correlate::{Journey, Station, Through, Way},
     observe::Sighting,
 };
 
@@ -29,8 +28,10 @@ pub(super) struct Tally {
     pub(super) first_lost: Option<(usize, u32)>,
     /// Lost packets that an ICMP error quotes, by its sender, version, type and code.
     pub(super) answered: Vec<((IpAddr, u8, u8, u8), u64)>,
-    /// A packet was delivered after another, sent earlier, had been lost.
-    pub(super) arrived_after_loss: bool,
+    /// Timestamps of the first packet that was lost and of the last that was delivered.
+    pub(super) first_lost_ns: Option<u64>,
+    /// See above.
+    pub(super) last_delivered_ns: Option<u64>,
     /// Last point's time less first point's of each delivered packet, on their own clocks.
     pub(super) delays_ns: Vec<i64>,
     /// Packets at the edge, by the point that was not watching for them.
@@ -38,7 +39,7 @@ pub(super) struct Tally {
 }
 
 /// Packets that were judged, and how many of them were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Judged {
     pub(super) packets: u64,
     pub(super) lost: u64,
@@ -67,7 +68,8 @@ impl Tally {
 }
 
 /// A fate with what it rests on.
-enum Ruling {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ruling {
     Delivered,
     Late,
     /// Lost between two points.
@@ -77,81 +79,90 @@ enum Ruling {
     Ambiguous,
 }
 
-impl Judgement<'_, '_> {
-    /// Judges one packet and counts it.
-    #[inline]
-    pub(super) fn journey(&mut self, journey: &Journey) {
-        let points = self.points;
-        let count = points.len();
-        // Positions along the packet's way; `at` maps them to points.
-        let at = |position: usize| match journey.way {
-            Way::Forward => position,
-            Way::Reverse => count - 1 - position,
+impl Judgement<'_> {
+    /// Counts the packets that the survey found to have been seen at every point.
+    pub(super) fn through(&mut self, (first_flow, last_flow): (u32, u32), through: Through) {
+        let points = self.points.len();
+        let way = self.relations.way(0, first_flow);
+        let (from, to, flow) = match way {
+            Way::Forward => (0, points - 1, first_flow),
+            Way::Reverse => (points - 1, 0, last_flow),
         };
-        let seen = |position: usize| journey.seen[at(position)];
-        let sighting = |position: usize| -> Option<(&Sighting, Seen)> {
-            let seen = seen(position)?;
-            Some((&points[at(position)].sightings[seen.sighting], seen))
+        let arrived_ns = |offset_ns: i64| match way {
+            Way::Forward => offset_ns,
+            Way::Reverse => offset_ns.saturating_neg(),
         };
-        let (Some(first), Some(last)) = (
-            (0..count).find(|&position| seen(position).is_some()),
-            (0..count).rev().find(|&position| seen(position).is_some()),
-        ) else {
-            return;
+        let fastest = self.fastest_ns[window_index(points, way, from, to)];
+        let is_late = |offset_ns: i64| {
+            fastest
+                .is_some_and(|fastest| arrived_ns(offset_ns).saturating_sub(fastest) > self.wait_ns)
         };
-        let (Some((origin, _)), Some((end, end_seen))) = (sighting(first), sighting(last)) else {
-            return;
+        let reordered = match way {
+            Way::Forward => &through.reordered_at_last_ns,
+            Way::Reverse => &through.reordered_at_first_ns,
         };
-        let flow = points[at(first)].flow(origin);
+        let reordered = reordered.iter().filter(|offset| !is_late(**offset)).count() as u64;
+        let packets = through.offsets_ns.len() as u64;
+        let mut delays_ns = through.offsets_ns;
+        delays_ns.retain_mut(|offset| {
+            let is_delivered = !is_late(*offset);
+            *offset = arrived_ns(*offset);
+            is_delivered
+        });
+        let delivered = delays_ns.len() as u64;
 
-        let ruling = if last + 1 == count {
-            if self.is_late(journey.way, (at(first), origin), (at(last), end)) {
-                Ruling::Late
-            } else {
-                Ruling::Delivered
-            }
-        } else if journey.is_indistinct {
-            Ruling::Ambiguous
+        let index = self.tally_of_flow[from][flow as usize];
+        let tally = self.tallies[index].get_or_insert_with(|| Box::new(Tally::new(points)));
+        tally.packets += packets;
+        tally.delivered += delivered;
+        tally.late += packets - delivered;
+        tally.reordered += reordered;
+        for seen in &mut tally.seen {
+            *seen += packets;
+        }
+        if delivered > 0 {
+            tally.last_delivered_ns = tally.last_delivered_ns.max(Some(through.last_timestamp_ns));
+        }
+        if tally.delays_ns.is_empty() {
+            tally.delays_ns = delays_ns;
         } else {
-            let watching = (last + 1..count)
-                .find(|&next| self.was_watching(journey.way, (at(last), end), at(next)));
-            match watching {
-                Some(next) => Ruling::Lost(at(last), at(next)),
-                None => Ruling::Edge(at(last + 1)),
-            }
+            tally.delays_ns.append(&mut delays_ns);
+        }
+    }
+
+    /// Judges one packet and counts it.
+    pub(super) fn journey(&mut self, journey: &Journey) {
+        let Some((first, last)) = ends(journey) else {
+            return;
         };
-
-        for position in first + 1..last {
-            if seen(position).is_none()
-                && self.was_watching(journey.way, (at(last), end), at(position))
-            {
-                self.missed[at(position)] += 1;
-            }
-        }
+        let ruling = self.ruling(journey, &first, &last);
+        self.note_missed(journey, &first, &last);
         let mut altered = false;
-        let mut before = (at(first), origin);
-        for position in first + 1..=last {
-            if let Some((after, _)) = sighting(position) {
-                let after = (at(position), after);
-                altered |= self.changes.note(points, before, after);
-                before = after;
-            }
+        let mut before = first;
+        for station in journey.stations().skip(1) {
+            let (a, b) = (before.seen.sighting, station.seen.sighting);
+            altered |= self
+                .changes
+                .note(self.points, (before.point, a), (station.point, b));
+            before = station;
         }
+        let (origin, end) = (first.seen.sighting, last.seen.sighting);
 
-        let index = tally_index(journey.way, flow.carrier, flow.protocol);
+        let index = self.tally_of_flow[first.point][origin.flow as usize];
+        let count = self.points.len();
         let tally = self.tallies[index].get_or_insert_with(|| Box::new(Tally::new(count)));
         tally.packets += 1;
-        for (seen, counted) in journey.seen.iter().zip(&mut tally.seen) {
+        for (counted, seen) in tally.seen.iter_mut().zip(journey.seen) {
             *counted += u64::from(seen.is_some());
         }
         match ruling {
             Ruling::Delivered => {
                 tally.delivered += 1;
                 tally.altered += u64::from(altered);
-                tally.duplicates += u64::from(end_seen.duplicates);
+                tally.duplicates += u64::from(last.seen.duplicates);
                 tally.reordered += u64::from(end.is_reordered());
-                tally.arrived_after_loss |= tally.lost > 0;
-                if first == 0 {
+                tally.last_delivered_ns = tally.last_delivered_ns.max(Some(journey.timestamp_ns));
+                if first.position == 0 {
                     tally
                         .delays_ns
                         .push(end.time_ns.saturating_sub(origin.time_ns));
@@ -160,11 +171,13 @@ impl Judgement<'_, '_> {
             Ruling::Late => tally.late += 1,
             Ruling::Lost(from, to) => {
                 tally.lost += 1;
+                tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
                 tally.first_lost.get_or_insert((from, end.frame));
                 add(&mut tally.lost_at, (from, to));
+                let protocol = self.points[first.point].flow(origin).protocol;
                 let answer = self
                     .evidence
-                    .about(journey.way, flow.protocol, journey.timestamp_ns);
+                    .about(journey.way, protocol, journey.timestamp_ns);
                 if let Some(error) = answer {
                     add(&mut tally.answered, error);
                 }
@@ -175,8 +188,49 @@ impl Judgement<'_, '_> {
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
         }
-        if self.packet.is_some() {
-            self.report_packet(journey, &ruling, altered);
+    }
+
+    /// What became of a packet that was seen first and last at these stations.
+    pub(super) fn ruling(&self, journey: &Journey, first: &Station, last: &Station) -> Ruling {
+        let (origin, end) = (first.seen.sighting, last.seen.sighting);
+        if last.position + 1 == self.points.len() {
+            if self.is_late(journey.way, (first.point, origin), (last.point, end)) {
+                Ruling::Late
+            } else {
+                Ruling::Delivered
+            }
+        } else if journey.is_indistinct {
+            Ruling::Ambiguous
+        } else {
+            self.lost_or_edge(journey.way, last)
+        }
+    }
+
+    /// The fate of a packet that was not seen at the last point, by who was watching for it.
+    fn lost_or_edge(&self, way: Way, last: &Station) -> Ruling {
+        let order = order(self.points.len(), way);
+        let behind = &order[last.position + 1..];
+        let from = (last.point, last.seen.sighting);
+        match behind
+            .iter()
+            .find(|&&next| self.was_watching(way, from, next))
+        {
+            Some(&next) => Ruling::Lost(last.point, next),
+            None => Ruling::Edge(behind[0]),
+        }
+    }
+
+    /// Counts the points between the packet's first and last that were watching and missed it.
+    fn note_missed(&mut self, journey: &Journey, first: &Station, last: &Station) {
+        let order = order(self.points.len(), journey.way);
+        let from = (last.point, last.seen.sighting);
+        for &point in order
+            .get(first.position + 1..last.position)
+            .unwrap_or_default()
+        {
+            if journey.seen[point].is_none() && self.was_watching(journey.way, from, point) {
+                self.missed[point] += 1;
+            }
         }
     }
 
@@ -205,87 +259,13 @@ impl Judgement<'_, '_> {
                 > self.wait_ns
         })
     }
+}
 
-    #[cold]
-    fn report_packet(&mut self, journey: &Journey, ruling: &Ruling, altered: bool) {
-        let points = self.points;
-        let order = order(points.len(), journey.way);
-        let name = |point: usize| points[point].name.clone();
-        let sightings: Vec<(usize, &Sighting, u32)> = journey
-            .seen
-            .iter()
-            .enumerate()
-            .filter_map(|(point, seen)| {
-                let seen = (*seen)?;
-                Some((
-                    point,
-                    &points[point].sightings[seen.sighting],
-                    seen.duplicates,
-                ))
-            })
-            .collect();
-        let in_order =
-            |pick: &dyn Fn(&[usize]) -> Option<usize>| pick(&order).map(name).unwrap_or_default();
-        let first = order
-            .iter()
-            .find_map(|point| sightings.iter().find(|(seen_at, _, _)| seen_at == point));
-        let Some(&(first_point, origin, _)) = first else {
-            return;
-        };
-        let flow = points[first_point].flow(origin);
-        let delivered = matches!(ruling, Ruling::Delivered);
-        let packet = Packet {
-            from: in_order(&|order| order.first().copied()),
-            to: in_order(&|order| order.last().copied()),
-            timestamp_ns: journey.timestamp_ns,
-            protocol: flow.protocol,
-            carrier: flow.carrier,
-            srcport: flow.source_port,
-            dstport: flow.destination_port,
-            payload_len: u32::from(origin.payload_len),
-            fate: match ruling {
-                Ruling::Delivered => Fate::Delivered,
-                Ruling::Late => Fate::Late,
-                Ruling::Lost(..) => Fate::Lost,
-                Ruling::Edge(_) => Fate::Edge,
-                Ruling::Ambiguous => Fate::Ambiguous,
-            },
-            lost_at: match *ruling {
-                Ruling::Lost(from, to) => Some([name(from), name(to)]),
-                _ => None,
-            },
-            reordered: delivered
-                && order.last().is_some_and(|last| {
-                    sightings
-                        .iter()
-                        .any(|(point, end, _)| point == last && end.is_reordered())
-                }),
-            altered: delivered && altered,
-            seen: sightings
-                .iter()
-                .map(|&(point, sighting, duplicates)| {
-                    let flow = points[point].flow(sighting);
-                    PacketSighting {
-                        point: name(point),
-                        frame: u64::from(sighting.frame),
-                        time_ns: sighting.time_ns,
-                        src: flow.source.to_string(),
-                        dst: flow.destination.to_string(),
-                        ttl: flow.ttl,
-                        duplicates,
-                    }
-                })
-                .collect(),
-        };
-        let is_reported = self
-            .options
-            .protocols
-            .as_ref()
-            .is_none_or(|list| list.on_the_wire(packet.protocol));
-        if let Some(report) = self.packet.as_mut().filter(|_| is_reported) {
-            report(&packet);
-        }
-    }
+/// The first and the last station of a packet's journey.
+pub(super) fn ends<'a>(journey: &Journey<'a>) -> Option<(Station<'a>, Station<'a>)> {
+    let first = journey.stations().next()?;
+    let last = journey.stations().last()?;
+    Some((first, last))
 }
 
 /// Counts one more of `key`.

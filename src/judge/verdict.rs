@@ -22,52 +22,42 @@ pub(super) struct Subject<'a> {
 
 /// The losses of all numbers going one way, for comparing one with the others.
 pub(super) struct Comparison {
-    judged: Vec<Judged>,
-    /// Sum over the numbers of which something arrived: what a number loses that is not singled
-    /// out. A blocked number says nothing of the path's ordinary losses.
-    ordinary: Judged,
+    /// What each number adds to the path's ordinary losses: nothing if it is blocked or cut off,
+    /// for that is said of the number and not of the path.
+    ordinary: Vec<Judged>,
+    /// Their sum.
+    total: Judged,
     /// How many numbers are asked about at once.
     asked: u64,
 }
 
 impl Comparison {
-    pub(super) fn new(judged: Vec<Judged>) -> Self {
-        let mut ordinary = Judged {
-            packets: 0,
-            lost: 0,
-        };
-        for number in judged.iter().filter(|number| is_ordinary(**number)) {
-            ordinary.packets += number.packets;
-            ordinary.lost += number.lost;
-        }
-        let asked = judged.iter().filter(|number| number.packets > 0).count() as u64;
+    pub(super) fn new<'t>(tallies: impl Iterator<Item = &'t Tally> + Clone) -> Self {
+        let ordinary: Vec<Judged> = tallies
+            .clone()
+            .map(|tally| match verdict(tally) {
+                Verdict::Blocked | Verdict::CutOff => Judged::default(),
+                _ => tally.judged(),
+            })
+            .collect();
         Self {
-            judged,
+            total: Judged {
+                packets: ordinary.iter().map(|number| number.packets).sum(),
+                lost: ordinary.iter().map(|number| number.lost).sum(),
+            },
             ordinary,
-            asked,
+            asked: tallies.filter(|tally| tally.judged().packets > 0).count() as u64,
         }
     }
 
-    /// The losses of all numbers but one.
+    /// The ordinary losses of all numbers but one.
     fn others(&self, index: usize) -> Judged {
-        let own = self.judged[index];
-        let own = if is_ordinary(own) {
-            own
-        } else {
-            Judged {
-                packets: 0,
-                lost: 0,
-            }
-        };
+        let own = self.ordinary[index];
         Judged {
-            packets: self.ordinary.packets - own.packets,
-            lost: self.ordinary.lost - own.lost,
+            packets: self.total.packets - own.packets,
+            lost: self.total.lost - own.lost,
         }
     }
-}
-
-fn is_ordinary(number: Judged) -> bool {
-    number.lost < number.packets
 }
 
 /// All there is to say about one number. `index` is its place in the comparison; `fastest_ns` the
@@ -130,7 +120,7 @@ fn verdict(tally: &Tally) -> Verdict {
         (0, 0) => Verdict::Inconclusive,
         (_, 0) => Verdict::Passes,
         (0, _) => Verdict::Blocked,
-        (_, lost) if lost >= 2 && !tally.arrived_after_loss => Verdict::CutOff,
+        (_, lost) if lost >= 2 && tally.first_lost_ns > tally.last_delivered_ns => Verdict::CutOff,
         _ => Verdict::Lossy,
     }
 }

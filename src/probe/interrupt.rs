@@ -23,7 +23,7 @@ use signal_hook::{
 
 /// Becomes set, for good, when the user asks the process to end (`SIGINT`, `SIGTERM`).
 ///
-/// A second such signal ends the process at once, in case the first one does not.
+/// A second such signal changes nothing: programs like timeout(1) send each one twice.
 #[derive(Debug)]
 pub struct Interrupt {
     flag: Arc<AtomicBool>,
@@ -40,8 +40,6 @@ impl Interrupt {
         let flag = Arc::new(AtomicBool::new(false));
         let (readable, writable) = io::pipe()?;
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down and raises it.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&flag))?;
             flag::register(signal, Arc::clone(&flag))?;
             pipe::register(signal, writable.try_clone()?)?;
         }

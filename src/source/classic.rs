@@ -56,12 +56,28 @@ impl Classic {
         Ok(classic)
     }
 
-    #[inline]
+    /// The next record, if all of it is in the buffer.
+    #[inline(always)]
+    pub(super) fn ready(&self, view: &[u8]) -> Option<Record> {
+        let [seconds, fraction, captured_len, original_len] = self.four_words(view.first_chunk()?);
+        let len = captured_len as usize;
+        let is_there = view.len() >= self.record_header_len + len && captured_len <= MAX_FRAME_LEN;
+        is_there.then_some(Record {
+            time_ns: Some(i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit_ns),
+            link_type: self.link_type,
+            interface: 0,
+            direction: None,
+            original_len,
+            offset: self.record_header_len,
+            len,
+        })
+    }
+
+    #[cold]
     pub(super) fn step(&self, buffer: &mut Buffer) -> Step {
         self.record(buffer).unwrap_or_else(Step::Broken)
     }
 
-    #[inline]
     fn record(&self, buffer: &mut Buffer) -> Result<Step, String> {
         if buffer.at_end()? {
             return Ok(Step::End);
@@ -70,24 +86,15 @@ impl Classic {
         let Some(header) = buffer.view().first_chunk() else {
             unreachable!("a record header is at least that long")
         };
-        let [seconds, fraction, captured_len, original_len] = self.four_words(header);
+        let [_, _, captured_len, _] = self.four_words(header);
         if captured_len > MAX_FRAME_LEN {
             return Err(format!(
                 "damaged at byte {}: a record claims {captured_len} bytes",
                 buffer.position()
             ));
         }
-        let len = captured_len as usize;
-        buffer.need(self.record_header_len + len, "a record")?;
-        Ok(Step::Frame(Record {
-            time_ns: Some(i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit_ns),
-            link_type: self.link_type,
-            interface: 0,
-            direction: None,
-            original_len,
-            offset: self.record_header_len,
-            len,
-        }))
+        buffer.need(self.record_header_len + captured_len as usize, "a record")?;
+        Ok(self.ready(buffer.view()).map_or(Step::Other, Step::Frame))
     }
 
     /// The record header's fields; the modified format has more behind them.

@@ -1,0 +1,70 @@
+//! Counting by pairs of flows: the flow of a packet at one point and the one at another.
+
+use rustc_hash::FxHashMap;
+
+/// A value for each flow of one point and the flow that it went on as at another.
+///
+/// A flow mostly goes on as the flow it went on as before, so that one is found without hashing.
+#[derive(Debug)]
+pub struct FlowPairs<T> {
+    /// By flow of the first point: the flow it went on as last, and where its value is.
+    recent: Vec<Option<(u32, u32)>>,
+    places: FxHashMap<(u32, u32), u32>,
+    values: Vec<((u32, u32), T)>,
+}
+
+impl<T> FlowPairs<T> {
+    /// For a first point with so many flows.
+    #[must_use]
+    pub fn new(flows: usize) -> Self {
+        Self {
+            recent: vec![None; flows],
+            places: FxHashMap::default(),
+            values: Vec::new(),
+        }
+    }
+
+    /// The value of flow `from` going on as flow `to`, made by `new` the first time.
+    #[inline]
+    pub fn get(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> &mut T {
+        let place = match self.recent[from as usize] {
+            Some((recent, place)) if recent == to => place,
+            _ => self.place(from, to, new),
+        };
+        &mut self.values[place as usize].1
+    }
+
+    fn place(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> u32 {
+        let place = *self.places.entry((from, to)).or_insert_with(|| {
+            self.values.push(((from, to), new()));
+            // Flows are counted in 32 bits, and there is a sighting for each pair.
+            (self.values.len() - 1) as u32
+        });
+        self.recent[from as usize] = Some((to, place));
+        place
+    }
+
+    /// All pairs that occurred, with their values.
+    pub fn iter(&self) -> impl Iterator<Item = ((u32, u32), &T)> {
+        self.values.iter().map(|(flows, value)| (*flows, value))
+    }
+
+    /// Takes in the values of another, by `join` where both have one.
+    pub fn append(&mut self, other: Self, join: impl Fn(&mut T, T)) {
+        for ((from, to), value) in other.values {
+            match self.places.get(&(from, to)) {
+                Some(&place) => join(&mut self.values[place as usize].1, value),
+                None => {
+                    self.place(from, to, || value);
+                }
+            }
+        }
+    }
+
+    /// All pairs that occurred, by value; none are left.
+    pub fn take(&mut self) -> Vec<((u32, u32), T)> {
+        self.recent.fill(None);
+        self.places.clear();
+        std::mem::take(&mut self.values)
+    }
+}

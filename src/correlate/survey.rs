@@ -1,0 +1,202 @@
+//! The survey: one pass over all sightings that counts in bulk what needs no judging.
+//!
+//! Most packets were seen at every point, once, with the same bytes. Such a packet needs no
+//! [`super::Journey`] of its own: it is counted under the flows it belonged to. What is left, the
+//! packets that some point did not see, saw twice or saw otherwise, is noted for the second pass.
+
+use std::thread;
+
+use super::{
+    FlowPairs, Offsets,
+    merge::{Group, Stretch, groups},
+};
+use crate::observe::{Point, Sighting};
+
+/// From so many sightings on, a second thread takes less time than it costs.
+const WORTH_A_THREAD: usize = 100_000;
+
+/// What the first pass found.
+#[derive(Debug)]
+pub struct Survey {
+    /// For each two points (first below second, at `first * points + second`): what packets tell
+    /// that were one at sight.
+    pub(super) links: Vec<FlowPairs<Link>>,
+    /// Packets that every point saw, by their flows at the first and the last point.
+    through: FlowPairs<Through>,
+    /// For each group of sightings that is left, the index of each point's next sighting.
+    pub(super) rest: Vec<u32>,
+}
+
+/// What packets tell that went from one flow to another.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Link {
+    /// The second point's times less the first's.
+    pub offsets: Option<Offsets>,
+    /// Packets whose capture time was nearer to their timestamp at the first point than at the
+    /// second, less those that were nearer at the second.
+    pub nearer_first: i64,
+    /// How many of the packets were seen at every point.
+    pub through: u64,
+}
+
+/// Packets that every point saw once, unaltered.
+#[derive(Debug, Default)]
+pub struct Through {
+    /// The last point's time less the first's, in nanoseconds on their own clocks.
+    pub offsets_ns: Vec<i64>,
+    /// The same of those that were reordered where they arrived: at the last point, or at the
+    /// first one for packets that go back.
+    pub reordered_at_last_ns: Vec<i64>,
+    /// See above.
+    pub reordered_at_first_ns: Vec<i64>,
+    /// The last of their timestamps.
+    pub last_timestamp_ns: u64,
+}
+
+impl Survey {
+    /// Surveys the points' sightings, two halves at once where there are many.
+    #[must_use]
+    pub fn of(points: &[Point]) -> Self {
+        let all = Stretch::all(points);
+        let most = points.iter().max_by_key(|point| point.sightings.len());
+        match most {
+            Some(most) if most.sightings.len() >= WORTH_A_THREAD => {
+                let middle = most.sightings[most.sightings.len() / 2].timestamp_ns;
+                let [first, second] = all.split(points, middle);
+                thread::scope(|scope| {
+                    let second = scope.spawn(|| Self::of_stretch(points, second));
+                    let mut survey = Self::of_stretch(points, first);
+                    match second.join() {
+                        Ok(second) => survey.append(second),
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    }
+                    survey
+                })
+            }
+            _ => Self::of_stretch(points, all),
+        }
+    }
+
+    fn of_stretch(points: &[Point], stretch: Stretch) -> Self {
+        let count = points.len();
+        let flows = |point: usize| points.get(point).map_or(0, |point| point.flows.len());
+        let mut survey = Self {
+            links: (0..count * count)
+                .map(|pair| FlowPairs::new(flows(pair / count)))
+                .collect(),
+            through: FlowPairs::new(flows(0)),
+            rest: Vec::new(),
+        };
+        groups(points, stretch, |group| {
+            // One packet at both of two points is what nearly all groups are.
+            let agrees = match (points, group.sightings) {
+                ([p, q], [[a], [b]]) => {
+                    a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
+                }
+                _ => group.agrees(),
+            };
+            let is_through =
+                agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
+            if let (true, [[a], [b]]) = (is_through, group.sightings) {
+                survey.links[1]
+                    .get(a.flow, b.flow, Link::default)
+                    .note(a, b, true);
+            } else if agrees && !group.goes_both_ways() {
+                survey.link(count, &group, is_through);
+            }
+            match group.sightings {
+                [[first], .., [last]] if is_through => survey.through(first, last),
+                _ => survey
+                    .rest
+                    .extend(group.starts.iter().map(|&start| start as u32)),
+            }
+        });
+        survey
+    }
+
+    /// Takes in the survey of the stretch behind this one's.
+    fn append(&mut self, behind: Self) {
+        for (links, behind) in self.links.iter_mut().zip(behind.links) {
+            links.append(behind, Link::append);
+        }
+        self.through.append(behind.through, Through::append);
+        self.rest.extend(behind.rest);
+    }
+
+    #[inline]
+    fn link(&mut self, points: usize, group: &Group, is_through: bool) {
+        let mut firsts = group.firsts();
+        while let Some((first, a)) = firsts.next() {
+            for (second, b) in firsts.clone() {
+                let link = self.links[first * points + second].get(a.flow, b.flow, Link::default);
+                link.note(a, b, is_through);
+            }
+        }
+    }
+
+    #[inline]
+    fn through(&mut self, first: &Sighting, last: &Sighting) {
+        let through = self.through.get(first.flow, last.flow, Through::default);
+        let offset_ns = last.time_ns.saturating_sub(first.time_ns);
+        through.offsets_ns.push(offset_ns);
+        through.last_timestamp_ns = first.timestamp_ns;
+        if last.is_reordered() {
+            through.reordered_at_last_ns.push(offset_ns);
+        }
+        if first.is_reordered() {
+            through.reordered_at_first_ns.push(offset_ns);
+        }
+    }
+
+    /// What packets tell that went from flow to flow between two points, first below second.
+    pub fn links(
+        &self,
+        points: usize,
+        first: usize,
+        second: usize,
+    ) -> impl Iterator<Item = ((u32, u32), &Link)> {
+        self.links[first * points + second].iter()
+    }
+
+    /// The packets that every point saw, by their flows at the first and the last point. They are
+    /// no longer in the survey then.
+    pub fn take_through(&mut self) -> Vec<((u32, u32), Through)> {
+        self.through.take()
+    }
+}
+
+impl Through {
+    fn append(&mut self, mut behind: Self) {
+        self.offsets_ns.append(&mut behind.offsets_ns);
+        self.reordered_at_last_ns
+            .append(&mut behind.reordered_at_last_ns);
+        self.reordered_at_first_ns
+            .append(&mut behind.reordered_at_first_ns);
+        self.last_timestamp_ns = self.last_timestamp_ns.max(behind.last_timestamp_ns);
+    }
+}
+
+impl Link {
+    fn append(&mut self, behind: Self) {
+        self.nearer_first += behind.nearer_first;
+        self.through += behind.through;
+        match (&mut self.offsets, behind.offsets) {
+            (Some(offsets), Some(behind)) => offsets.merge(&behind),
+            (None, offsets) => self.offsets = offsets,
+            (Some(_), None) => {}
+        }
+    }
+
+    #[inline]
+    fn note(&mut self, a: &Sighting, b: &Sighting, is_through: bool) {
+        self.through += u64::from(is_through);
+        let sent = a.timestamp_ns.cast_signed();
+        let (near_a, near_b) = (sent.abs_diff(a.time_ns), sent.abs_diff(b.time_ns));
+        self.nearer_first += i64::from(near_a < near_b) - i64::from(near_b < near_a);
+        let offset = b.time_ns.saturating_sub(a.time_ns);
+        match &mut self.offsets {
+            Some(offsets) => offsets.add(offset),
+            none => *none = Some(Offsets::of(offset)),
+        }
+    }
+}

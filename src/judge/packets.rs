@@ -1,0 +1,73 @@
+//! Packets one by one: the fate of each, for `--packets`.
+
+use super::{
+    Judgement, changes, order,
+    tally::{Ruling, ends},
+};
+use crate::{
+    correlate::Journey,
+    findings::{Fate, Packet, PacketSighting},
+};
+
+impl Judgement<'_> {
+    /// The fate of one packet, unless its number is not reported.
+    pub(super) fn packet(&self, journey: &Journey) -> Option<Packet> {
+        let points = self.points;
+        let order = order(points.len(), journey.way);
+        let name = |point: usize| points[point].name.clone();
+        let (first, last) = ends(journey)?;
+        let (origin, end) = (first.seen.sighting, last.seen.sighting);
+        let flow = points[first.point].flow(origin);
+        if !self.is_reported(flow.protocol) {
+            return None;
+        }
+        let ruling = self.ruling(journey, &first, &last);
+        let is_delivered = ruling == Ruling::Delivered;
+        let stations: Vec<_> = journey.stations().collect();
+        let is_altered = stations.windows(2).any(|ends| {
+            let at = |station: usize| (ends[station].point, ends[station].seen.sighting);
+            changes::is_altered(points, at(0), at(1))
+        });
+        Some(Packet {
+            from: name(order[0]),
+            to: name(order[order.len() - 1]),
+            timestamp_ns: journey.timestamp_ns,
+            protocol: flow.protocol,
+            carrier: flow.carrier,
+            srcport: flow.source_port,
+            dstport: flow.destination_port,
+            payload_len: u32::from(origin.payload_len),
+            fate: match ruling {
+                Ruling::Delivered => Fate::Delivered,
+                Ruling::Late => Fate::Late,
+                Ruling::Lost(..) => Fate::Lost,
+                Ruling::Edge(_) => Fate::Edge,
+                Ruling::Ambiguous => Fate::Ambiguous,
+            },
+            lost_at: match ruling {
+                Ruling::Lost(from, to) => Some([name(from), name(to)]),
+                _ => None,
+            },
+            reordered: is_delivered && end.is_reordered(),
+            altered: is_delivered && is_altered,
+            seen: journey
+                .seen
+                .iter()
+                .zip(points)
+                .filter_map(|(seen, point)| {
+                    let seen = (*seen)?;
+                    let flow = point.flow(seen.sighting);
+                    Some(PacketSighting {
+                        point: point.name.clone(),
+                        frame: u64::from(seen.sighting.frame),
+                        time_ns: seen.sighting.time_ns,
+                        src: flow.source.to_string(),
+                        dst: flow.destination.to_string(),
+                        ttl: flow.ttl,
+                        duplicates: seen.duplicates,
+                    })
+                })
+                .collect(),
+        })
+    }
+}
