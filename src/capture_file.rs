@@ -100,8 +100,9 @@ impl<W: Write> CaptureFile<W> {
     /// The upper half of a time stands before the lower one, whatever the byte order. There are no
     /// times before 1970.
     fn time(&mut self, time_ns: i64) {
-        let [a, b, c, d, e, f, g, h] = time_ns.max(0).to_le_bytes();
-        self.block.extend([e, f, g, h, a, b, c, d]);
+        let mut bytes = time_ns.max(0).to_le_bytes();
+        bytes.rotate_left(4);
+        self.block.extend(bytes);
     }
 
     /// Adds an option; what does not fit into one is cut.

@@ -6,7 +6,7 @@
 //! source ──► decode ──► observe ──► correlate ──► judge ──► report
 //!  Frame     Datagram    Sighting     Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
-//! hdp (the protocol, a leaf) ◄── probe (send)
+//! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
 //! ```
 

@@ -294,7 +294,7 @@ for _ in range(6):
     until("the server listens", || {
         fs::read_to_string(&heard).unwrap().contains("ready")
     });
-    let mut sent = Vec::new();
+    let mut packets = Vec::new();
     for (to, more) in [("10.77.9.2", "--control"), ("fd77:9::2", "--no-fragment")] {
         let log_file = file(&folder, "log");
         let mut send = hosts
@@ -312,13 +312,13 @@ for _ in range(6):
         ]);
         send.args(["--ttl", "9", "--dscp", "46", "--log", text(&log_file)]);
         success(&mut send);
-        sent.extend(log::<SentPacket>(&log_file).packets);
+        packets.extend(log::<SentPacket>(&log_file).packets);
     }
     assert!(server.wait().unwrap().success());
 
     let heard = fs::read_to_string(heard).unwrap();
     let mut heard = heard.lines().skip(1);
-    let (controls, bare): (Vec<_>, Vec<_>) = sent
+    let (controls, bare): (Vec<_>, Vec<_>) = packets
         .iter()
         .partition(|packet| packet.carrier == Carrier::Udp);
     let hex = |packet: &SentPacket| format!("0007ffff{:016x}6d6f6f", packet.timestamp_ns);

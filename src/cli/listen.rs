@@ -99,7 +99,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         },
         &interrupt,
     )?;
-    let until = arguments.duration.map(|duration| Instant::now() + duration);
+    // A time that no clock will show never comes.
+    let until = arguments
+        .duration
+        .and_then(|duration| Instant::now().checked_add(duration));
     // While the process may still write wherever it was told to.
     if let Some(file) = &arguments.ready_file {
         fs::write(file, "").with_context(|| format!("{}: cannot write", file.display()))?;
@@ -168,11 +171,9 @@ fn listen(
             end = Some(now + LAST);
         }
         match listener.receive(Duration::ZERO, |event| sinks.take(&event))? {
-            Round::Enough => return Ok(()),
             Round::Something if end.is_none_or(|end| now < end) => continue,
-            Round::Something => return Ok(()),
-            Round::Nothing if end.is_some() => return Ok(()),
-            Round::Nothing => {}
+            Round::Nothing if end.is_none() => {}
+            Round::Nothing | Round::Something | Round::Enough => return Ok(()),
         }
         // There is time now to let readers see.
         sinks.flush()?;
@@ -310,6 +311,8 @@ impl Display for Notes<'_> {
         }
         if self.0.drops > 0 {
             write!(f, "{separator}{} lost before", self.0.drops)?;
+        } else if separator.is_empty() {
+            write!(f, "-")?;
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LIST", default_value = "0-256")]
     protocols: List,
 
-    /// Over ::1 in place of 127.0.0.1
+    /// Over IPv6 in place of IPv4
     #[arg(long)]
     ipv6: bool,
 
@@ -82,9 +82,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 }
 
 fn sweep(arguments: &Arguments) -> anyhow::Result<Loopback> {
-    let address: IpAddr = match arguments.ipv6 {
-        false => Ipv4Addr::LOCALHOST.into(),
-        true => Ipv6Addr::LOCALHOST.into(),
+    let (version, address): (_, IpAddr) = if arguments.ipv6 {
+        (6, Ipv6Addr::LOCALHOST.into())
+    } else {
+        (4, Ipv4Addr::LOCALHOST.into())
     };
     let interrupt = Interrupt::install().context("signals")?;
     // What 256 is sent as is listened to as well.
@@ -92,7 +93,7 @@ fn sweep(arguments: &Arguments) -> anyhow::Result<Loopback> {
     let mut listener = Listener::open(
         Subject {
             protocols: (0..=u8::MAX).filter(on_the_wire).map(u16::from).collect(),
-            versions: vec![if arguments.ipv6 { 6 } else { 4 }],
+            versions: vec![version],
             window_ns: DEFAULT_WINDOW_NS,
             answer: false,
         },
@@ -121,13 +122,13 @@ fn sweep(arguments: &Arguments) -> anyhow::Result<Loopback> {
     while received.len() < sent.len()
         && receive(&mut listener, PATIENCE, &mut received)? != Round::Nothing
     {}
-    let listened = listener.start();
+    let start = listener.start();
     Ok(Loopback::new(
-        listened.origin.clone(),
+        start.origin.clone(),
         address,
         &sent,
         &received,
-        &listened,
+        &start,
         &listener.end(),
     ))
 }

@@ -60,9 +60,12 @@ impl Interrupt {
         /// What `poll(2)`, which counts milliseconds, leaves to a sleep.
         const SHORT: Duration = Duration::from_millis(5);
 
-        let until = Instant::now() + time;
+        // A time that no clock will show never comes.
+        let until = Instant::now().checked_add(time);
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.map_or(time, |until| {
+                until.saturating_duration_since(Instant::now())
+            });
             if self.is_set() || left.is_zero() {
                 return Ok(self.is_set());
             }

@@ -120,6 +120,7 @@ impl Listener {
     /// [`Error::NothingToHear`] when none opened for another reason; [`Error::System`] when the
     /// sockets cannot be watched.
     pub fn open(subject: Subject, interrupt: &Interrupt) -> Result<Self, Error> {
+        socket::allow_many();
         let mut opened = Vec::new();
         for &version in &subject.versions {
             for protocol in 0..=u8::MAX {
@@ -214,11 +215,11 @@ impl Listener {
             Err(error) => return Err(error.into()),
         };
         let mut round = Round::Nothing;
-        for event in ready[..count]
+        let indices = ready[..count]
             .iter()
             .filter(|event| event.data() != INTERRUPT)
-        {
-            let index = usize::try_from(event.data()).expect("it was an index");
+            .filter_map(|event| usize::try_from(event.data()).ok());
+        for index in indices {
             for _ in 0..BATCH {
                 match self.take(index, &mut each)? {
                     Round::Nothing => break,

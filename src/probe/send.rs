@@ -134,6 +134,7 @@ impl Sender {
                 refused,
             })?;
         }
+        socket::allow_many();
         let numbers: Vec<_> = schedule
             .protocols
             .iter()

@@ -7,7 +7,10 @@ use std::{
 };
 
 use arrayvec::ArrayString;
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -142,6 +145,14 @@ pub struct IpOptions {
     pub dscp: u8,
     /// Never fragment: what exceeds the path's known MTU is refused with `EMSGSIZE`.
     pub no_fragment: bool,
+}
+
+/// Lets this process have as many sockets as it may. Some systems allow fewer by default than
+/// there are protocol numbers; where that is so, opening says it.
+pub(super) fn allow_many() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
 
 /// A raw socket that hands over and takes datagrams of one number.

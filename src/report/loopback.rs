@@ -48,12 +48,17 @@ pub fn loopback_markdown(loopback: &Loopback, all: bool) -> String {
         table.add_row(cells(&row).iter().map(|cell| escape(cell)));
     }
     align(&mut table);
-    let mut text = format!("**{}**\n\n{table}\n", escape(&headline(loopback)));
-    for (index, failure) in failures(loopback).iter().enumerate() {
-        let first = if index == 0 { "\n" } else { "" };
-        text += &format!("{first}- {}\n", escape(failure));
+    let headline = escape(&headline(loopback));
+    let mut blocks = vec![format!("**{headline}**"), table.to_string()];
+    let failures = failures(loopback);
+    if !failures.is_empty() {
+        let items: Vec<_> = failures
+            .iter()
+            .map(|failure| format!("- {}", escape(failure)))
+            .collect();
+        blocks.push(items.join("\n"));
     }
-    text
+    blocks.join("\n\n") + "\n"
 }
 
 /// One row a requested number (RFC 4180), with the members of [`Number`] as columns.
