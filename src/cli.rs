@@ -11,6 +11,7 @@ mod listen;
 mod loopback;
 mod output;
 mod path;
+mod read;
 mod send;
 
 use std::{ffi::OsString, io, process::ExitCode};

@@ -33,10 +33,7 @@
 //! bytes *are* HDP: [`Header::is_plausible_at`] is the only test there is, and the caller chooses
 //! the window.
 
-use nom::{
-    IResult, Parser,
-    number::complete::{be_u16, be_u64},
-};
+use nom::{IResult, Parser, bytes::complete::take};
 
 /// The port that the article's client and server use on both sides.
 pub const PORT: u16 = 420;
@@ -115,18 +112,23 @@ impl Header {
     }
 }
 
+#[inline]
 fn header(bytes: &[u8]) -> IResult<&[u8], Header> {
-    let (bytes, source_port) = be_u16.parse(bytes)?;
-    let (bytes, destination_port) = be_u16.parse(bytes)?;
-    let (bytes, timestamp_ns) = be_u64.parse(bytes)?;
-    Ok((
-        bytes,
-        Header {
-            source_port,
-            destination_port,
-            timestamp_ns,
-        },
-    ))
+    let (bytes, source_port) = big_endian(bytes)?;
+    let (bytes, destination_port) = big_endian(bytes)?;
+    let (bytes, timestamp_ns) = big_endian(bytes)?;
+    let header = Header {
+        source_port: u16::from_be_bytes(source_port),
+        destination_port: u16::from_be_bytes(destination_port),
+        timestamp_ns: u64::from_be_bytes(timestamp_ns),
+    };
+    Ok((bytes, header))
+}
+
+/// The bytes of one field. nom's own number parsers go byte by byte.
+#[inline]
+fn big_endian<const N: usize>(bytes: &[u8]) -> IResult<&[u8], [u8; N]> {
+    take(N).map_res(<[u8; N]>::try_from).parse(bytes)
 }
 
 #[cfg(test)]

@@ -54,14 +54,14 @@ pub struct Options {
 }
 
 /// Judges what the points saw, in path order, and calls `packet` with the fate of every packet
-/// where it is given.
+/// where it is given; then the survey must be one of [`Survey::of`], which forgets none.
 #[must_use]
 pub fn judge(
     points: &[Point],
+    mut survey: Survey,
     options: &Options,
     packet: Option<&mut dyn FnMut(&Packet)>,
 ) -> Findings {
-    let mut survey = Survey::of(points);
     let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
     let mut judgement = Judgement {
@@ -74,7 +74,7 @@ pub fn judge(
         wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
         tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
         tally_of_flow: tallies_of_flows(points, &relations),
-        changes: Changes::new(points),
+        changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
     };
     for second in 1..points.len() {
@@ -89,7 +89,7 @@ pub fn judge(
         judgement.through(flows, through);
     }
     journeys(points, &relations, &survey, |journey| {
-        judgement.journey(journey)
+        judgement.journey(journey);
     });
     if let Some(report) = packet {
         all_journeys(points, &relations, |journey| {
@@ -351,7 +351,7 @@ impl Judgement<'_> {
                     skipped.no_time
                 ));
             }
-            if point.sightings.is_empty() && skipped.not_hdp > 0 {
+            if point.hdp == 0 && skipped.not_hdp > 0 {
                 warnings.push(format!(
                     "{name}: none of {} IP packets is HDP; if some should be, is the sender's clock \
                      off by more than --window?",
@@ -439,7 +439,7 @@ fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {
             .collect(),
         resolution_ns: point.summary.resolution_ns,
         frames: point.frames,
-        hdp: point.sightings.len() as u64,
+        hdp: point.hdp,
         first_ns: point.coverage.first_ns(),
         last_ns: point.coverage.last_ns(),
         capture_drops: point.summary.capture_drops,

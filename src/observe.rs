@@ -203,6 +203,8 @@ pub struct Point {
     pub coverage: Coverage,
     /// Frames that gave no sighting.
     pub skipped: Skipped,
+    /// Sightings in all.
+    pub hdp: u64,
     /// Sightings by rising timestamp; of equal ones, in the order of the capture.
     pub sightings: Vec<Sighting>,
     /// What sightings share.
@@ -216,6 +218,11 @@ pub struct Point {
 }
 
 impl Point {
+    /// A point that has seen nothing.
+    pub(crate) fn blank() -> Self {
+        Observer::default().finish(String::new(), String::new(), Summary::default())
+    }
+
     /// The flow of a sighting of this point.
     #[inline]
     #[must_use]
@@ -224,8 +231,23 @@ impl Point {
     }
 }
 
+/// Sightings that a point hands over while it is being read.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// By rising timestamp, none before the last of the batch before.
+    pub sightings: Vec<Sighting>,
+    /// Flows that were not handed over with an earlier batch.
+    pub flows: Vec<FlowEntry>,
+    /// Their part of packets' keys.
+    pub keys: Vec<u64>,
+}
+
+/// A sighting belongs before others that were handed over already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disorder;
+
 /// Collects one point's sightings as its frames come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Observer {
     frames: u64,
     coverage: Coverage,
@@ -234,6 +256,10 @@ pub struct Observer {
     sightings: Vec<Sighting>,
     /// Sightings whose place is far before the end, in the order of the capture.
     stragglers: Vec<Sighting>,
+    hdp: u64,
+    /// The last timestamp in a batch.
+    handed_over_to: u64,
+    flows_handed_over: usize,
     flows: Vec<FlowEntry>,
     keys: Vec<u64>,
     flow_ids: FxHashMap<Flow, u32>,
@@ -245,27 +271,6 @@ pub struct Observer {
     latest: Vec<u64>,
     stream_ids: FxHashMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
-}
-
-impl Default for Observer {
-    fn default() -> Self {
-        Self {
-            frames: 0,
-            coverage: Coverage::default(),
-            skipped: Skipped::default(),
-            sightings: Vec::new(),
-            stragglers: Vec::new(),
-            flows: Vec::new(),
-            keys: Vec::new(),
-            flow_ids: FxHashMap::default(),
-            flows_by_headers: Vec::new(),
-            pairs: Vec::new(),
-            pair_ids: FxHashMap::default(),
-            latest: Vec::new(),
-            stream_ids: FxHashMap::default(),
-            icmp: Vec::new(),
-        }
-    }
 }
 
 impl Observer {
@@ -439,6 +444,7 @@ impl Observer {
     /// is near the end.
     #[inline]
     fn push(&mut self, sighting: Sighting) {
+        self.hdp += 1;
         let end = self.sightings.len();
         let is_later = |before: &Sighting| before.timestamp_ns > sighting.timestamp_ns;
         if !self.sightings.last().is_some_and(is_later) {
@@ -479,6 +485,50 @@ impl Observer {
         }
     }
 
+    /// How many sightings have not been handed over.
+    #[inline]
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.sightings.len()
+    }
+
+    /// Hands over all sightings but the last `keep`, into an empty batch.
+    ///
+    /// # Errors
+    /// [`Disorder`] when a sighting came later than `keep` allows for.
+    pub fn hand_over(&mut self, keep: usize, batch: &mut Batch) -> Result<(), Disorder> {
+        self.take_in_stragglers();
+        self.check_order()?;
+        let ready = self.sightings.len().saturating_sub(keep);
+        batch.sightings.extend(self.sightings.drain(..ready));
+        batch
+            .flows
+            .extend_from_slice(&self.flows[self.flows_handed_over..]);
+        batch
+            .keys
+            .extend_from_slice(&self.keys[self.flows_handed_over..]);
+        self.flows_handed_over = self.flows.len();
+        self.handed_over_to = batch
+            .sightings
+            .last()
+            .map_or(self.handed_over_to, |s| s.timestamp_ns);
+        Ok(())
+    }
+
+    /// Whether all sightings that are still held belong behind those that were handed over.
+    ///
+    /// # Errors
+    /// [`Disorder`] when one does not.
+    pub fn check_order(&self) -> Result<(), Disorder> {
+        let held = self.sightings.first().into_iter().chain(&self.stragglers);
+        let earliest = held.map(|sighting| sighting.timestamp_ns).min();
+        if earliest.is_some_and(|earliest| earliest < self.handed_over_to) {
+            Err(Disorder)
+        } else {
+            Ok(())
+        }
+    }
+
     /// The point, complete.
     #[must_use]
     pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
@@ -499,6 +549,7 @@ impl Observer {
             frames: self.frames,
             coverage: self.coverage,
             skipped: self.skipped,
+            hdp: self.hdp,
             sightings: self.sightings,
             flows: self.flows,
             keys: self.keys,

@@ -5,10 +5,12 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use hdp::findings::Fate;
+use hdp::{correlate::Survey, findings::Fate, observe::Disorder};
 use proptest::prelude::*;
 
-use support::scene::{Captured, MILLISECOND, Scene, Sent, judged, observe};
+use support::scene::{
+    Captured, MILLISECOND, Scene, Sent, findings, judged, observe, observe_rolling,
+};
 
 /// Scenes of 2 to 4 points, clocks off by up to an hour, delays with up to 5 ms of jitter a hop,
 /// traffic both ways, losses in any segment.
@@ -188,6 +190,31 @@ proptest! {
             } else {
                 prop_assert_eq!(fate, *fate_before);
             }
+        }
+    }
+
+    #[test]
+    fn surveying_while_reading_gives_the_same_findings(
+        scene in scenes(),
+        copies in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..30 * MILLISECOND), 0..20),
+        batch in 1..20_usize,
+        held_back in 0..20_usize,
+    ) {
+        let mut captures = scene.frames();
+        for (point, frame, later) in copies {
+            let frames = &mut captures[point.index(scene.clocks_ns.len())];
+            let (time, bytes) = frames[frame.index(frames.len())].clone();
+            frames.push((time + later, bytes));
+        }
+        for frames in &mut captures {
+            frames.sort_by_key(|(time, _)| *time);
+        }
+        let points = observe(&captures);
+        let at_once = findings(&points, Survey::of(&points));
+        match observe_rolling(&captures, batch, held_back) {
+            Ok((points, survey)) => prop_assert_eq!(at_once, findings(&points, survey)),
+            // Enough held back for the jitter and the copies of these scenes.
+            Err(Disorder) => prop_assert!(held_back < 10, "disorder with {} held back", held_back),
         }
     }
 

@@ -4,22 +4,22 @@ use std::{
     fs,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
-    thread,
 };
 
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
-use super::{Outcome, duration, output};
-#[cfg(feature = "libpcap")]
-use crate::source::Filter;
+use super::{
+    Outcome, duration, output,
+    read::{self, Planned, Settings},
+};
 use crate::{
-    decode::Shortcut,
+    correlate::Survey,
     findings::{Findings, Packet, Verdict},
     judge,
-    observe::{Observer, Point},
+    observe::Point,
     protocols, report,
-    source::{Origin, Source},
+    source::Origin,
 };
 
 /// Width of the table where there is no terminal.
@@ -87,13 +87,6 @@ enum Format {
     Json,
 }
 
-/// A point to be read: what an argument means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Planned {
-    name: String,
-    origin: Origin,
-}
-
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
     let plan = plan(&arguments.sources)?;
     keep_sources(
@@ -107,14 +100,20 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         .map(output::create)
         .transpose()?;
 
-    let points = read(&plan, arguments)?;
+    let settings = Settings {
+        window_ns: nanoseconds(arguments.window),
+        #[cfg(feature = "libpcap")]
+        filter: arguments.filter.clone(),
+        keep_all: arguments.packets.is_some(),
+    };
+    let (points, survey) = read::points(&plan, &settings)?;
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
         protocols: arguments.protocols.clone(),
     };
     let findings = match (&mut packets, arguments.packets.as_deref()) {
-        (Some(file), Some(path)) => judge_into(&points, &options, file, path)?,
-        _ => judge::judge(&points, &options, None),
+        (Some(file), Some(path)) => judge_into((&points, survey), &options, file, path)?,
+        _ => judge::judge(&points, survey, &options, None),
     };
 
     let text = match arguments.format {
@@ -169,7 +168,7 @@ fn nanoseconds(duration: std::time::Duration) -> u64 {
 
 /// Judges, and writes each packet's fate as it becomes known.
 fn judge_into(
-    points: &[Point],
+    (points, survey): (&[Point], Survey),
     options: &judge::Options,
     file: &mut impl Write,
     path: &Path,
@@ -180,7 +179,7 @@ fn judge_into(
             written = report::packet_line(packet, file);
         }
     };
-    let findings = judge::judge(points, options, Some(&mut write));
+    let findings = judge::judge(points, survey, options, Some(&mut write));
     written
         .and_then(|()| file.flush())
         .with_context(|| format!("{}: cannot write", path.display()))?;
@@ -300,66 +299,6 @@ fn make_unique(plan: &mut [Planned], labels: &[Option<&str>]) {
         }
         plan[index].name = name;
     }
-}
-
-/// Reads all points, each in a thread of its own.
-fn read(plan: &[Planned], arguments: &Arguments) -> anyhow::Result<Vec<Point>> {
-    thread::scope(|scope| {
-        let readers: Vec<_> = plan
-            .iter()
-            .map(|planned| scope.spawn(move || read_point(planned, arguments)))
-            .collect();
-        readers
-            .into_iter()
-            .map(|reader| {
-                reader
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
-    })
-}
-
-fn read_point(planned: &Planned, arguments: &Arguments) -> anyhow::Result<Point> {
-    let mut source = Source::open(planned.origin.clone())?;
-    let mut decoder = Shortcut::new(nanoseconds(arguments.window));
-    let mut observer = Observer::default();
-    #[cfg(feature = "libpcap")]
-    let mut filter = arguments
-        .filter
-        .as_deref()
-        .map(|filter| Filter::new(filter, &planned.origin));
-    while let Some(frame) = source.next_frame() {
-        observer.watch(&frame);
-        #[cfg(feature = "libpcap")]
-        if let Some(filter) = &mut filter
-            && !filter.matches(&frame)?
-        {
-            continue;
-        }
-        let decoded = decoder.decode(&frame);
-        observer.observe_decoded(&frame, decoded);
-    }
-    let point = observer.finish(
-        planned.name.clone(),
-        planned.origin.to_string(),
-        source.summary().clone(),
-    );
-    if point.frames > 0 && point.skipped.unsupported_link == point.frames {
-        let unknown: Vec<_> = point
-            .summary
-            .link_types
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        bail!(
-            "{}: link type {} cannot be decoded; capture on an Ethernet, cooked (-i any) or raw IP \
-             interface",
-            point.source,
-            unknown.join(", ")
-        );
-    }
-    Ok(point)
 }
 
 #[cfg(test)]

@@ -13,22 +13,22 @@ pub struct FlowPairs<T> {
     values: Vec<((u32, u32), T)>,
 }
 
-impl<T> FlowPairs<T> {
-    /// For a first point with so many flows.
-    #[must_use]
-    pub fn new(flows: usize) -> Self {
+impl<T> Default for FlowPairs<T> {
+    fn default() -> Self {
         Self {
-            recent: vec![None; flows],
+            recent: Vec::new(),
             places: FxHashMap::default(),
             values: Vec::new(),
         }
     }
+}
 
+impl<T> FlowPairs<T> {
     /// The value of flow `from` going on as flow `to`, made by `new` the first time.
     #[inline]
     pub fn get(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> &mut T {
-        let place = match self.recent[from as usize] {
-            Some((recent, place)) if recent == to => place,
+        let place = match self.recent.get(from as usize) {
+            Some(&Some((recent, place))) if recent == to => place,
             _ => self.place(from, to, new),
         };
         &mut self.values[place as usize].1
@@ -37,10 +37,13 @@ impl<T> FlowPairs<T> {
     fn place(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> u32 {
         let place = *self.places.entry((from, to)).or_insert_with(|| {
             self.values.push(((from, to), new()));
-            // Flows are counted in 32 bits, and there is a sighting for each pair.
-            (self.values.len() - 1) as u32
+            u32::try_from(self.values.len() - 1).expect("fewer than 2^32 pairs fit into memory")
         });
-        self.recent[from as usize] = Some((to, place));
+        let from = from as usize;
+        if self.recent.len() <= from {
+            self.recent.resize(from + 1, None);
+        }
+        self.recent[from] = Some((to, place));
         place
     }
 

@@ -86,7 +86,7 @@ pub fn journeys(
 /// Calls `visit` with the journey of every packet, by rising timestamp.
 pub fn all_journeys(points: &[Point], relations: &Relations, mut visit: impl FnMut(&Journey)) {
     let mut classes = Classes::default();
-    groups(points, Stretch::all(points), |group| {
+    groups(points, &Stretch::all(points), |group| {
         classes.journeys(
             points,
             relations,
@@ -113,8 +113,9 @@ pub(super) struct Group<'a, 'g> {
     points: &'a [Point],
     /// Of each point; not all empty.
     pub(super) sightings: &'g [&'a [Sighting]],
-    /// The index of each point's first one, or of its next if it has none.
-    pub(super) starts: &'g [usize],
+    stretch: &'g Stretch,
+    /// Of each point, those of the stretch that follow.
+    ahead: &'g [&'a [Sighting]],
     /// No point has more than one.
     pub(super) is_single: bool,
 }
@@ -135,6 +136,12 @@ impl<'a> Group<'a, '_> {
             }
         }
         true
+    }
+
+    /// For each point, the index of its first sighting, or of its next if it has none.
+    pub(super) fn starts(&self) -> impl Iterator<Item = usize> {
+        let behind = self.stretch.ends.iter().zip(self.sightings).zip(self.ahead);
+        behind.map(|((end, here), ahead)| end - ahead.len() - here.len())
     }
 
     /// Whether a point saw the same bytes go to and fro, as when somebody echoes packets.
@@ -190,6 +197,11 @@ impl Stretch {
         }
     }
 
+    /// For each point, the index where the stretch ends.
+    pub(super) fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
     /// What lies before a timestamp, and the rest.
     pub(super) fn split(self, points: &[Point], timestamp_ns: u64) -> [Self; 2] {
         let is_before = |sighting: &Sighting| sighting.timestamp_ns < timestamp_ns;
@@ -214,70 +226,54 @@ impl Stretch {
 #[inline]
 pub(super) fn groups<'a>(
     points: &'a [Point],
-    stretch: Stretch,
+    stretch: &Stretch,
     mut visit: impl FnMut(Group<'a, '_>),
 ) {
-    let Stretch { mut starts, ends } = stretch;
-    let mut nexts = starts.clone();
+    let whole = stretch.starts.iter().zip(&stretch.ends);
+    let mut ahead: Vec<&[Sighting]> = points
+        .iter()
+        .zip(whole)
+        .map(|(point, (&start, &end))| &point.sightings[start..end])
+        .collect();
     // Two points are the common case; knowing that saves the compiler all the loops.
-    if let ([_, _], [s0, s1], [e0, e1]) = (points, &starts[..], &ends[..]) {
-        let (mut starts, mut nexts) = ([*s0, *s1], [*s0, *s1]);
-        merge(
-            points,
-            [&mut starts, &mut nexts],
-            &[*e0, *e1],
-            &mut [&[][..]; 2],
-            &mut visit,
-        );
+    if let ([_, _], &[a, b]) = (points, &ahead[..]) {
+        merge(points, stretch, &mut [a, b], &mut [&[][..]; 2], &mut visit);
     } else {
-        let mut sightings = vec![&[][..]; points.len()];
-        merge(
-            points,
-            [&mut starts, &mut nexts],
-            &ends,
-            &mut sightings,
-            &mut visit,
-        );
+        let mut group = vec![&[][..]; points.len()];
+        merge(points, stretch, &mut ahead, &mut group, &mut visit);
     }
 }
 
 #[inline(always)]
 fn merge<'a>(
     points: &'a [Point],
-    [starts, nexts]: [&mut [usize]; 2],
-    ends: &[usize],
-    sightings: &mut [&'a [Sighting]],
+    stretch: &Stretch,
+    ahead: &mut [&'a [Sighting]],
+    group: &mut [&'a [Sighting]],
     visit: &mut impl FnMut(Group<'a, '_>),
 ) {
-    /// No packet has this timestamp: it lies beyond what capture times can hold.
-    const END: u64 = u64::MAX;
-    let timestamp = |point: usize, index: usize| match points[point].sightings.get(index) {
-        Some(sighting) if index < ends[point] => sighting.timestamp_ns,
-        _ => END,
-    };
     loop {
-        let earliest = (0..points.len())
-            .map(|point| timestamp(point, nexts[point]))
-            .min();
-        let Some(earliest) = earliest.filter(|earliest| *earliest != END) else {
-            return;
-        };
-        let mut is_single = true;
-        for (index, point) in points.iter().enumerate() {
-            let start = nexts[index];
-            let mut next = start;
-            while timestamp(index, next) == earliest {
-                next += 1;
+        let mut earliest = None;
+        for ahead in &*ahead {
+            if let [next, ..] = ahead
+                && earliest.is_none_or(|earliest| next.timestamp_ns < earliest)
+            {
+                earliest = Some(next.timestamp_ns);
             }
-            (starts[index], nexts[index]) = (start, next);
-            sightings[index] = &point.sightings[start..next];
-            is_single &= next - start <= 1;
+        }
+        let Some(timestamp_ns) = earliest else { return };
+        let mut is_single = true;
+        for (ahead, group) in ahead.iter_mut().zip(&mut *group) {
+            let here = run(ahead, timestamp_ns);
+            (*group, *ahead) = ahead.split_at(here);
+            is_single &= here <= 1;
         }
         visit(Group {
-            timestamp_ns: earliest,
+            timestamp_ns,
             points,
-            sightings,
-            starts,
+            stretch,
+            sightings: group,
+            ahead,
             is_single,
         });
     }
@@ -367,8 +363,29 @@ impl<'a> Classes<'a> {
         sightings: &[&'a [Sighting]],
         visit: &mut impl FnMut(&Journey),
     ) {
-        self.take_apart(points, relations, sightings);
-        self.visit(points.len(), timestamp_ns, visit);
+        let mut all = sightings
+            .iter()
+            .enumerate()
+            .flat_map(|(point, seen)| seen.iter().map(move |s| (point, s)));
+        if let (Some((point, sighting)), None) = (all.next(), all.next()) {
+            // One point saw it, once, as is usual for a packet that was lost.
+            self.seen.clear();
+            self.seen.resize(points.len(), None);
+            self.seen[point] = Some(Seen {
+                sighting,
+                duplicates: 0,
+            });
+            let way = relations.way(point, sighting.flow);
+            visit(&Journey {
+                timestamp_ns,
+                way,
+                seen: &self.seen,
+                is_indistinct: false,
+            });
+        } else {
+            self.take_apart(points, relations, sightings);
+            self.visit(points.len(), timestamp_ns, visit);
+        }
     }
 
     /// Puts each sighting of the group into the class of its like.

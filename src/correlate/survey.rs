@@ -63,30 +63,41 @@ impl Survey {
             Some(most) if most.sightings.len() >= WORTH_A_THREAD => {
                 let middle = most.sightings[most.sightings.len() / 2].timestamp_ns;
                 let [first, second] = all.split(points, middle);
+                let [mut survey, mut behind] = [Self::new(points.len()), Self::new(points.len())];
                 thread::scope(|scope| {
-                    let second = scope.spawn(|| Self::of_stretch(points, second));
-                    let mut survey = Self::of_stretch(points, first);
-                    match second.join() {
-                        Ok(second) => survey.append(second),
-                        Err(panic) => std::panic::resume_unwind(panic),
-                    }
-                    survey
-                })
+                    scope.spawn(|| behind.add(points, &second, None));
+                    survey.add(points, &first, None);
+                });
+                survey.append(behind);
+                survey
             }
-            _ => Self::of_stretch(points, all),
+            _ => {
+                let mut survey = Self::new(points.len());
+                survey.add(points, &all, None);
+                survey
+            }
         }
     }
 
-    fn of_stretch(points: &[Point], stretch: Stretch) -> Self {
-        let count = points.len();
-        let flows = |point: usize| points.get(point).map_or(0, |point| point.flows.len());
-        let mut survey = Self {
-            links: (0..count * count)
-                .map(|pair| FlowPairs::new(flows(pair / count)))
+    pub(super) fn new(points: usize) -> Self {
+        Self {
+            links: std::iter::repeat_with(FlowPairs::default)
+                .take(points * points)
                 .collect(),
-            through: FlowPairs::new(flows(0)),
+            through: FlowPairs::default(),
             rest: Vec::new(),
-        };
+        }
+    }
+
+    /// Surveys a stretch behind all others. Where the points' sightings are going to be forgotten,
+    /// those of the rest go into `kept`, and the rest refers to them there.
+    pub(super) fn add(
+        &mut self,
+        points: &[Point],
+        stretch: &Stretch,
+        mut kept: Option<&mut [Vec<Sighting>]>,
+    ) {
+        let count = points.len();
         groups(points, stretch, |group| {
             // One packet at both of two points is what nearly all groups are.
             let agrees = match (points, group.sightings) {
@@ -98,20 +109,23 @@ impl Survey {
             let is_through =
                 agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
             if let (true, [[a], [b]]) = (is_through, group.sightings) {
-                survey.links[1]
+                self.links[1]
                     .get(a.flow, b.flow, Link::default)
                     .note(a, b, true);
             } else if agrees && !group.goes_both_ways() {
-                survey.link(count, &group, is_through);
+                self.link(count, &group, is_through);
             }
-            match group.sightings {
-                [[first], .., [last]] if is_through => survey.through(first, last),
-                _ => survey
-                    .rest
-                    .extend(group.starts.iter().map(|&start| start as u32)),
+            match (group.sightings, &mut kept) {
+                ([[first], .., [last]], _) if is_through => self.through(first, last),
+                (_, None) => self.rest.extend(group.starts().map(index)),
+                (sightings, Some(kept)) => {
+                    for (kept, sightings) in kept.iter_mut().zip(sightings) {
+                        self.rest.push(index(kept.len()));
+                        kept.extend_from_slice(sightings);
+                    }
+                }
             }
         });
-        survey
     }
 
     /// Takes in the survey of the stretch behind this one's.
@@ -163,6 +177,10 @@ impl Survey {
     pub fn take_through(&mut self) -> Vec<((u32, u32), Through)> {
         self.through.take()
     }
+}
+
+fn index(index: usize) -> u32 {
+    u32::try_from(index).expect("fewer than 2^32 sightings fit into memory")
 }
 
 impl Through {

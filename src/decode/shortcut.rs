@@ -165,7 +165,7 @@ impl Shortcut {
         if !header.is_plausible_at(frame.time_ns?, self.decoder.window_ns) {
             return None;
         }
-        let payload_len = payload_len as u32;
+        let payload_len = u32::try_from(payload_len).ok()?;
         Some(Again {
             headers: entry.headers,
             ip_id,

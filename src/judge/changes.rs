@@ -36,12 +36,11 @@ enum Alteration {
 }
 
 impl Changes {
-    pub(super) fn new(points: &[Point]) -> Self {
-        let count = points.len();
+    pub(super) fn new(count: usize) -> Self {
         Self {
             points: count,
-            transitions: (0..count * count)
-                .map(|pair_of_points| FlowPairs::new(points[pair_of_points / count].flows.len()))
+            transitions: std::iter::repeat_with(FlowPairs::default)
+                .take(count * count)
                 .collect(),
             altered: BTreeMap::new(),
         }
@@ -176,15 +175,14 @@ impl Alteration {
         (second, b): (usize, &Sighting),
     ) -> Option<Self> {
         let is_whole = |point: usize, s: &Sighting| !points[point].flow(s).is_fragment;
-        if a.payload_len != b.payload_len {
-            let are_whole = is_whole(first, a) && is_whole(second, b);
-            are_whole.then_some(Self::Length {
-                from: a.payload_len,
-                to: b.payload_len,
-            })
-        } else {
-            (!a.may_have_payload_of(b)).then_some(Self::Payload)
+        if a.payload_len == b.payload_len {
+            return (!a.may_have_payload_of(b)).then_some(Self::Payload);
         }
+        let are_whole = is_whole(first, a) && is_whole(second, b);
+        are_whole.then_some(Self::Length {
+            from: a.payload_len,
+            to: b.payload_len,
+        })
     }
 }
 

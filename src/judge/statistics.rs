@@ -59,15 +59,22 @@ pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
     sum.min(1.0)
 }
 
-/// The `q` quantile by nearest rank: the smallest value that at least that share does not exceed.
-/// Reorders the values.
-pub(super) fn quantile(values: &mut [i64], q: f64) -> Option<i64> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank, within the slice.
-    let rank = ((q * values.len() as f64).ceil() as usize).max(1) - 1;
-    if rank >= values.len() {
+/// Quantiles by nearest rank, for rising `qs`: of each, the smallest value that at least that share
+/// of the values does not exceed. `None` without values. Reorders them.
+pub(super) fn quantiles<const N: usize>(values: &mut [i64], qs: [f64; N]) -> Option<[i64; N]> {
+    if values.is_empty() {
         return None;
     }
-    Some(*values.select_nth_unstable(rank).1)
+    let count = values.len() as f64;
+    // What lies before has been found to be no larger than what lies from here on.
+    let mut from = 0;
+    Some(qs.map(|q| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank in the slice.
+        let rank = ((q * count).ceil() as usize).max(1) - 1;
+        let value = *values[from..].select_nth_unstable(rank - from).1;
+        from = rank;
+        value
+    }))
 }
 
 #[cfg(test)]
@@ -116,10 +123,9 @@ mod tests {
 
     #[test]
     fn quantiles_are_values_that_occurred() {
-        let mut values = [30, 10, 20, 40];
-        assert_eq!(quantile(&mut values, 0.5), Some(20));
-        assert_eq!(quantile(&mut values, 0.99), Some(40));
-        assert_eq!(quantile(&mut values, 0.0), Some(10));
-        assert_eq!(quantile(&mut [], 0.5), None);
+        let quantiles_of = |mut values: Vec<i64>| quantiles(&mut values, [0.0, 0.5, 0.99, 1.0]);
+        assert_eq!(quantiles_of(vec![30, 10, 20, 40]), Some([10, 20, 40, 40]));
+        assert_eq!(quantiles_of(vec![7]), Some([7; 4]));
+        assert_eq!(quantiles_of(vec![]), None);
     }
 }

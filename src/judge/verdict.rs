@@ -145,13 +145,14 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
 
 fn delay(delays_ns: &mut [i64], fastest_ns: Option<i64>) -> Option<Delay> {
     let fastest_ns = fastest_ns?;
-    let mut quantile = |q| Some(statistics::quantile(delays_ns, q)?.saturating_sub(fastest_ns));
+    let [min, p50, p90, p99, max] = statistics::quantiles(delays_ns, [0.0, 0.5, 0.9, 0.99, 1.0])?
+        .map(|delay| delay.saturating_sub(fastest_ns));
     Some(Delay {
-        min: quantile(0.0)?,
-        p50: quantile(0.5)?,
-        p90: quantile(0.9)?,
-        p99: quantile(0.99)?,
-        max: quantile(1.0)?,
+        min,
+        p50,
+        p90,
+        p99,
+        max,
         reference: DelayReference::Minimum,
     })
 }

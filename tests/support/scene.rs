@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use hdp::{
+    correlate::{Rolling, Survey},
     decode::{DEFAULT_WINDOW_NS, Decoder},
     findings::{Fate, Findings, Packet as PacketFindings},
     judge::{self, DEFAULT_WAIT_NS, judge},
-    observe::{Observer, Point},
+    observe::{Batch, Disorder, Observer, Point},
     source::{Frame, LinkType, Summary},
 };
 
@@ -101,14 +102,46 @@ pub fn observe(captures: &[Vec<Captured>]) -> Vec<Point> {
     captures
         .iter()
         .enumerate()
-        .map(|(index, frames)| observe_one(index, frames))
+        .map(|(index, frames)| {
+            let mut observer = Observer::default();
+            feed(&mut observer, 1, frames);
+            finish(observer, index)
+        })
         .collect()
 }
 
-fn observe_one(index: usize, frames: &[Captured]) -> Point {
+/// The same in a rolling survey: each point hands over all sightings but `held_back` whenever it
+/// has `batch` more.
+pub fn observe_rolling(
+    captures: &[Vec<Captured>],
+    batch: usize,
+    held_back: usize,
+) -> Result<(Vec<Point>, Survey), Disorder> {
+    let mut rolling = Rolling::new(captures.len());
+    let mut points: Vec<_> = captures
+        .iter()
+        .map(|frames| (Observer::default(), 1, frames.as_slice()))
+        .collect();
+    while let Some(point) = rolling.slowest() {
+        let (observer, number, frames) = &mut points[point];
+        if observer.held() >= batch + held_back {
+            let mut full = Batch::default();
+            observer.hand_over(held_back, &mut full)?;
+            rolling.add(point, &mut full);
+        } else if let Some((next, rest)) = frames.split_first() {
+            feed(observer, *number, std::slice::from_ref(next));
+            (*number, *frames) = (*number + 1, rest);
+        } else {
+            observer.check_order()?;
+            rolling.finish(point, finish(std::mem::take(observer), point));
+        }
+    }
+    Ok(rolling.into_parts())
+}
+
+fn feed(observer: &mut Observer, first_number: u64, frames: &[Captured]) {
     let mut decoder = Decoder::new(DEFAULT_WINDOW_NS);
-    let mut observer = Observer::default();
-    for (number, (time_ns, bytes)) in (1..).zip(frames) {
+    for (number, (time_ns, bytes)) in (first_number..).zip(frames) {
         let frame = Frame {
             number,
             time_ns: Some(*time_ns),
@@ -121,19 +154,28 @@ fn observe_one(index: usize, frames: &[Captured]) -> Point {
         observer.watch(&frame);
         observer.observe(&frame, decoder.decode(&frame));
     }
+}
+
+fn finish(observer: Observer, index: usize) -> Point {
     let name = format!("p{index}");
     observer.finish(name.clone(), name, Summary::default())
 }
+
+/// The findings of what was surveyed.
+pub fn findings(points: &[Point], survey: Survey) -> Findings {
+    judge(points, survey, &OPTIONS, None)
+}
+
+const OPTIONS: judge::Options = judge::Options {
+    wait_ns: DEFAULT_WAIT_NS,
+    protocols: None,
+};
 
 /// A packet's fate, and between which points it was lost.
 pub type Verdict = (Fate, Option<[String; 2]>);
 
 /// The findings, and every packet's fate by timestamp and number.
 pub fn judged(points: &[Point]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>) {
-    let options = judge::Options {
-        wait_ns: DEFAULT_WAIT_NS,
-        protocols: None,
-    };
     let mut fates: BTreeMap<_, Vec<Verdict>> = BTreeMap::new();
     let mut note = |packet: &PacketFindings| {
         let fate = (packet.fate, packet.lost_at.clone());
@@ -142,7 +184,7 @@ pub fn judged(points: &[Point]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>)
             .or_default()
             .push(fate);
     };
-    let findings = judge(points, &options, Some(&mut note));
+    let findings = judge(points, Survey::of(points), &OPTIONS, Some(&mut note));
     for protocol in findings
         .directions
         .iter()

@@ -1,0 +1,211 @@
+//! Reading the points of a path, each in a thread of its own.
+//!
+//! Sightings are surveyed while the captures are being read, so that a large capture need not be
+//! kept in memory. A capture that turns out to be far from the order of its timestamps is read
+//! again, with everything kept; so everything is kept from the start where a source cannot be
+//! read twice.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
+    thread::{self, ScopedJoinHandle},
+};
+
+use anyhow::bail;
+
+#[cfg(feature = "libpcap")]
+use crate::source::Filter;
+use crate::{
+    correlate::{Rolling, Survey},
+    decode::Shortcut,
+    observe::{Batch, Disorder, Observer, Point},
+    source::{Origin, Source},
+};
+
+/// Sightings in a batch: it stays in the processor's cache until it is surveyed.
+const BATCH: usize = 4096;
+
+/// Sightings that a point holds back, because earlier ones may still come.
+const HELD_BACK: usize = 4096;
+
+/// Batches that may wait for the other points.
+const WAITING: usize = 4;
+
+/// A point to be read: what an argument means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Planned {
+    pub(super) name: String,
+    pub(super) origin: Origin,
+}
+
+/// How the points are read.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// How far the timestamp may lie from the capture time, in nanoseconds.
+    pub(super) window_ns: u64,
+    /// The pcap filter that frames must pass.
+    #[cfg(feature = "libpcap")]
+    pub(super) filter: Option<String>,
+    /// Every packet is going to be reported.
+    pub(super) keep_all: bool,
+}
+
+/// Reads all points and surveys what they saw.
+pub(super) fn points(
+    plan: &[Planned],
+    settings: &Settings,
+) -> anyhow::Result<(Vec<Point>, Survey)> {
+    let can_be_read_twice = plan.iter().all(|planned| match &planned.origin {
+        Origin::Stdin => false,
+        Origin::Path(path) => path.is_file(),
+    });
+    if can_be_read_twice
+        && !settings.keep_all
+        && let Some(surveyed) = rolling(plan, settings)?
+    {
+        return Ok(surveyed);
+    }
+    let points = thread::scope(|scope| {
+        let readers: Vec<_> = plan
+            .iter()
+            .map(|planned| scope.spawn(|| Reader::open(planned, settings)?.read()))
+            .collect();
+        readers
+            .into_iter()
+            .map(join)
+            .collect::<anyhow::Result<Vec<Point>>>()
+    })?;
+    let survey = Survey::of(&points);
+    Ok((points, survey))
+}
+
+/// Reads and surveys at once; `None` where a capture is too far out of order for that.
+fn rolling(plan: &[Planned], settings: &Settings) -> anyhow::Result<Option<(Vec<Point>, Survey)>> {
+    thread::scope(|scope| {
+        let mut readers = Vec::new();
+        for planned in plan {
+            let (full_sender, full) = sync_channel(WAITING);
+            let (empties, empty) = channel();
+            let reader = scope
+                .spawn(move || Reader::open(planned, settings)?.in_batches(&full_sender, &empty));
+            readers.push((Some(reader), full, empties));
+        }
+        let mut rolling = Rolling::new(plan.len());
+        while let Some(point) = rolling.slowest() {
+            let (reader, full, empties) = &mut readers[point];
+            if let Ok(mut batch) = full.recv() {
+                rolling.add(point, &mut batch);
+                // The reader may be done and want no more.
+                let _ = empties.send(batch);
+                continue;
+            }
+            let Some(reader) = reader.take() else { break };
+            match join(reader)? {
+                Ok(finished) => rolling.finish(point, finished),
+                // The other readers stop when they find nobody who takes their batches.
+                Err(Disorder) => return Ok(None),
+            }
+        }
+        Ok(Some(rolling.into_parts()))
+    })
+}
+
+fn join<T>(reader: ScopedJoinHandle<T>) -> T {
+    reader
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// One point being read.
+struct Reader<'a> {
+    planned: &'a Planned,
+    source: Source,
+    decoder: Shortcut,
+    observer: Observer,
+    #[cfg(feature = "libpcap")]
+    filter: Option<Filter>,
+}
+
+impl<'a> Reader<'a> {
+    fn open(planned: &'a Planned, settings: &Settings) -> anyhow::Result<Self> {
+        Ok(Self {
+            planned,
+            source: Source::open(planned.origin.clone())?,
+            decoder: Shortcut::new(settings.window_ns),
+            observer: Observer::default(),
+            #[cfg(feature = "libpcap")]
+            filter: settings
+                .filter
+                .as_deref()
+                .map(|filter| Filter::new(filter, &planned.origin)),
+        })
+    }
+
+    /// Reads one frame; `false` at the end.
+    #[inline(always)]
+    #[cfg_attr(not(feature = "libpcap"), allow(clippy::unnecessary_wraps))]
+    fn frame(&mut self) -> anyhow::Result<bool> {
+        let Some(frame) = self.source.next_frame() else {
+            return Ok(false);
+        };
+        self.observer.watch(&frame);
+        #[cfg(feature = "libpcap")]
+        if let Some(filter) = &mut self.filter
+            && !filter.matches(&frame)?
+        {
+            return Ok(true);
+        }
+        self.observer
+            .observe_decoded(&frame, self.decoder.decode(&frame));
+        Ok(true)
+    }
+
+    fn read(mut self) -> anyhow::Result<Point> {
+        while self.frame()? {}
+        self.finish()
+    }
+
+    /// Reads to the end and hands over what was seen on the way, in batches that come back empty.
+    fn in_batches(
+        mut self,
+        full: &SyncSender<Batch>,
+        empty: &Receiver<Batch>,
+    ) -> anyhow::Result<Result<Point, Disorder>> {
+        while self.frame()? {
+            if self.observer.held() < BATCH + HELD_BACK {
+                continue;
+            }
+            let mut batch = empty.try_recv().unwrap_or_default();
+            if self.observer.hand_over(HELD_BACK, &mut batch).is_err() || full.send(batch).is_err()
+            {
+                return Ok(Err(Disorder));
+            }
+        }
+        match self.observer.check_order() {
+            Ok(()) => self.finish().map(Ok),
+            Err(disorder) => Ok(Err(disorder)),
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<Point> {
+        let name = self.planned.name.clone();
+        let source = self.planned.origin.to_string();
+        let point = self
+            .observer
+            .finish(name, source, self.source.summary().clone());
+        if point.frames > 0 && point.skipped.unsupported_link == point.frames {
+            let unknown: Vec<_> = point
+                .summary
+                .link_types
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            bail!(
+                "{}: link type {} cannot be decoded; capture on an Ethernet, cooked (-i any) or \
+                 raw IP interface",
+                point.source,
+                unknown.join(", ")
+            );
+        }
+        Ok(point)
+    }
+}
