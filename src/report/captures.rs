@@ -54,16 +54,22 @@ pub(super) fn captures(findings: &Findings) -> Captures {
             .iter()
             .map(|point| Capture {
                 name: point.name.clone(),
-                frames: format!(
-                    "{}, {} HDP",
-                    count(point.frames, "frame"),
-                    grouped(point.hdp)
-                ),
+                frames: frames(point),
                 time: time(point, only.is_some()),
                 format: format(point),
                 gaps: gaps(point),
             })
             .collect(),
+    }
+}
+
+/// How much there is, and how much of that is HDP.
+fn frames(point: &Point) -> String {
+    let (all, hdp) = (point.frames, grouped(point.hdp));
+    match point.kind {
+        PointKind::Capture => format!("{}, {hdp} HDP", count(all, "frame")),
+        PointKind::SendLog => format!("{}, {hdp} sent", count(all, "request")),
+        PointKind::ListenLog => format!("{}, {hdp} HDP", count(all, "packet")),
     }
 }
 

@@ -1,0 +1,273 @@
+//! Logs of the probe as points of `hdp path`: `fixtures/logs`, whose `record` says what became of
+//! each number, and what can befall a log.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use assert_cmd::Command;
+use hdp::findings::{
+    Carrier, ClockMethod, DelayReference, Findings, Grade, PointKind, Protocol, System, Verdict,
+};
+use tempfile::TempDir;
+
+/// Rounds that were sent.
+const ROUNDS: u64 = 10;
+
+const POINTS: [&str; 4] = ["sent.jsonl", "client.pcap", "server.pcap", "received.jsonl"];
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/logs")
+        .join(name)
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(fixture(name)).unwrap()
+}
+
+fn path(points: &[PathBuf]) -> Findings {
+    let mut command = Command::cargo_bin("hdp").unwrap();
+    let output = command
+        .args(["path", "--format", "json"])
+        .args(points)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn number(findings: &Findings, protocol: u16, carrier: Carrier) -> &Protocol {
+    let mut protocols = findings.directions[0].protocols.iter();
+    protocols
+        .find(|p| (p.protocol, p.carrier) == (protocol, carrier))
+        .unwrap_or_else(|| panic!("{protocol} has an entry"))
+}
+
+fn lost_at(protocol: &Protocol) -> Vec<(&str, &str, u64)> {
+    let lost = protocol.lost_at.iter();
+    lost.map(|lost| (lost.from.as_str(), lost.to.as_str(), lost.count))
+        .collect()
+}
+
+#[test]
+fn each_loss_is_found_in_its_segment() {
+    let findings = path(&POINTS.map(fixture));
+    assert!(findings.warnings.is_empty(), "{:?}", findings.warnings);
+    let kinds: Vec<_> = findings.points.iter().map(|point| point.kind).collect();
+    let [send, capture, listen] = [PointKind::SendLog, PointKind::Capture, PointKind::ListenLog];
+    assert_eq!(kinds, [send, capture, capture, listen]);
+    assert_eq!(findings.directions.len(), 1);
+    let direction = &findings.directions[0];
+    let numbers: Vec<_> = direction
+        .protocols
+        .iter()
+        .map(|p| (p.protocol, p.carrier))
+        .collect();
+    let ip = |protocol| (protocol, Carrier::Ip);
+    assert_eq!(
+        numbers,
+        [
+            ip(0),
+            (17, Carrier::Udp),
+            ip(50),
+            ip(89),
+            ip(90),
+            ip(94),
+            ip(132),
+            ip(253),
+            ip(254),
+            ip(300)
+        ]
+    );
+    let within: Vec<_> = direction.segments.iter().map(|s| s.within).collect();
+    assert_eq!(
+        within,
+        [Some(System::Sending), None, Some(System::Receiving)]
+    );
+
+    for (requested, call, errno, name) in [
+        (0, "socket", 93, "EPROTONOSUPPORT"),
+        (90, "sendto", 1, "EPERM"),
+        (300, "socket", 22, "EINVAL"),
+    ] {
+        let refused = number(&findings, requested, Carrier::Ip);
+        assert_eq!(
+            (refused.verdict, refused.grade, refused.packets),
+            (Verdict::Refused, Grade::Certain, 0)
+        );
+        let [how] = refused.refused.as_slice() else {
+            panic!("{requested} is refused in one way")
+        };
+        assert_eq!(
+            (
+                how.requested,
+                how.call.as_str(),
+                how.errno,
+                how.name.as_str(),
+                how.count
+            ),
+            (requested, call, errno, name, ROUNDS)
+        );
+    }
+    for (protocol, from, to) in [(50, "client", "server"), (89, "server", "received")] {
+        let blocked = number(&findings, protocol, Carrier::Ip);
+        assert_eq!(
+            (blocked.verdict, blocked.grade),
+            (Verdict::Blocked, Grade::Certain)
+        );
+        assert_eq!(lost_at(blocked), [(from, to, ROUNDS)]);
+    }
+    let unheard = number(&findings, 94, Carrier::Ip);
+    assert_eq!(unheard.verdict, Verdict::Inconclusive);
+    assert_eq!((unheard.edge, unheard.unheard, unheard.lost), (10, 10, 0));
+    assert!(unheard.reasons[0].contains("a listener for the number was not open at received"));
+    for (protocol, carrier) in [ip(132), ip(253), ip(254), (17, Carrier::Udp)] {
+        let passes = number(&findings, protocol, carrier);
+        assert_eq!(passes.verdict, Verdict::Passes, "{protocol}");
+        let sent = if carrier == Carrier::Udp { 9 } else { 1 } * ROUNDS;
+        assert_eq!(passes.seen, [sent; 4]);
+        assert_eq!(
+            passes.delay_ns.unwrap().reference,
+            DelayReference::Absolute,
+            "the logs were written by one clock"
+        );
+        assert_eq!(passes.against_control.is_some(), carrier == Carrier::Ip);
+    }
+}
+
+#[test]
+fn two_logs_alone_share_a_clock() {
+    let findings = path(&["sent.jsonl", "received.jsonl"].map(fixture));
+    let [segment] = findings.directions[0].segments.as_slice() else {
+        panic!("one segment")
+    };
+    assert_eq!(segment.clock.method, ClockMethod::SameHost);
+    assert_eq!(segment.clock.offset_ns, Some(0));
+    assert_eq!(segment.within, None, "the network lies between");
+    let lost = number(&findings, 50, Carrier::Ip);
+    assert_eq!(lost_at(lost), [("sent", "received", ROUNDS)]);
+    assert_eq!(number(&findings, 94, Carrier::Ip).unheard, ROUNDS);
+}
+
+#[test]
+fn the_kind_is_told_from_the_content() {
+    let folder = TempDir::new().unwrap();
+    let expected = path(&POINTS.map(fixture));
+    let gzip = {
+        let file = folder.path().join("sent.pcap");
+        let mut out = flate2::write::GzEncoder::new(
+            fs::File::create(&file).unwrap(),
+            flate2::Compression::fast(),
+        );
+        out.write_all(text("sent.jsonl").as_bytes()).unwrap();
+        out.finish().unwrap();
+        file
+    };
+    let zstd = folder.path().join("received.pcapng");
+    let packed = zstd::encode_all(text("received.jsonl").as_bytes(), 1).unwrap();
+    fs::write(&zstd, packed).unwrap();
+    let fifo = folder.path().join("server");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let writer = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::write(fifo, fs::read(fixture("server.pcap")).unwrap()).unwrap()
+    });
+    let found = path(&[gzip, fixture("client.pcap"), fifo, zstd]);
+    writer.join().unwrap();
+    assert_eq!(found.directions, expected.directions);
+}
+
+#[test]
+fn a_log_that_was_cut_is_read_up_to_there_with_one_warning() {
+    let folder = TempDir::new().unwrap();
+    let cut = folder.path().join("received.jsonl");
+    let whole = text("received.jsonl");
+    let lines: Vec<_> = whole.lines().collect();
+    // In the middle of a line, and behind one.
+    for kept in [
+        lines[..61].join("\n") + "\n" + &lines[61][..40],
+        lines[..61].join("\n") + "\n",
+    ] {
+        fs::write(&cut, kept).unwrap();
+        let findings = path(&[fixture("sent.jsonl"), fixture("client.pcap"), cut.clone()]);
+        let [warning] = findings.warnings.as_slice() else {
+            panic!("one warning: {:?}", findings.warnings)
+        };
+        assert!(warning.contains("cut after line 61"), "{warning}");
+        assert_eq!(findings.points[2].hdp, 60);
+        // What the rest of the log would have said is not called lost.
+        let passes = number(&findings, 253, Carrier::Ip);
+        assert_eq!((passes.lost, passes.verdict), (0, Verdict::Passes));
+        assert_eq!(passes.edge + passes.delivered, ROUNDS);
+        assert!(passes.edge > 0);
+    }
+}
+
+#[test]
+fn a_damaged_line_ends_the_log() {
+    let folder = TempDir::new().unwrap();
+    let damaged = folder.path().join("sent.jsonl");
+    let mut lines: Vec<_> = text("sent.jsonl").lines().map(str::to_owned).collect();
+    lines[20] = "{\"requested\":\"many\"}".to_owned();
+    fs::write(&damaged, lines.join("\n")).unwrap();
+    let findings = path(&[damaged, fixture("client.pcap")]);
+    assert!(
+        findings.warnings[0].starts_with("sent: line 21 is damaged"),
+        "{:?}",
+        findings.warnings
+    );
+    let only_start = folder.path().join("start.jsonl");
+    fs::write(&only_start, "{\"hdp_log\":\"send\"").unwrap();
+    let mut command = Command::cargo_bin("hdp").unwrap();
+    let output = command
+        .arg("path")
+        .args([only_start, fixture("client.pcap")])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cut in its first line"));
+}
+
+#[test]
+fn dissect_and_filters_say_that_a_log_has_no_frames() {
+    let sent = fixture("sent.jsonl");
+    let client = fixture("client.pcap");
+    let fails = |arguments: &[&str], files: &[&PathBuf], why: &str| {
+        let mut command = Command::cargo_bin("hdp").unwrap();
+        let output = command.args(arguments).args(files).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(why), "{said}");
+    };
+    fails(&["dissect"], &[&sent], "holds no frames, hdp path reads it");
+    if cfg!(feature = "libpcap") {
+        let filtered = ["path", "-f", "ip"];
+        fails(&filtered, &[&sent, &client], "no pcap filter (-f)");
+    }
+}
+
+#[test]
+fn the_report_names_the_systems() {
+    let mut command = Command::cargo_bin("hdp").unwrap();
+    let output = command.arg("path").args(POINTS.map(fixture)).output();
+    let report = String::from_utf8(output.unwrap().stdout).unwrap();
+    for words in [
+        "the receiving system kept them",
+        "in sent ",
+        "sendto: EPERM (1)",
+        "HDP against UDP, sent → received: median ",
+        "one clock at both ends",
+        "10 packets under 94 IPIP came where no listener was open",
+    ] {
+        let flat = report.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(words.trim_end()), "{words}\n{report}");
+    }
+}
