@@ -303,17 +303,7 @@ impl Judgement<'_> {
             .iter()
             .filter_map(|(_, _, tally, _, _)| tally.fastest_ns())
             .min();
-        let reference = if shares_clock(self.points, order[0], order[order.len() - 1]) {
-            Some(Reference {
-                zero_ns: 0,
-                kind: DelayReference::Absolute,
-            })
-        } else {
-            fastest_ns.map(|zero_ns| Reference {
-                zero_ns,
-                kind: DelayReference::Minimum,
-            })
-        };
+        let reference = self.reference(&order, fastest_ns);
         let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally));
         let control = tallies
             .iter()
@@ -333,7 +323,7 @@ impl Judgement<'_> {
             .map(|(index, (protocol, carrier, tally, icmp, refused))| {
                 let against_control = control
                     .as_ref()
-                    .filter(|_| carrier == Carrier::Ip)
+                    .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
                     .map(|control| control.against(std::iter::once(&tally)));
                 let changes = self
                     .changes
@@ -359,7 +349,19 @@ impl Judgement<'_> {
                 })
             },
         ));
-        let segments = order
+        let segments = self.segments(way, &order, &protocols);
+        Direction {
+            from: names.first().copied().unwrap_or_default().to_owned(),
+            to: names.last().copied().unwrap_or_default().to_owned(),
+            segments,
+            protocols,
+            against_control,
+        }
+    }
+
+    /// The stretches between the points that packets going `way` pass in this order.
+    fn segments(&self, way: Way, order: &[usize], protocols: &[Protocol]) -> Vec<Segment> {
+        order
             .windows(2)
             .map(|ends| {
                 let (from, to) = (
@@ -391,13 +393,21 @@ impl Judgement<'_> {
                     within,
                 }
             })
-            .collect();
-        Direction {
-            from: names.first().copied().unwrap_or_default().to_owned(),
-            to: names.last().copied().unwrap_or_default().to_owned(),
-            segments,
-            protocols,
-            against_control,
+            .collect()
+    }
+
+    /// What delays from the first to the last of these points are counted from.
+    fn reference(&self, order: &[usize], fastest_ns: Option<i64>) -> Option<Reference> {
+        if shares_clock(self.points, order[0], order[order.len() - 1]) {
+            Some(Reference {
+                zero_ns: 0,
+                kind: DelayReference::Absolute,
+            })
+        } else {
+            fastest_ns.map(|zero_ns| Reference {
+                zero_ns,
+                kind: DelayReference::Minimum,
+            })
         }
     }
 

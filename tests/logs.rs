@@ -1,5 +1,7 @@
 //! Logs of the probe as points of `hdp path`: `fixtures/logs`, whose `record` says what became of
-//! each number, and what can befall a log.
+//! each number, what can befall a log, and a lab that reproduces what is known of kernels.
+
+mod support;
 
 use std::{
     fs,
@@ -11,6 +13,7 @@ use assert_cmd::Command;
 use hdp::findings::{
     Carrier, ClockMethod, DelayReference, Findings, Grade, PointKind, Protocol, System, Verdict,
 };
+use support::hosts::{self, Routed, file, success, text as argument, until};
 use tempfile::TempDir;
 
 /// Rounds that were sent.
@@ -131,8 +134,8 @@ fn each_loss_is_found_in_its_segment() {
     for (protocol, carrier) in [ip(132), ip(253), ip(254), (17, Carrier::Udp)] {
         let passes = number(&findings, protocol, carrier);
         assert_eq!(passes.verdict, Verdict::Passes, "{protocol}");
-        let sent = if carrier == Carrier::Udp { 9 } else { 1 } * ROUNDS;
-        assert_eq!(passes.seen, [sent; 4]);
+        let packets = if carrier == Carrier::Udp { 9 } else { 1 } * ROUNDS;
+        assert_eq!(passes.seen, [packets; 4]);
         assert_eq!(
             passes.delay_ns.unwrap().reference,
             DelayReference::Absolute,
@@ -270,4 +273,231 @@ fn the_report_names_the_systems() {
         let flat = report.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(words.trim_end()), "{words}\n{report}");
     }
+}
+
+// --- the lab -------------------------------------------------------------------------------------
+
+/// Sends from the client, with captures and logs at both ends, and asks where what went.
+fn measure(hosts: &Routed, folder: &TempDir, listen: &[&str], send: &[&str]) -> Findings {
+    let points = POINTS.map(|name| file(folder, name));
+    let [sender_log, client, server, listener_log] = &points;
+    let captures = [
+        hosts.client.capture("router", client),
+        hosts.server.capture("router", server),
+    ];
+    let listen = [&["--log", argument(listener_log)], listen].concat();
+    let listener = hosts.server.listen(folder.path(), &listen);
+    // Each capture shows that it watches before and after what it is judged by.
+    let watch = |beacon: &str| {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let ping = hosts
+            .client
+            .command("python3")
+            .args(["-c", BEACON, beacon])
+            .status();
+        assert!(ping.unwrap().success());
+        until("the captures hold the beacon", || {
+            let holds = |file: &PathBuf| {
+                let bytes = fs::read(file).unwrap();
+                bytes
+                    .windows(beacon.len())
+                    .any(|window| window == beacon.as_bytes())
+            };
+            holds(client) && holds(server)
+        });
+    };
+    watch("beacon before");
+    let send = [
+        &[
+            "send",
+            "10.77.2.2",
+            "--interval",
+            "2ms",
+            "--count",
+            "10",
+            "--payload",
+            "moo",
+        ],
+        send,
+        &["--log", argument(sender_log)],
+    ];
+    success(&mut hosts.client.hdp(&send.concat()));
+    watch("beacon behind");
+    listener.interrupt();
+    for capture in captures {
+        capture.interrupt();
+    }
+    path(&points)
+}
+
+const BEACON: &str = "import socket, sys
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(sys.argv[1].encode(), ('10.77.2.2', 9))";
+
+#[test]
+fn where_the_kernel_drops() {
+    let Some(hosts) = hosts::routed("kernel") else {
+        return;
+    };
+    let drop = |hook: &str, numbers: &str| {
+        format!(
+            "table ip {hook} {{ chain losses {{ type filter hook {hook} priority 0; \
+             ip protocol {{ {numbers} }} drop; }}; }}"
+        )
+    };
+    hosts.client.nft(&drop("output", "200"));
+    hosts.client.nft(&drop("postrouting", "201"));
+    hosts.router.nft(&drop("forward", "206"));
+    hosts.server.nft(&drop("prerouting", "204"));
+    hosts.server.nft(&drop("input", "205"));
+    let folder = TempDir::new().unwrap();
+    let findings = measure(
+        &hosts,
+        &folder,
+        &["--protocols", "0-201,203-255"],
+        &["--protocols", "0,200-206,256,263", "--control"],
+    );
+    // Protocol.md's table, row by row: sent, at the client's interface, at the server's, received.
+    for (protocol, seen, verdict) in [
+        (200, [0, 0, 0, 0], Verdict::Refused),
+        (201, [0, 0, 0, 0], Verdict::Refused),
+        (202, [10, 10, 10, 0], Verdict::Inconclusive),
+        (203, [10, 10, 10, 10], Verdict::Passes),
+        (204, [10, 10, 10, 0], Verdict::Blocked),
+        (205, [10, 10, 10, 0], Verdict::Blocked),
+        (206, [10, 10, 0, 0], Verdict::Blocked),
+        // 256 goes out as 0, which no raw socket of Linux's receives.
+        (0, [10, 10, 10, 0], Verdict::Inconclusive),
+        (263, [0, 0, 0, 0], Verdict::Refused),
+    ] {
+        let found = number(&findings, protocol, Carrier::Ip);
+        assert_eq!(found.seen, seen, "{protocol}");
+        assert_eq!(found.verdict, verdict, "{protocol}: {:?}", found.reasons);
+        if verdict != Verdict::Inconclusive {
+            assert_eq!(found.grade, Grade::Certain, "{protocol}");
+        }
+    }
+    for (protocol, requested, call, errno) in [
+        (200, 200, "sendto", 1),
+        (201, 201, "sendto", 1),
+        (0, 0, "socket", 93),
+        (263, 263, "socket", 22),
+    ] {
+        let refused = &number(&findings, protocol, Carrier::Ip).refused;
+        let how: Vec<_> = refused
+            .iter()
+            .map(|r| (r.requested, r.call.as_str(), r.errno, r.count))
+            .collect();
+        assert_eq!(how, [(requested, call, errno, ROUNDS)], "{protocol}");
+    }
+    for (protocol, from, to) in [
+        (204, "server", "received"),
+        (205, "server", "received"),
+        (206, "client", "server"),
+    ] {
+        let lost = number(&findings, protocol, Carrier::Ip);
+        assert_eq!(lost_at(lost), [(from, to, ROUNDS)]);
+        assert!(lost.icmp.is_empty(), "a silent drop is silent");
+    }
+    let unheard = number(&findings, 202, Carrier::Ip);
+    assert_eq!((unheard.unheard, unheard.lost), (ROUNDS, 0));
+    let [icmp] = unheard.icmp.as_slice() else {
+        panic!(
+            "protocol unreachable, for nobody listens: {:?}",
+            unheard.icmp
+        )
+    };
+    assert_eq!((icmp.icmp_type, icmp.code), (3, 2));
+    assert!(number(&findings, 203, Carrier::Ip).icmp.is_empty());
+    assert_eq!(
+        number(&findings, 17, Carrier::Udp).verdict,
+        Verdict::Passes,
+        "the control"
+    );
+}
+
+#[test]
+fn answers_go_back_as_far_as_the_client_s_capture() {
+    let Some(hosts) = hosts::routed("answers") else {
+        return;
+    };
+    // A sender's log does not hear: nothing of what comes back to it is lost for that.
+    hosts.router.nft(
+        "table ip losses { chain losses { type filter hook forward priority 0; \
+         iifname server ip protocol 201 drop; }; }",
+    );
+    let folder = TempDir::new().unwrap();
+    let send = ["--protocols", "200,201,253", "--control"];
+    let findings = measure(&hosts, &folder, &["--reply"], &send);
+    let [forth, back] = findings.directions.as_slice() else {
+        panic!("two directions")
+    };
+    assert!(forth.protocols.iter().all(|p| p.verdict == Verdict::Passes));
+    let ends = (back.from.as_str(), back.to.as_str());
+    assert_eq!(ends, ("received", "client"));
+    assert_eq!(back.segments.len(), 2);
+    assert_eq!(back.segments[0].within, Some(System::Sending));
+    let verdicts: Vec<_> = back
+        .protocols
+        .iter()
+        .map(|p| (p.protocol, p.carrier, p.verdict, p.edge))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            (17, Carrier::Udp, Verdict::Passes, 0),
+            (200, Carrier::Ip, Verdict::Passes, 0),
+            (201, Carrier::Ip, Verdict::Blocked, 0),
+            (253, Carrier::Ip, Verdict::Passes, 0)
+        ]
+    );
+    assert_eq!(lost_at(&back.protocols[2]), [("server", "client", ROUNDS)]);
+}
+
+#[test]
+fn address_translation() {
+    let Some(hosts) = hosts::routed("masquerade") else {
+        return;
+    };
+    hosts.router.nft(
+        "table ip nat { chain out { type nat hook postrouting priority 100; \
+         oifname server masquerade; }; }",
+    );
+    let folder = TempDir::new().unwrap();
+    let translated = [
+        2, 4, 33, 41, 47, 50, 51, 89, 94, 103, 108, 112, 115, 137, 253, 255,
+    ];
+    let parsed = [1, 6, 17, 58, 132, 136];
+    let numbers: Vec<_> = translated
+        .iter()
+        .chain(&parsed)
+        .map(ToString::to_string)
+        .collect();
+    let numbers = numbers.join(",");
+    let findings = measure(
+        &hosts,
+        &folder,
+        &[],
+        &["--protocols", &numbers, "--control"],
+    );
+    let sources = |protocol: u16, carrier| {
+        let passes = number(&findings, protocol, carrier);
+        assert_eq!(passes.verdict, Verdict::Passes, "{:?}", passes.reasons);
+        let mut changes = passes.changes.iter();
+        assert_eq!(passes.altered, 0, "HDP's bytes are untouched");
+        let change = changes.find(|change| change.field == "source_address");
+        change.map(|change| {
+            let [from, to] = &change.between;
+            let ends = (from.as_str(), to.as_str());
+            assert_eq!(ends, ("client", "server"));
+            (change.from.clone(), change.to.clone())
+        })
+    };
+    let masked = Some(("10.77.1.2".to_owned(), "10.77.2.1".to_owned()));
+    for protocol in translated {
+        assert_eq!(sources(protocol, Carrier::Ip), masked, "{protocol}");
+    }
+    for protocol in parsed {
+        assert_eq!(sources(protocol, Carrier::Ip), None, "{protocol}");
+    }
+    assert_eq!(sources(17, Carrier::Udp), masked);
 }

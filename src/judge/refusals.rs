@@ -63,3 +63,44 @@ fn finding(refused: Refused) -> Refusal {
         count: refused.count,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Call;
+
+    fn refused(requested: u16, carrier: Carrier, was_sent_too: bool) -> Refused {
+        Refused {
+            requested,
+            carrier,
+            call: Call::SendTo,
+            errno: 1,
+            name: "EPERM".to_owned(),
+            count: 3,
+            was_sent_too,
+        }
+    }
+
+    #[test]
+    fn a_request_above_255_has_its_own_entry_only_if_it_was_never_sent() {
+        let mut point = Point::blank();
+        point.claims.refused = vec![
+            refused(1, Carrier::Ip, false),
+            refused(17, Carrier::Udp, true),
+            refused(257, Carrier::Ip, true),
+            refused(258, Carrier::Ip, false),
+        ];
+        let points = [point, Point::blank()];
+        let mut refusals = Refusals::collect(&points, Way::Forward);
+        let requested =
+            |refusals: Vec<Refusal>| refusals.iter().map(|r| r.requested).collect::<Vec<_>>();
+        assert_eq!(requested(refusals.take(1, Carrier::Ip)), [1, 257]);
+        assert!(refusals.take(2, Carrier::Ip).is_empty());
+        assert!(refusals.take(17, Carrier::Ip).is_empty());
+        assert_eq!(requested(refusals.take(17, Carrier::Udp)), [17]);
+        let left = refusals.into_requests();
+        assert_eq!(left.len(), 1);
+        assert_eq!((left[0].0, left[0].1), (258, Carrier::Ip));
+        assert!(Refusals::collect(&points, Way::Reverse).0.is_empty());
+    }
+}

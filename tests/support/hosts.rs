@@ -18,6 +18,13 @@ pub struct Hosts {
     pub server: Host,
 }
 
+/// `10.77.1.2`, a router between, `10.77.2.2`; every interface is called after whom it leads to.
+pub struct Routed {
+    pub client: Host,
+    pub router: Host,
+    pub server: Host,
+}
+
 /// One host.
 pub struct Host {
     namespace: String,
@@ -81,7 +88,50 @@ pub fn hosts(test: &str) -> Option<Hosts> {
     Some(hosts)
 }
 
+/// Two hosts with a router between them, over IPv4.
+pub fn routed(test: &str) -> Option<Routed> {
+    let hosts = Routed {
+        client: host(&format!("{test}-c"))?,
+        router: host(&format!("{test}-r"))?,
+        server: host(&format!("{test}-s"))?,
+    };
+    let router = &hosts.router;
+    for (host, name, net) in [(&hosts.client, "client", 1), (&hosts.server, "server", 2)] {
+        let (own, other) = (&host.namespace, &router.namespace);
+        let cable = [
+            "link", "add", "name", "router", "netns", own, "type", "veth", "peer", "name", name,
+            "netns", other,
+        ];
+        assert!(Command::new("ip").args(cable).status().unwrap().success());
+        for (end, device, address) in [(host, "router", 2), (router, name, 1)] {
+            let address = format!("10.77.{net}.{address}/24");
+            end.succeed(&["ip", "address", "add", &address, "dev", device]);
+            end.succeed(&["ip", "link", "set", device, "up"]);
+        }
+        let gateway = format!("10.77.{net}.1");
+        host.succeed(&["ip", "route", "add", "default", "via", &gateway]);
+    }
+    router.succeed(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+    until("the cables carry", || hosts.are_up());
+    Some(hosts)
+}
+
+impl Routed {
+    fn are_up(&self) -> bool {
+        let ends = [(&self.client, 1), (&self.server, 1), (&self.router, 2)];
+        ends.into_iter().all(|(host, cables)| {
+            let shown = host.succeed(&["ip", "-o", "link", "show", "up"]).stdout;
+            String::from_utf8_lossy(&shown).matches("state UP").count() == cables
+        })
+    }
+}
+
 impl Host {
+    /// Rules for this host's packet filter.
+    pub fn nft(&self, rules: &str) {
+        self.succeed(&["nft", rules]);
+    }
+
     /// A command that runs on this host.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
