@@ -250,7 +250,7 @@ impl Judgement<'_> {
             for segment in &direction.segments {
                 if comparable && segment.clock.method == ClockMethod::None {
                     warnings.push(format!(
-                        "{} → {}: no packet was seen at both, so their clocks cannot be compared; \
+                        "{} → {}: no packet was seen alike at both, so their clocks cannot be compared; \
                          they are taken as right within 1 s",
                         segment.from, segment.to
                     ));

@@ -215,6 +215,24 @@ fn a_log_that_was_cut_is_read_up_to_there_with_one_warning() {
 }
 
 #[test]
+fn a_socket_that_was_full_is_a_reason() {
+    let folder = TempDir::new().unwrap();
+    let full = folder.path().join("received.jsonl");
+    let drops = (
+        "\"drops\":[]",
+        "\"drops\":[{\"version\":4,\"protocol\":89,\"count\":10}]",
+    );
+    let total = ("\"capture_drops\":0", "\"capture_drops\":10");
+    let log = text("received.jsonl").replace(drops.0, drops.1);
+    fs::write(&full, log.replace(total.0, total.1)).unwrap();
+    let findings = path(&[fixture("sent.jsonl"), fixture("server.pcap"), full]);
+    assert_eq!(findings.points[2].capture_drops, Some(10));
+    let lost = number(&findings, 89, Carrier::Ip);
+    let why = "the socket at received was full and lost 10 packets";
+    assert!(lost.reasons.iter().any(|r| r == why), "{:?}", lost.reasons);
+}
+
+#[test]
 fn a_damaged_line_ends_the_log() {
     let folder = TempDir::new().unwrap();
     let damaged = folder.path().join("sent.jsonl");

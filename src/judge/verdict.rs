@@ -287,6 +287,7 @@ fn reasons(
                 reasons.push(format!("first in {unit} {number} of {}", name(point)));
             }
             reasons.extend(unheard(subject, tally));
+            reasons.extend(overflows(subject, tally));
             if verdict == Verdict::CutOff {
                 reasons.push(format!("the first {} passed, then none", tally.delivered));
             }
@@ -310,6 +311,31 @@ fn reasons(
         }
     }
     reasons
+}
+
+/// Where a listener's socket for the number was full: those packets had arrived.
+fn overflows(subject: &Subject, tally: &Tally) -> Vec<String> {
+    let of_number = |point: &Point| -> u64 {
+        let overflows = point.claims.overflows.iter();
+        overflows
+            .filter(|overflow| overflow.protocol == subject.protocol)
+            .map(|overflow| overflow.count)
+            .sum()
+    };
+    let listeners = tally
+        .lost_at
+        .iter()
+        .map(|((_, to), _)| &subject.points[*to]);
+    listeners
+        .filter(|point| of_number(point) > 0)
+        .map(|point| {
+            format!(
+                "the socket at {} was full and lost {}",
+                point.name,
+                packets(of_number(point))
+            )
+        })
+        .collect()
 }
 
 /// Which listener had no socket open for the number.

@@ -10,7 +10,7 @@ use crate::{
     findings::PointKind,
     probe::{
         Call,
-        log::{Direction, End, ListenStart, ReceivedPacket, SentPacket, Start},
+        log::{Direction, Drops, End, ListenStart, ReceivedPacket, SentPacket, Start},
     },
     source::{Line, Log},
 };
@@ -24,6 +24,8 @@ pub struct Claims {
     pub refused: Vec<Refused>,
     /// What the listener listened to; `None` of other points.
     pub heard: Option<Heard>,
+    /// What the listener's sockets lost because they were full, HDP or not.
+    pub overflows: Vec<Drops>,
 }
 
 /// Packets of one number that a system call refused for one reason.
@@ -92,6 +94,7 @@ impl Point {
         let mut observer = Observer::default();
         let mut requests = Requests::default();
         let mut drops = 0;
+        let mut overflows = Vec::new();
         let (kind, origin, heard) = match log.start() {
             Start::Send(start) => (PointKind::SendLog, &start.origin, None),
             Start::Listen(start) => {
@@ -122,6 +125,7 @@ impl Point {
                 observer.frames += end.not_hdp;
                 observer.skipped.not_hdp = end.not_hdp;
                 summary.capture_drops = end.capture_drops;
+                overflows.clone_from(&end.drops);
             }
             None if drops > 0 => summary.capture_drops = Some(drops),
             None => {}
@@ -132,6 +136,7 @@ impl Point {
                 boot_id,
                 refused: requests.into_refused(),
                 heard,
+                overflows,
             },
             ..observer.finish(name, source, summary)
         }

@@ -111,6 +111,9 @@ fn gaps(point: &Point) -> String {
     let mut parts = Vec::new();
     match (point.kind, point.capture_drops) {
         (_, Some(0)) => parts.push("no drops".to_owned()),
+        (PointKind::ListenLog, Some(drops)) => {
+            parts.push(format!("{} lost in full sockets", grouped(drops)));
+        }
         (_, Some(drops)) => parts.push(format!("{} dropped by the capture", grouped(drops))),
         (PointKind::Capture, None) => parts.push("drops unknown".to_owned()),
         // A log has nothing to drop.
