@@ -186,7 +186,9 @@ fn shares_clock(points: &[Point], a: usize, b: usize) -> bool {
 fn reach(points: &[Point], way: Way) -> usize {
     let order = order(points.len(), way);
     let sees = |&point: &usize| points[point].kind != PointKind::SendLog;
-    order.iter().rposition(sees).unwrap_or_default().max(1)
+    let reach = order.iter().rposition(sees).unwrap_or_default();
+    // Between two sender's logs nothing arrives, nor is it lost.
+    reach.max(1).min(points.len().saturating_sub(1))
 }
 
 fn window(
