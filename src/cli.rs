@@ -5,6 +5,10 @@
 
 mod dissect;
 mod duration;
+#[cfg(target_os = "linux")]
+mod listen;
+#[cfg(target_os = "linux")]
+mod loopback;
 mod output;
 mod path;
 mod read;
@@ -30,6 +34,10 @@ enum Command {
     Path(path::Arguments),
     Dissect(dissect::Arguments),
     Send(send::Arguments),
+    #[cfg(target_os = "linux")]
+    Listen(listen::Arguments),
+    #[cfg(target_os = "linux")]
+    Loopback(loopback::Arguments),
 }
 
 /// What a command that did its work has to say by exit status.
@@ -80,6 +88,10 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Path(arguments) => path::run(&arguments, use_color),
         Command::Dissect(arguments) => dissect::run(&arguments),
         Command::Send(arguments) => send::run(arguments),
+        #[cfg(target_os = "linux")]
+        Command::Listen(arguments) => listen::run(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Loopback(arguments) => loopback::run(&arguments),
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -44,7 +44,7 @@ pub struct Point {
     pub link_types: Vec<String>,
     /// Timestamp resolution in nanoseconds, the coarsest among the interfaces.
     pub resolution_ns: Option<u64>,
-    /// Frames read.
+    /// Frames read; of a log, the packets that it tells of, refused ones and those not HDP too.
     pub frames: u64,
     /// Sightings of HDP, with duplicates and fragments' first pieces, without ICMP quotes.
     pub hdp: u64,
@@ -104,8 +104,10 @@ pub struct Direction {
     pub to: String,
     /// The stretches between neighbouring points, in this direction's order.
     pub segments: Vec<Segment>,
-    /// One entry a protocol number with at least one packet, rising; `ip` before `udp`.
+    /// One entry a protocol number with at least one packet or refusal, rising; `ip` before `udp`.
     pub protocols: Vec<Protocol>,
+    /// All numbers straight on IP together, beside the control; null without a control that arrived.
+    pub against_control: Option<AgainstControl>,
 }
 
 /// The stretch between two neighbouring points.
@@ -119,6 +121,18 @@ pub struct Segment {
     pub lost: u64,
     /// How the two points' clocks relate.
     pub clock: Clock,
+    /// The one system within which the segment lies, as far as that shows.
+    pub within: Option<System>,
+}
+
+/// An operating system as a part of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum System {
+    /// From the sending program to its interface: no router in between.
+    Sending,
+    /// From the interface to the receiving program.
+    Receiving,
 }
 
 /// How the clock at a segment's end relates to the one at its beginning.
@@ -169,6 +183,8 @@ pub struct Protocol {
     pub lost: u64,
     /// Too near the start or end of what the points watched in common to be judged.
     pub edge: u64,
+    /// Of `edge`: came as far as a listener that had no socket open for the number.
+    pub unheard: u64,
     /// Arrived after the wait time.
     pub late: u64,
     /// Not to be told from another packet with the same key.
@@ -193,8 +209,22 @@ pub struct Protocol {
     pub changes: Vec<Change>,
     /// Delay from the first point to the last over the delivered packets.
     pub delay_ns: Option<Delay>,
+    /// The number beside the control; null for the control itself, and where none arrived.
+    pub against_control: Option<AgainstControl>,
     /// What the verdict rests on, one sentence each.
     pub reasons: Vec<String>,
+}
+
+/// HDP straight on IP beside HDP in UDP that went the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AgainstControl {
+    /// Median delay less the control's median; null where nothing arrived.
+    pub median_difference_ns: Option<i64>,
+    /// The chance of delays at least so different if there were no difference (Mann and Whitney
+    /// 1947, two-sided); null where nothing arrived.
+    pub p_value: Option<f64>,
+    /// The share of the control's judged packets that was lost.
+    pub loss_control: f64,
 }
 
 /// What the path does to a protocol number.
@@ -347,7 +377,7 @@ pub struct Packet {
 pub struct PacketSighting {
     /// The point's name.
     pub point: String,
-    /// Frame number in the capture, counted from 1.
+    /// Frame number in the capture, line number in a log, counted from 1.
     pub frame: u64,
     /// Capture time on the point's own clock.
     pub time_ns: i64,

@@ -9,8 +9,10 @@
 //! captures can show (RFC 7872, appendix).
 
 mod changes;
+mod control;
 mod icmp;
 mod packets;
+mod refusals;
 mod statistics;
 mod tally;
 mod verdict;
@@ -21,15 +23,19 @@ use crate::{
     correlate::{Offsets, Relations, Survey, Way, all_journeys, journeys},
     decode::Carrier,
     findings::{
-        Clock, ClockMethod, Direction, Findings, Packet, Point as PointFindings, Protocol, Segment,
+        Clock, ClockMethod, DelayReference, Direction, Findings, Packet, Point as PointFindings,
+        PointKind, Protocol, Segment, System,
     },
     observe::Point,
     protocols,
 };
 
 use changes::Changes;
+use control::Control;
 use icmp::Evidence;
+use refusals::Refusals;
 use tally::Tally;
+use verdict::Reference;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
 pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
@@ -72,6 +78,7 @@ pub fn judge(
         relations: &relations,
         evidence: &evidence,
         windows: windows(points, &relations),
+        reach: Way::BOTH.map(|way| reach(points, way)),
         fastest_ns: fastest(points.len(), &relations),
         wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
         tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
@@ -114,6 +121,8 @@ struct Judgement<'a> {
     windows: Vec<Window>,
     /// The same index: the smallest difference of the two points' times.
     fastest_ns: Vec<Option<i64>>,
+    /// For each way, the position of the last point that can see what comes.
+    reach: [usize; 2],
     wait_ns: i64,
     /// By way, carrier and number.
     tallies: Vec<Option<Box<Tally>>>,
@@ -147,7 +156,8 @@ fn windows(points: &[Point], relations: &Relations) -> Vec<Window> {
                 let guard = LEAST_GUARD_NS
                     .saturating_add(resolution(from))
                     .saturating_add(resolution(to));
-                windows.push(window(relations, way, from, to, guard));
+                let one_clock = shares_clock(points, from, to);
+                windows.push(window(relations, way, (from, to), one_clock, guard));
             }
         }
     }
@@ -168,7 +178,29 @@ fn fastest(points: usize, relations: &Relations) -> Vec<Option<i64>> {
     fastest
 }
 
-fn window(relations: &Relations, way: Way, from: usize, to: usize, guard_ns: i64) -> Window {
+/// Whether two points are logs that read the same kernel's clock.
+fn shares_clock(points: &[Point], a: usize, b: usize) -> bool {
+    let boot_id = |point: usize| points[point].claims.boot_id.as_ref();
+    boot_id(a).is_some() && boot_id(a) == boot_id(b)
+}
+
+/// The position of the last point that can see what comes along: a sender's log sees only what
+/// goes from it.
+fn reach(points: &[Point], way: Way) -> usize {
+    let order = order(points.len(), way);
+    let sees = |&point: &usize| points[point].kind != PointKind::SendLog;
+    let reach = order.iter().rposition(sees).unwrap_or_default();
+    // Between two sender's logs nothing arrives, nor is it lost.
+    reach.max(1).min(points.len().saturating_sub(1))
+}
+
+fn window(
+    relations: &Relations,
+    way: Way,
+    (from, to): (usize, usize),
+    one_clock: bool,
+    guard_ns: i64,
+) -> Window {
     // Beyond what was seen, as far again as it was seen to spread: the next packet may be slower
     // than the slowest so far.
     let spread = |offsets: Offsets, guard_ns: i64| {
@@ -186,6 +218,11 @@ fn window(relations: &Relations, way: Way, from: usize, to: usize, guard_ns: i64
             offsets,
             guard_ns.saturating_add(if few { GUARD_OF_FEW_NS } else { 0 }),
         )
+    } else if one_clock {
+        Window {
+            from_ns: -guard_ns,
+            to_ns: guard_ns.saturating_add(GUARD_OF_FEW_NS),
+        }
     } else if let Some(offsets) = relations.offsets(from, to, way.opposite()) {
         // The clocks are known to within a round trip, which is not known.
         spread(offsets, ASSUMED_CLOCK_ERROR_NS)
@@ -219,7 +256,7 @@ impl Judgement<'_> {
             for segment in &direction.segments {
                 if comparable && segment.clock.method == ClockMethod::None {
                     warnings.push(format!(
-                        "{} → {}: no packet was seen at both, so their clocks cannot be compared; \
+                        "{} → {}: no packet was seen alike at both, so their clocks cannot be compared; \
                          they are taken as right within 1 s",
                         segment.from, segment.to
                     ));
@@ -248,49 +285,72 @@ impl Judgement<'_> {
     }
 
     fn direction(&mut self, way: Way) -> Direction {
-        let order = order(self.points.len(), way);
+        let mut order = order(self.points.len(), way);
+        order.truncate(self.reach[way.index()] + 1);
         let names: Vec<&str> = order
             .iter()
             .map(|&point| self.points[point].name.as_str())
             .collect();
+        let mut refusals = Refusals::collect(self.points, way);
         let mut tallies = Vec::new();
         for protocol in 0..=255_u8 {
             for carrier in [Carrier::Ip, Carrier::Udp] {
                 let tally = self.tallies[tally_index(way, carrier, protocol)].take();
                 let tally = tally.map(|tally| *tally);
                 let icmp = self.evidence.of(way, carrier, protocol);
-                if tally.is_some() || !icmp.is_empty() {
+                let refused = refusals.take(protocol, carrier);
+                if tally.is_some() || !icmp.is_empty() || !refused.is_empty() {
                     let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
-                    tallies.push((protocol, carrier, tally, icmp));
+                    tallies.push((protocol, carrier, tally, icmp, refused));
                 }
             }
         }
         let fastest_ns = tallies
             .iter()
-            .filter_map(|(_, _, tally, _)| tally.fastest_ns())
+            .filter_map(|(_, _, tally, _, _)| tally.fastest_ns())
             .min();
-        let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, _)| tally));
-        let finding = |(index, (protocol, carrier, tally, icmp))| {
+        let reference = self.reference(&order, fastest_ns);
+        let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally));
+        let control = tallies
+            .iter()
+            .find(|(_, carrier, ..)| *carrier == Carrier::Udp)
+            .and_then(|(_, _, tally, ..)| Control::of(tally));
+        let bare = tallies
+            .iter()
+            .filter(|(protocol, carrier, ..)| {
+                *carrier == Carrier::Ip && self.is_reported(*protocol)
+            })
+            .map(|(_, _, tally, ..)| tally);
+        let against_control = control.as_ref().map(|control| control.against(bare));
+        let finding = |(index, (protocol, carrier, tally, icmp, refused)): (
+            usize,
+            (u8, Carrier, Tally, _, _),
+        )| {
+            let against_control = control
+                .as_ref()
+                .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
+                .map(|control| control.against(std::iter::once(&tally)));
             let changes = self
                 .changes
                 .of(self.points, self.relations, way, carrier, protocol);
-            let points = self.points;
             let subject = verdict::Subject {
-                points,
+                points: self.points,
                 protocol,
                 carrier,
                 icmp,
                 changes,
+                refused,
+                against_control,
             };
-            verdict::protocol(subject, tally, &comparison, index, fastest_ns)
+            verdict::protocol(subject, tally, &comparison, index, reference)
         };
         let mut reported: Vec<_> = tallies
             .into_iter()
             .enumerate()
-            .filter(|(_, (protocol, _, _, _))| self.is_reported(*protocol))
+            .filter(|(_, (protocol, ..))| self.is_reported(*protocol))
             .collect();
         let second_half = reported.split_off(reported.len() / 2);
-        let protocols: Vec<Protocol> = thread::scope(|scope| {
+        let mut protocols: Vec<Protocol> = thread::scope(|scope| {
             // Exact quantiles of millions of delays are worth a thread.
             let second_half =
                 scope.spawn(|| second_half.into_iter().map(finding).collect::<Vec<_>>());
@@ -300,7 +360,28 @@ impl Judgement<'_> {
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             [first_half, second_half].concat()
         });
-        let segments = order
+        let listed = self.options.protocols.as_ref();
+        protocols.extend(refusals.into_requests().into_iter().filter_map(
+            |(requested, carrier, refused)| {
+                let is_reported = listed.is_none_or(|list| list.contains(requested));
+                is_reported.then(|| {
+                    verdict::refused_request(self.points.len(), requested, carrier, refused)
+                })
+            },
+        ));
+        let segments = self.segments(way, &order, &protocols);
+        Direction {
+            from: names.first().copied().unwrap_or_default().to_owned(),
+            to: names.last().copied().unwrap_or_default().to_owned(),
+            segments,
+            protocols,
+            against_control,
+        }
+    }
+
+    /// The stretches between the points that packets going `way` pass in this order.
+    fn segments(&self, way: Way, order: &[usize], protocols: &[Protocol]) -> Vec<Segment> {
+        order
             .windows(2)
             .map(|ends| {
                 let (from, to) = (
@@ -313,21 +394,55 @@ impl Judgement<'_> {
                     .filter(|lost| lost.from == from && lost.to == to)
                     .map(|lost| lost.count)
                     .sum();
-                let clock = clock(self.relations, way, ends[0], ends[1]);
+                let clock = if shares_clock(self.points, ends[0], ends[1]) {
+                    Clock {
+                        method: ClockMethod::SameHost,
+                        offset_ns: Some(0),
+                        error_ns: Some(0),
+                        skew_ppm: Some(0.0),
+                    }
+                } else {
+                    clock(self.relations, way, ends[0], ends[1])
+                };
+                let within = self.within(way, ends[0], ends[1]);
                 Segment {
                     from,
                     to,
                     lost,
                     clock,
+                    within,
                 }
             })
-            .collect();
-        Direction {
-            from: names.first().copied().unwrap_or_default().to_owned(),
-            to: names.last().copied().unwrap_or_default().to_owned(),
-            segments,
-            protocols,
+            .collect()
+    }
+
+    /// What delays from the first to the last of these points are counted from.
+    fn reference(&self, order: &[usize], fastest_ns: Option<i64>) -> Option<Reference> {
+        if shares_clock(self.points, order[0], order[order.len() - 1]) {
+            Some(Reference {
+                zero_ns: 0,
+                kind: DelayReference::Absolute,
+            })
+        } else {
+            fastest_ns.map(|zero_ns| Reference {
+                zero_ns,
+                kind: DelayReference::Minimum,
+            })
         }
+    }
+
+    /// The one system that lies between a program's log and the capture next to it: no router
+    /// lowered the TTL of any packet that was seen at both.
+    fn within(&self, way: Way, from: usize, to: usize) -> Option<System> {
+        let system = match (self.points[from].kind, self.points[to].kind) {
+            (PointKind::SendLog | PointKind::ListenLog, PointKind::Capture) => System::Sending,
+            (PointKind::Capture, PointKind::ListenLog) => System::Receiving,
+            _ => return None,
+        };
+        let one_hop = self
+            .changes
+            .keeps_ttl(self.points, self.relations, way, (from, to));
+        one_hop.then_some(system)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -341,6 +456,9 @@ impl Judgement<'_> {
                     .iter()
                     .map(|why| format!("{name}: {why}")),
             );
+            if point.kind != PointKind::Capture {
+                continue;
+            }
             if point.frames == 0 {
                 warnings.push(format!(
                     "{name}: the capture holds no frame, so nothing shows that it was watching; \
@@ -403,13 +521,17 @@ fn suspicions(points: &[Point], survey: &Survey, relations: &Relations) -> Vec<S
                 Ordering::Equal => {}
             }
         }
+        // A listener on the capturing host gets the kernel's very time.
+        let are_captures = [first, second]
+            .iter()
+            .all(|&p| points[p].kind == PointKind::Capture);
         let (from, to) = (&points[first].name, &points[second].name);
         if rises > falls {
             suspicions.push(format!(
                 "the TTL of {rises} packets rises between {from} and {to}: are the points in path order?"
             ));
         }
-        if same > 1 && falls + rises == 0 {
+        if are_captures && same > 1 && falls + rises == 0 {
             suspicions.push(format!(
                 "{from} and {to} saw {same} packets at the very same times: are they one capture?"
             ));

@@ -6,10 +6,11 @@
 //! source ──► decode ──► observe ──► correlate ──► judge ──► report
 //!  Frame     Datagram    Sighting     Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
-//! hdp (the protocol, a leaf) ◄── probe (send)
+//! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
 //! ```
 
+pub mod capture_file;
 pub mod cli;
 pub mod correlate;
 pub mod decode;

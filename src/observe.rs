@@ -8,9 +8,13 @@
 //!
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
+mod log;
+
 use std::{hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
+
+pub use log::{Claims, Heard, Refused};
 
 use crate::{
     decode::{
@@ -34,7 +38,7 @@ pub struct Sighting {
     pub timestamp_ns: u64,
     /// Capture time on the point's clock, ns since the epoch.
     pub time_ns: i64,
-    /// Frame number in the capture.
+    /// Frame number in the capture, line number in a log.
     pub frame: u32,
     /// Index into [`Point::flows`].
     pub flow: u32,
@@ -221,6 +225,8 @@ pub struct Point {
     pub pairs: Vec<(IpAddr, IpAddr)>,
     /// ICMP errors that quote HDP, in the order of the capture.
     pub icmp: Vec<IcmpSighting>,
+    /// What a program's log tells beyond its packets; nothing of a capture.
+    pub claims: Claims,
 }
 
 impl Point {
@@ -397,7 +403,23 @@ impl Observer {
             self.skipped.no_time += 1;
             return;
         };
-        let latest = &mut self.latest[brief.stream as usize];
+        self.place(
+            (frame.number, time_ns),
+            flow,
+            timestamp_ns,
+            (ip_id, payload, payload_len),
+        );
+    }
+
+    #[inline(always)]
+    fn place(
+        &mut self,
+        (number, time_ns): (u64, i64),
+        flow: u32,
+        timestamp_ns: u64,
+        (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
+    ) {
+        let latest = &mut self.latest[self.briefs[flow as usize].stream as usize];
         let mut flags = 0;
         if timestamp_ns < *latest {
             flags |= Sighting::REORDERED;
@@ -410,7 +432,7 @@ impl Observer {
         self.push(Sighting {
             timestamp_ns,
             time_ns,
-            frame: u32::try_from(frame.number).unwrap_or(u32::MAX),
+            frame: u32::try_from(number).unwrap_or(u32::MAX),
             flow,
             payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
             ip_id: ip_id.unwrap_or(0),
@@ -563,6 +585,7 @@ impl Observer {
             keys: self.keys,
             pairs: self.pairs,
             icmp: self.icmp,
+            claims: Claims::default(),
         }
     }
 }

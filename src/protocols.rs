@@ -22,6 +22,12 @@ impl List {
         self.0.iter().copied()
     }
 
+    /// Whether the list requests this number.
+    #[must_use]
+    pub fn contains(&self, requested: u16) -> bool {
+        self.0.contains(&requested)
+    }
+
     /// Whether a packet with this number on the wire can come from a request in the list: systems
     /// put the low 8 bits of a request there.
     #[must_use]
@@ -29,6 +35,12 @@ impl List {
         self.0
             .iter()
             .any(|requested| requested.to_le_bytes()[0] == protocol)
+    }
+}
+
+impl FromIterator<u16> for List {
+    fn from_iter<I: IntoIterator<Item = u16>>(requests: I) -> Self {
+        Self(requests.into_iter().collect())
     }
 }
 

@@ -13,8 +13,11 @@ mod answer;
 mod captures;
 mod csv;
 mod json;
+mod live;
+mod loopback;
 mod markdown;
 mod packets;
+mod print;
 mod remarks;
 mod rows;
 mod table;
@@ -27,8 +30,11 @@ use crate::findings::Verdict;
 
 pub use csv::csv;
 pub use json::json;
+pub use live::{Align, Column, OrDash, RowFormat, Rows};
+pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
 pub use markdown::markdown;
 pub use packets::packet_line;
+pub use print::print_whole;
 pub use table::{Layout, table};
 
 /// The verdict as people read it.

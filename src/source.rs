@@ -1,8 +1,8 @@
 //! Sources: captures as sequences of [`Frame`]s.
 //!
 //! A capture file is pcap (microseconds or nanoseconds, either byte order) or pcapng, plain or in
-//! gzip or zstd, as a file, a FIFO or standard input. The kind is told from the content, never
-//! from the name.
+//! gzip or zstd, as a file, a FIFO or standard input; so is a [`Log`] of the probe. The kind is told
+//! from the content, never from the name ([`Recording`]).
 //!
 //! The module promises constant memory (one buffer, grown only to the largest record), that every
 //! frame before a cut or a damaged record is delivered, and that the reason why reading ended
@@ -14,6 +14,7 @@ mod classic;
 mod filter;
 mod input;
 mod link_type;
+mod log;
 mod pcapng;
 
 use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
@@ -21,6 +22,7 @@ use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
 #[cfg(feature = "libpcap")]
 pub use filter::Filter;
 pub use link_type::LinkType;
+pub use log::{Line, Log};
 
 use input::Buffer;
 
@@ -181,6 +183,12 @@ pub enum Error {
         /// The first bytes, readable.
         start: String,
     },
+    /// The content is a log, which has no frames.
+    #[error("{origin}: is a log of hdp send or hdp listen: it holds no frames, hdp path reads it")]
+    Log {
+        /// The source as the user named it.
+        origin: Origin,
+    },
     /// The capture's own header is damaged or cut.
     #[error("{origin}: {what}")]
     Header {
@@ -201,6 +209,29 @@ pub enum Error {
         /// libpcap's own words.
         why: String,
     },
+}
+
+/// What one observation point recorded, of whichever kind.
+pub enum Recording {
+    /// Frames from an interface.
+    Capture(Box<Source>),
+    /// What a program sent or received.
+    Log(Box<Log>),
+}
+
+impl Recording {
+    /// Opens a source and reads its header.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::Filter`].
+    pub fn open(origin: Origin) -> Result<Self, Error> {
+        let mut buffer = input::open(&origin)?;
+        if log::is_log(&mut buffer) {
+            let log = Log::open(&origin, buffer)?;
+            return Ok(Self::Log(Box::new(log)));
+        }
+        Source::of(origin, buffer).map(|source| Self::Capture(Box::new(source)))
+    }
 }
 
 /// An open capture.
@@ -250,9 +281,13 @@ impl Source {
     /// Opens a capture and reads its header.
     ///
     /// # Errors
-    /// Any [`Error`] but [`Error::Filter`].
+    /// Any [`Error`] but [`Error::Filter`]; [`Error::Log`] where [`Recording::open`] would do.
     pub fn open(origin: Origin) -> Result<Self, Error> {
-        let mut buffer = input::open(&origin)?;
+        let buffer = input::open(&origin)?;
+        Self::of(origin, buffer)
+    }
+
+    fn of(origin: Origin, mut buffer: Buffer) -> Result<Self, Error> {
         let mut summary = Summary::default();
         let format = match buffer.fill(4).map(|_| buffer.view()) {
             Err(error) => return Err(Error::Read { origin, error }),
@@ -267,6 +302,9 @@ impl Source {
                 }
             }
             Ok(_) => {
+                if log::is_log(&mut buffer) {
+                    return Err(Error::Log { origin });
+                }
                 let start = input::readable_start(&mut buffer);
                 return Err(Error::NotACapture { origin, start });
             }

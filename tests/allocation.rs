@@ -1,150 +1,119 @@
-//! What decoding and observing take from the allocator: nothing a packet.
-//!
-//! Alone in its binary, because the allocator counts for the whole process.
-#![allow(
-    unsafe_code,
-    reason = "an allocator can only be counted by being one, and GlobalAlloc is unsafe"
-)]
+//! A packet costs no allocation, neither sent nor received, with its log and its row.
 
 mod support;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    net::IpAddr,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{env, fmt::Display, io, ops::ControlFlow, time::Duration};
 
 use hdp::{
-    decode::{DEFAULT_WINDOW_NS, Decoder},
-    observe::Observer,
-    source::{Frame, LinkType},
+    hdp::PORT,
+    probe::{
+        Interrupt, IpOptions, Listener, Round, Schedule, Sender, Subject,
+        log::{self, SentPacket, Start, write_line},
+    },
+    report::{Align, Column, OrDash, RowFormat, Rows},
 };
-use support::frames::{
-    GreFields, Ip, Link, Packet, QUOTES, arp_request, gre, icmp_error, ip, mpls, pppoe, qinq, vxlan,
-};
+use support::hosts;
 
-struct Counting;
+const INSIDE: &str = "HDP_TEST_IS_INSIDE_A_NAMESPACE";
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations_in(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    work();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
-}
-
-const TIME_NS: i64 = 1_790_000_000_123_456_789;
-const PACKETS: usize = 10_000;
-
-/// Frames of every kind: all numbers on all links, tunnels, quotes, fragments, the control, cut
-/// ones, and what is not HDP.
-fn frames() -> Vec<(u16, Vec<u8>)> {
-    let mut frames = Vec::new();
-    for (src, dst) in [("10.0.0.1", "10.0.1.2"), ("2001:db8::1", "2001:db8:1::2")] {
-        let (src, dst): (IpAddr, IpAddr) = (src.parse().unwrap(), dst.parse().unwrap());
-        for protocol in 0..=255 {
-            let packet = Packet::new(src, dst, protocol, TIME_NS.cast_unsigned());
-            let mut datagrams = vec![packet.to_ip(), packet.to_udp()];
-            datagrams.extend(packet.to_fragments(60));
-            let outer = Ip::new(dst, src, 0);
-            let icmp_type = if src.is_ipv4() { 11 } else { 3 };
-            for quote in QUOTES {
-                datagrams.push(icmp_error(&outer, icmp_type, 0, &packet.to_ip(), quote));
-            }
-            let tcp = Ip::new(src, dst, 6).datagram(&[0xee; 40]);
-            datagrams.push(tcp);
-            let inner = ip(packet.to_ip());
-            let mut networks: Vec<_> = datagrams.into_iter().map(ip).collect();
-            networks.extend([
-                arp_request(),
-                qinq(6, 5, &inner),
-                mpls(&[1, 2, 3], &inner),
-                pppoe(9, &inner),
-                gre(&outer, GreFields::default(), &inner),
-                vxlan(&outer, 42, &inner),
-            ]);
-            let links = Link::all();
-            let link = &links[usize::from(protocol) % links.len()];
-            for network in networks.iter().filter(|network| link.carries(network)) {
-                let frame = link.frame(network);
-                frames.push((link.link_type(), frame[..frame.len() / 2].to_vec()));
-                frames.push((link.link_type(), frame));
-            }
-        }
-    }
-    frames
-}
-
-fn frame(number: u64, link_type: u16, bytes: &[u8]) -> Frame<'_> {
-    Frame {
-        number,
-        time_ns: Some(TIME_NS),
-        link_type: LinkType(link_type),
-        interface: 0,
-        direction: None,
-        original_len: 2_000,
-        bytes,
-    }
-}
-
+/// Runs itself again on a host of its own, where it measures.
 #[test]
-fn nothing_is_allocated_per_packet() {
-    let frames = frames();
-    let mut decoder = Decoder::new(DEFAULT_WINDOW_NS);
-
-    // Decoding, whatever it is: not once.
-    let mut found = 0;
-    let decoding = allocations_in(|| {
-        for (link_type, bytes) in &frames {
-            found += u32::from(decoder.decode(&frame(1, *link_type, bytes)).is_ok());
-        }
-    });
-    assert!(
-        found > 2_000 && frames.len() > 6_000,
-        "{found} of {}",
-        frames.len()
-    );
-    assert_eq!(decoding, 0);
-
-    // Observing: a flow that is new costs its place in the tables, so each is shown once first.
-    // From then on only the two lists of what was seen grow, packets and ICMP errors: by doubling,
-    // so that the count of allocations does not depend on the count of packets.
-    let mut observer = Observer::default();
-    let mut observe = |number, link_type, bytes: &[u8]| {
-        let frame = frame(number, link_type, bytes);
-        observer.watch(&frame);
-        observer.observe(&frame, decoder.decode(&frame));
-    };
-    for (link_type, bytes) in &frames {
-        observe(1, *link_type, bytes);
+fn a_packet_costs_no_allocation() {
+    if env::var_os(INSIDE).is_some() {
+        return measure();
     }
-    let again = frames.iter().cycle().take(PACKETS);
-    let observing = allocations_in(|| {
-        for (number, (link_type, bytes)) in (1..).zip(again) {
-            observe(number, *link_type, bytes);
+    let Some(host) = hosts::host("allocation") else {
+        return;
+    };
+    let itself = env::current_exe().unwrap();
+    let mut command = host.command(itself.to_str().unwrap());
+    command.args(["--exact", "a_packet_costs_no_allocation"]);
+    hosts::success(command.env(INSIDE, "1"));
+}
+
+fn measure() {
+    let interrupt = Interrupt::install().unwrap();
+    let mut listener = Listener::open(
+        Subject {
+            protocols: "253".parse().unwrap(),
+            versions: vec![4, 6],
+            window_ns: 1_000_000_000,
+            answer: false,
+        },
+        &interrupt,
+    )
+    .unwrap();
+    for destination in ["127.0.0.1", "::1"] {
+        let destination = (destination.parse::<std::net::IpAddr>().unwrap(), 0).into();
+        let mut allocations = |rounds| {
+            let sender = Sender::open(Schedule {
+                destination,
+                protocols: "0,253,256".parse().unwrap(),
+                rounds,
+                interval: Duration::ZERO,
+                source_port: PORT,
+                destination_port: PORT,
+                ip: IpOptions::default(),
+                payload: vec![7; 100],
+                control: true,
+            })
+            .unwrap();
+            allocation_counter::measure(|| run(&sender, &mut listener, &interrupt, rounds.into()))
+                .count_total
+        };
+        // Buffers grow to their size once.
+        allocations(10);
+        assert_eq!(allocations(10), allocations(1_000), "{destination}");
+    }
+}
+
+const COLUMNS: [Column; 2] = [
+    Column {
+        title: "Protocol",
+        width: 8,
+        align: Align::Right,
+    },
+    Column {
+        title: "Failure",
+        width: 8,
+        align: Align::Left,
+    },
+];
+
+/// Sends all and receives all, each packet with its log's line and a row in every format.
+fn run(sender: &Sender, listener: &mut Listener, interrupt: &Interrupt, rounds: u64) {
+    let start = Start::Send(sender.start());
+    let fields = SentPacket::FIELDS;
+    let formats = [
+        RowFormat::Table,
+        RowFormat::Markdown,
+        RowFormat::Csv,
+        RowFormat::Json,
+    ];
+    let begin = |format| Rows::begin(io::sink(), format, &COLUMNS, &fields, &start).unwrap();
+    let mut rows = formats.map(begin);
+    let mut received = 0;
+    let interrupted = sender.run(interrupt, |attempt| {
+        let record = sender.record(&attempt);
+        write_line(&mut io::sink(), &record)?;
+        let failure = OrDash(attempt.result.err());
+        let cells: [&dyn Display; 2] = [&record.requested, &failure];
+        for rows in &mut rows {
+            rows.row(&cells, &record)?;
         }
+        receive(listener, &mut received).map(drop)
     });
-    // The lists grow to at most three times their length: that is two doublings each.
-    assert!(PACKETS <= 2 * frames.len());
-    assert!(observing <= 4, "{observing} for {PACKETS} packets");
+    assert!(!interrupted.unwrap());
+    while receive(listener, &mut received).unwrap() != Round::Nothing {}
+    // 253, and the three controls of a round.
+    assert_eq!(received, 4 * rounds);
+}
+
+fn receive(listener: &mut Listener, received: &mut u64) -> io::Result<Round> {
+    listener.receive(Duration::ZERO, |event| {
+        let record: log::ReceivedPacket = event.record;
+        write_line(&mut io::sink(), &record)?;
+        *received += 1;
+        Ok(ControlFlow::Continue(()))
+    })
 }

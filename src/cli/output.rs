@@ -7,6 +7,34 @@ use std::{
 };
 
 use anyhow::Context;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::{probe::log, report::RowFormat};
+
+/// How a probe's results are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For reading
+    #[default]
+    Table,
+    /// For a report
+    Markdown,
+    /// One row a packet or protocol number
+    Csv,
+    /// Everything
+    Json,
+}
+impl From<Format> for RowFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Table => Self::Table,
+            Format::Markdown => Self::Markdown,
+            Format::Csv => Self::Csv,
+            Format::Json => Self::Json,
+        }
+    }
+}
 
 /// An open output, buffered. Its errors say what could not be written.
 pub(super) struct Output {
@@ -70,4 +98,27 @@ impl Write for Output {
 /// The same error with a name. It keeps its kind, by which a closed pipe is known.
 fn cannot_write(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: cannot write: {error}"))
+}
+
+/// The log of a probe, if one was asked for.
+pub(super) struct Log(Option<Output>);
+
+impl Log {
+    /// Creates the file.
+    pub(super) fn create(file: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(Self(file.map(|file| open(Some(file))).transpose()?))
+    }
+
+    /// Writes a line.
+    pub(super) fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
+        match &mut self.0 {
+            Some(out) => log::write_line(out, line),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets readers have what was written so far.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().map_or(Ok(()), Write::flush)
+    }
 }

@@ -28,7 +28,7 @@ const WIDTH_WITHOUT_TERMINAL: usize = 100;
 /// Where did each protocol number disappear? Compares captures from along a path
 ///
 /// Each SOURCE is an observation point, in path order, the sender's end first: a capture file
-/// (pcap or pcapng, also in gzip or zstd), a FIFO such as <(ssh server cat server.pcap), or - for
+/// (pcap or pcapng, also in gzip or zstd) or a log of hdp send or hdp listen, a FIFO such as <(ssh server cat server.pcap), or - for
 /// standard input. What the file is called does not matter.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -280,7 +280,7 @@ fn default_name(origin: &Origin, index: usize) -> String {
         return pipe();
     };
     let mut stem = name;
-    for ending in [".gz", ".zst", ".pcapng", ".pcap", ".cap", ".dmp"] {
+    for ending in [".gz", ".zst", ".pcapng", ".pcap", ".cap", ".dmp", ".jsonl"] {
         stem = stem
             .strip_suffix(ending)
             .filter(|stem| !stem.is_empty())

@@ -18,7 +18,7 @@ use crate::{
     correlate::{Rolling, Survey},
     decode::Shortcut,
     observe::{Batch, Disorder, Observer, Point},
-    source::{Origin, Source},
+    source::{Log, Origin, Recording, Source},
 };
 
 /// Sightings in a batch: it stays in the processor's cache until it is surveyed.
@@ -60,6 +60,7 @@ pub(super) fn points(
     });
     if can_be_read_twice
         && !settings.keep_all
+        && !has_log(plan)?
         && let Some(surveyed) = rolling(plan, settings)?
     {
         return Ok(surveyed);
@@ -67,7 +68,7 @@ pub(super) fn points(
     let points = thread::scope(|scope| {
         let readers: Vec<_> = plan
             .iter()
-            .map(|planned| scope.spawn(|| Reader::open(planned, settings)?.read()))
+            .map(|planned| scope.spawn(|| read(planned, settings)))
             .collect();
         readers
             .into_iter()
@@ -76,6 +77,42 @@ pub(super) fn points(
     })?;
     let survey = Survey::of(&points);
     Ok((points, survey))
+}
+
+/// Whether one of these files is a log: those are small next to captures, and read whole.
+fn has_log(plan: &[Planned]) -> anyhow::Result<bool> {
+    for planned in plan {
+        if let Recording::Log(_) = Recording::open(planned.origin.clone())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads one point, whatever kind of record it is.
+fn read(planned: &Planned, settings: &Settings) -> anyhow::Result<Point> {
+    match Recording::open(planned.origin.clone())? {
+        Recording::Capture(source) => Reader::of(planned, settings, *source).read(),
+        Recording::Log(log) => read_log(planned, settings, *log),
+    }
+}
+
+#[cfg_attr(
+    not(feature = "libpcap"),
+    allow(clippy::unnecessary_wraps, unused_variables)
+)]
+fn read_log(planned: &Planned, settings: &Settings, log: Log) -> anyhow::Result<Point> {
+    #[cfg(feature = "libpcap")]
+    if settings.filter.is_some() {
+        // What only the captures leave out would look lost.
+        bail!(
+            "{}: is a log, to which no pcap filter (-f) can be applied; to report some numbers only \
+             there is --protocols",
+            planned.origin
+        );
+    }
+    let (name, source) = (planned.name.clone(), planned.origin.to_string());
+    Ok(Point::of_log(log, name, source))
 }
 
 /// Reads and surveys at once; `None` where a capture is too far out of order for that.
@@ -127,9 +164,15 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn open(planned: &'a Planned, settings: &Settings) -> anyhow::Result<Self> {
-        Ok(Self {
+        let source = Source::open(planned.origin.clone())?;
+        Ok(Self::of(planned, settings, source))
+    }
+
+    #[cfg_attr(not(feature = "libpcap"), allow(unused_variables))]
+    fn of(planned: &'a Planned, settings: &Settings, source: Source) -> Self {
+        Self {
             planned,
-            source: Source::open(planned.origin.clone())?,
+            source,
             decoder: Shortcut::new(settings.window_ns),
             observer: Observer::default(),
             #[cfg(feature = "libpcap")]
@@ -137,7 +180,7 @@ impl<'a> Reader<'a> {
                 .filter
                 .as_deref()
                 .map(|filter| Filter::new(filter, &planned.origin)),
-        })
+        }
     }
 
     /// Reads one frame; `false` at the end.

@@ -1,18 +1,25 @@
 //! `hdp send`: the article's client.
 
 use std::{
+    collections::BTreeSet,
+    fmt::{self, Display},
     io::{self, IsTerminal, Read, Write},
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, duration};
+use super::{Outcome, duration, output};
 use crate::{
     hdp,
-    probe::{Attempt, MAX_PAYLOAD, Probe, Schedule, Sender},
-    protocols::List,
+    probe::{
+        self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Probe, Refused, Schedule, Sender, log,
+    },
+    protocols::{self, List},
+    report::{Align, Column, OrDash, Rows},
 };
 
 /// Send HDP under chosen protocol numbers, one packet a number and round
@@ -20,71 +27,171 @@ use crate::{
 /// The payload is read from standard input unless that is a terminal. Shows one row a packet: the
 /// number that was requested, the one in the IP header, whether the system took the packet, the
 /// timestamp it carries, the length of the IP datagram, and the call that failed. What goes wrong
-/// for one number never stops the rest.
+/// for one number never stops the rest. Ctrl-C ends it with its summary and a whole log.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// IPv4 or IPv6 address or host name
     #[arg(value_name = "DEST")]
     destination: String,
+
     /// Protocol numbers, such as 6,17,250-255 or all
     #[arg(long, value_name = "LIST", default_value = "255")]
     protocols: List,
+
     /// Rounds over the list
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
     count: u32,
+
     /// Pause between packets; hosts and routers limit the rate of their ICMP errors, so a faster
     /// sweep draws fewer answers
     #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = duration::parse)]
     interval: Duration,
+
     /// Payload, in place of standard input
     #[arg(long, value_name = "TEXT", conflicts_with = "size")]
     payload: Option<String>,
+
     /// Payload of N bytes, in place of standard input
     #[arg(long, value_name = "N")]
     size: Option<usize>,
+
     /// Source port in the HDP header
     #[arg(long, value_name = "PORT", default_value_t = hdp::PORT)]
     src_port: u16,
+
     /// Destination port in the HDP header
     #[arg(long, value_name = "PORT", default_value_t = hdp::PORT)]
     dst_port: u16,
-    /// Follow each packet by the same in a valid UDP datagram from port 420 to port 420: where the
-    /// number is lost and the control arrives, it was the number
+
+    /// Source address, one of this host's own
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
+
+    /// TTL or hop limit, in place of the system's default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
+
+    /// Differentiated services code point, 0 to 63
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..64))]
+    dscp: u8,
+
+    /// Never fragment: what exceeds the path's MTU is refused by this system (EMSGSIZE) or a router
+    #[arg(long)]
+    no_fragment: bool,
+
+    /// Follow each packet by the same in a valid UDP datagram to port 420 (from 420 too, where that
+    /// is free and permitted): where the number is lost and the control arrives, it was the number
     #[arg(long)]
     control: bool,
+
+    /// Write what was done with each packet to FILE, in JSON Lines: an observation point for
+    /// hdp path
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+
+    /// How the rows are written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: output::Format,
+
+    /// Write the rows to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    let out = output::open(arguments.output.as_deref())?;
+    let mut log = output::Log::create(arguments.log.as_deref())?;
     let sender = Sender::open(Schedule {
-        destination: resolve(&arguments.destination)?,
+        destination: resolve(&arguments.destination, arguments.source)?,
         payload: payload(arguments.payload, arguments.size)?,
         protocols: arguments.protocols,
         rounds: arguments.count,
         interval: arguments.interval,
         source_port: arguments.src_port,
         destination_port: arguments.dst_port,
+        ip: IpOptions {
+            source: arguments.source,
+            ttl: arguments.ttl,
+            dscp: arguments.dscp,
+            no_fragment: arguments.no_fragment,
+        },
         control: arguments.control,
     })?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{HEADING}")?;
-    let (mut sent, mut refused) = (0_u64, 0_u64);
-    sender.run(|attempt| {
-        match attempt.result {
-            Ok(_) => sent += 1,
-            Err(_) => refused += 1,
+    let interrupt = Interrupt::install().context("signals")?;
+    probe::drop_capabilities().context("capabilities")?;
+
+    let start = log::Start::Send(sender.start());
+    log.write(&start)?;
+    let fields = log::SentPacket::FIELDS;
+    let rows_are_seen = out.is_terminal();
+    let mut rows = Rows::begin(out, arguments.format.into(), &COLUMNS, &fields, &start)?;
+    // A row that waits in a buffer tells nobody how far it is.
+    let flush_each = !arguments.interval.is_zero();
+    let progress = progress(
+        sender.planned(),
+        arguments.interval,
+        io::stderr().is_terminal() && !rows_are_seen,
+    );
+    let mut summary = Summary::default();
+    let run = sender.run(&interrupt, |attempt| {
+        summary.add(&attempt);
+        let record = sender.record(&attempt);
+        log.write(&record)?;
+        row(&mut rows, &attempt, &record)?;
+        progress.inc(1);
+        if flush_each {
+            log.flush()?;
+            rows.flush()?;
         }
-        writeln!(out, "{}", row(&attempt))
-    })?;
-    eprintln!("packets: {sent} sent, {refused} refused by this system");
+        Ok(())
+    });
+    progress.finish_and_clear();
+    // Whatever ended the run, the log ends with what was done.
+    let end = log::End::Send(log::SendEnd {
+        ended_ns: probe::now_ns(),
+        sent: summary.sent,
+        refused: summary.refused(),
+        interrupted: !matches!(run, Ok(false)),
+    });
+    let ended = log.write(&end).and_then(|()| log.flush());
+    let interrupted = run?;
+    ended?;
+    rows.end(&end)?;
+    if interrupted {
+        eprintln!("interrupted: {} packets were planned", sender.planned());
+    }
+    eprint!("{summary}");
     Ok(Outcome::Done)
 }
 
-fn resolve(destination: &str) -> anyhow::Result<SocketAddr> {
-    (destination, 0)
+/// Shows how far a long run is, where that can be seen and nothing else tells it.
+fn progress(planned: u64, interval: Duration, visible: bool) -> ProgressBar {
+    const LONG: Duration = Duration::from_secs(2);
+    const MANY: u64 = 100_000;
+
+    let span = interval.saturating_mul(u32::try_from(planned).unwrap_or(u32::MAX));
+    if !visible || (span < LONG && planned < MANY) {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} packets, {eta} left")
+        .expect("the template is right");
+    ProgressBar::new(planned).with_style(style)
+}
+
+fn resolve(destination: &str, source: Option<IpAddr>) -> anyhow::Result<SocketAddr> {
+    let addresses: Vec<_> = (destination, 0)
         .to_socket_addrs()
         .with_context(|| destination.to_owned())?
-        .next()
-        .with_context(|| format!("{destination}: has no address"))
+        .collect();
+    let fits =
+        |address: &&SocketAddr| source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
+    let version = match source {
+        Some(IpAddr::V4(_)) => "IPv4 ",
+        Some(IpAddr::V6(_)) => "IPv6 ",
+        None => "",
+    };
+    let address = addresses.iter().find(fits).copied();
+    address.with_context(|| format!("{destination}: has no {version}address"))
 }
 
 fn payload(text: Option<String>, size: Option<usize>) -> anyhow::Result<Vec<u8>> {
@@ -108,52 +215,152 @@ fn payload(text: Option<String>, size: Option<usize>) -> anyhow::Result<Vec<u8>>
     Ok(payload)
 }
 
-const HEADING: &str = "Requested  On wire  Sent       Timestamp (ns)  Bytes  Failure";
+/// The article's columns.
+const COLUMNS: [Column; 6] = [
+    Column {
+        title: "Requested",
+        width: 9,
+        align: Align::Right,
+    },
+    Column {
+        title: "On wire",
+        width: 7,
+        align: Align::Right,
+    },
+    Column {
+        title: "Sent",
+        width: 4,
+        align: Align::Left,
+    },
+    Column {
+        title: "Timestamp (ns)",
+        width: 19,
+        align: Align::Right,
+    },
+    Column {
+        title: "Bytes",
+        width: 5,
+        align: Align::Right,
+    },
+    Column {
+        title: "Failure",
+        width: 7,
+        align: Align::Left,
+    },
+];
 
-fn row(attempt: &Attempt) -> String {
-    let requested = match attempt.probe {
-        Probe::Number(requested) => requested.to_string(),
-        Probe::Control => "control".to_owned(),
-    };
-    let none = || "-".to_owned();
-    let (on_the_wire, sent, timestamp, bytes, failure) = match attempt.result {
-        Ok(sent) => (
-            attempt.probe.on_the_wire().to_string(),
-            "yes",
-            sent.timestamp_ns.to_string(),
-            sent.total_len.to_string(),
-            none(),
-        ),
-        Err(refused) => (none(), "no", none(), none(), refused.to_string()),
-    };
-    format!("{requested:>9}  {on_the_wire:>7}  {sent:<4}  {timestamp:>19}  {bytes:>5}  {failure}")
+fn row<W: Write>(
+    rows: &mut Rows<W>,
+    attempt: &Attempt,
+    record: &log::SentPacket,
+) -> io::Result<()> {
+    let was_sent = attempt.result.is_ok();
+    rows.row(
+        &[
+            &Requested(attempt.probe),
+            &OrDash(record.protocol),
+            &if was_sent { "yes" } else { "no" },
+            &OrDash(was_sent.then_some(attempt.timestamp_ns)),
+            &OrDash(was_sent.then_some(attempt.byte_sum)),
+            &OrDash(attempt.result.err()),
+        ],
+        record,
+    )
+}
+
+struct Requested(Probe);
+
+impl Display for Requested {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Probe::Number(requested) => requested.fmt(f),
+            Probe::Control => f.pad("control"),
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Default)]
+struct Summary {
+    sent: u64,
+    /// Each kind of failure once, and what it befell.
+    failures: Vec<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    refused: Refused,
+    numbers: BTreeSet<u16>,
+    control: bool,
+    packets: u64,
+}
+
+impl Summary {
+    fn add(&mut self, attempt: &Attempt) {
+        let Err(refused) = attempt.result else {
+            self.sent += 1;
+            return;
+        };
+        let alike = |failure: &Failure| failure.refused == refused;
+        let index = self.failures.iter().position(alike).unwrap_or_else(|| {
+            self.failures.push(Failure {
+                refused,
+                numbers: BTreeSet::new(),
+                control: false,
+                packets: 0,
+            });
+            self.failures.len() - 1
+        });
+        let failure = &mut self.failures[index];
+        failure.packets += 1;
+        match attempt.probe {
+            Probe::Number(requested) => _ = failure.numbers.insert(requested),
+            Probe::Control => failure.control = true,
+        }
+    }
+
+    fn refused(&self) -> u64 {
+        self.failures.iter().map(|failure| failure.packets).sum()
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sent, refused) = (self.sent, self.refused());
+        writeln!(f, "packets: {sent} sent, {refused} refused by this system")?;
+        for failure in &self.failures {
+            let numbers: Vec<_> = failure.numbers.iter().copied().collect();
+            let numbers = protocols::fold_with_keywords(&numbers);
+            let control = match (failure.control, numbers.is_empty()) {
+                (false, _) => "",
+                (true, false) => " and the control",
+                (true, true) => "the control",
+            };
+            write!(f, "refused: {numbers}{control}: {}", failure.refused)?;
+            match failure.refused.meaning() {
+                Some(meaning) => writeln!(f, ": {meaning}")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Sent;
-
-    #[test]
-    fn rows_stand_under_the_heading() {
-        let row = row(&Attempt {
-            probe: Probe::Number(256),
-            result: Ok(Sent {
-                timestamp_ns: 1_790_000_000_123_456_789,
-                total_len: 45,
-            }),
-        });
-        assert_eq!(
-            format!("{HEADING}\n{row}"),
-            "Requested  On wire  Sent       Timestamp (ns)  Bytes  Failure\n      \
-                 256        0  yes   1790000000123456789     45  -"
-        );
-    }
 
     #[test]
     fn an_address_needs_no_resolver_and_a_port_is_none_of_it() {
+        let resolve = |destination| resolve(destination, None);
         assert_eq!(resolve("10.77.1.2").unwrap(), ([10, 77, 1, 2], 0).into());
         assert_eq!(resolve("fd77::1").unwrap().to_string(), "[fd77::1]:0");
+    }
+
+    #[test]
+    fn a_source_of_the_other_version_cannot_reach_the_destination() {
+        let error = resolve("10.77.1.2", Some("fd77::1".parse().unwrap())).unwrap_err();
+        assert_eq!(error.to_string(), "10.77.1.2: has no IPv6 address");
     }
 
     #[test]

@@ -111,6 +111,26 @@ impl Changes {
         alteration.is_some()
     }
 
+    /// Whether packets that went from one point to another came with the TTL they left with; not
+    /// known without packets.
+    pub(super) fn keeps_ttl(
+        &self,
+        points: &[Point],
+        relations: &Relations,
+        way: Way,
+        (from, to): (usize, usize),
+    ) -> bool {
+        let mut transitions = self.transitions[from * self.points + to]
+            .iter()
+            .filter(|((flow, _), _)| relations.way(from, *flow) == way)
+            .map(|((a, b), _)| {
+                let ttl = |point: usize, flow: u32| points[point].flows[flow as usize].flow.ttl;
+                ttl(from, a) == ttl(to, b)
+            })
+            .peekable();
+        transitions.peek().is_some() && transitions.all(|is_kept| is_kept)
+    }
+
     /// The changes that packets of one number underwent.
     pub(super) fn of(
         &self,

@@ -30,7 +30,7 @@ impl Judgement<'_> {
         });
         Some(Packet {
             from: name(order[0]),
-            to: name(order[order.len() - 1]),
+            to: name(order[self.reach[journey.way.index()]]),
             timestamp_ns: journey.timestamp_ns,
             protocol: flow.protocol,
             carrier: flow.carrier,

@@ -3,6 +3,10 @@
 use statrs::{
     distribution::{Beta, ContinuousCDF},
     function::factorial::ln_binomial,
+    stats_tests::{
+        Alternative,
+        mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu},
+    },
 };
 
 use super::tally::Judged;
@@ -77,6 +81,17 @@ pub(super) fn quantiles<const N: usize>(values: &mut [i64], qs: [f64; N]) -> Opt
     }))
 }
 
+/// The chance that two samples differ so much in rank if they were drawn alike (Mann and Whitney
+/// 1947), two-sided, by the normal approximation; `None` where one is empty.
+pub(super) fn rank_test(a: &[i64], b: &[i64]) -> Option<f64> {
+    // statrs 0.19 has an exact test too: of two samples as long as each other, or the first
+    // shorter, it gives the chance of the opposite.
+    let method = MannWhitneyUMethod::AsymptoticInclContinuityCorrection;
+    let (_, chance) = mannwhitneyu(a, b, method, Alternative::TwoSided).ok()?;
+    // All values the same: nothing to rank.
+    Some(if chance.is_nan() { 1.0 } else { chance })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +134,19 @@ mod tests {
         close(chance(judged(3, 3), judged(0, 0)), 1.0);
         let of_millions = chance(judged(40_000, 40_000), judged(100_000, 10_000_000));
         assert!(of_millions < 1e-300);
+    }
+
+    #[test]
+    fn the_rank_test_is_that_of_the_tables() {
+        // R: wilcox.test(1:3, 4:6, exact = FALSE)$p.value and its kin.
+        for (a, b) in [([1, 2, 3], [4, 5, 6]), ([4, 5, 6], [1, 2, 3])] {
+            close(rank_test(&a, &b).unwrap(), 0.080_855_6);
+        }
+        close(rank_test(&[1, 3, 5], &[2, 4]).unwrap(), 1.0);
+        close(rank_test(&[7; 20], &[7; 20]).unwrap(), 1.0);
+        let (early, late): (Vec<i64>, Vec<i64>) = ((0..50).collect(), (50..100).collect());
+        assert!(rank_test(&early, &late).unwrap() < 1e-15);
+        assert_eq!(rank_test(&[], &[1]), None);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::{Judgement, order, window_index};
 use crate::{
     correlate::{Journey, Station, Through, Way},
-    observe::Sighting,
+    findings::PointKind,
+    observe::{Flow, Point, Sighting},
 };
 
 /// What was counted of one number, one carrier, one way.
@@ -36,6 +37,8 @@ pub(super) struct Tally {
     pub(super) delays_ns: Vec<i64>,
     /// Packets at the edge, by the point that was not watching for them.
     pub(super) unwatched: Vec<u64>,
+    /// Packets at the edge, by the listener that had no socket open for them.
+    pub(super) unheard: Vec<u64>,
 }
 
 /// Packets that were judged, and how many of them were lost.
@@ -50,13 +53,21 @@ impl Tally {
         Self {
             seen: vec![0; points],
             unwatched: vec![0; points],
+            unheard: vec![0; points],
             ..Self::default()
         }
     }
 
     pub(super) fn judged(&self) -> Judged {
+        // What came as far as a listener without a socket for it was not lost before: without it,
+        // the losses would be all that is known of the number.
+        let unheard: u64 = if self.lost > 0 {
+            self.unheard.iter().sum()
+        } else {
+            0
+        };
         Judged {
-            packets: self.delivered + self.lost,
+            packets: self.delivered + self.lost + unheard,
             lost: self.lost,
         }
     }
@@ -185,7 +196,11 @@ impl Judgement<'_> {
             }
             Ruling::Edge(point) => {
                 tally.edge += 1;
-                tally.unwatched[point] += 1;
+                if is_unheard(self.points, point, self.points[first.point].flow(origin)) {
+                    tally.unheard[point] += 1;
+                } else {
+                    tally.unwatched[point] += 1;
+                }
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
         }
@@ -194,7 +209,7 @@ impl Judgement<'_> {
     /// What became of a packet that was seen first and last at these stations.
     pub(super) fn ruling(&self, journey: &Journey, first: &Station, last: &Station) -> Ruling {
         let (origin, end) = (first.seen.sighting, last.seen.sighting);
-        if last.position + 1 == self.points.len() {
+        if last.position >= self.reach[journey.way.index()] {
             if self.is_late(journey.way, (first.point, origin), (last.point, end)) {
                 Ruling::Late
             } else {
@@ -210,7 +225,7 @@ impl Judgement<'_> {
     /// The fate of a packet that was not seen at the last point, by who was watching for it.
     fn lost_or_edge(&self, way: Way, last: &Station) -> Ruling {
         let order = order(self.points.len(), way);
-        let behind = &order[last.position + 1..];
+        let behind = &order[last.position + 1..=self.reach[way.index()]];
         let from = (last.point, last.seen.sighting);
         match behind
             .iter()
@@ -238,6 +253,11 @@ impl Judgement<'_> {
     /// Whether point `to` was watching when it should have seen what `from` saw.
     #[inline]
     fn was_watching(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> bool {
+        if self.points[to].kind != PointKind::Capture
+            && !sees(self.points, to, self.points[from].flow(sighting))
+        {
+            return false;
+        }
         let window = self.windows[window_index(self.points.len(), way, from, to)];
         self.points[to].coverage.contains(
             sighting.time_ns.saturating_add(window.from_ns),
@@ -260,6 +280,17 @@ impl Judgement<'_> {
                 > self.wait_ns
         })
     }
+}
+
+/// Whether the point, a log, would tell of a packet that comes from elsewhere.
+fn sees(points: &[Point], point: usize, flow: &Flow) -> bool {
+    points[point].kind != PointKind::SendLog && !is_unheard(points, point, flow)
+}
+
+/// Whether the point is a listener that had no socket open for such packets.
+fn is_unheard(points: &[Point], point: usize, flow: &Flow) -> bool {
+    let heard = points[point].claims.heard.as_ref();
+    heard.is_some_and(|heard| !heard.includes(flow))
 }
 
 /// The first and the last station of a packet's journey.

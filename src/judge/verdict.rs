@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     decode::{Carrier, icmp_meaning},
-    findings::{Change, Delay, DelayReference, Grade, IcmpEvidence, LostAt, Protocol, Verdict},
+    findings::{
+        AgainstControl, Change, Delay, DelayReference, Grade, IcmpEvidence, LostAt, PointKind,
+        Protocol, Refusal, Verdict,
+    },
     observe::Point,
     protocols,
 };
@@ -18,6 +21,15 @@ pub(super) struct Subject<'a> {
     pub(super) carrier: Carrier,
     pub(super) icmp: Vec<IcmpEvidence>,
     pub(super) changes: Vec<Change>,
+    pub(super) refused: Vec<Refusal>,
+    pub(super) against_control: Option<AgainstControl>,
+}
+
+/// What delays are counted from: an instant on the points' own clocks, and how it is called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reference {
+    pub(super) zero_ns: i64,
+    pub(super) kind: DelayReference,
 }
 
 /// The losses of all numbers going one way, for comparing one with the others.
@@ -60,16 +72,20 @@ impl Comparison {
     }
 }
 
-/// All there is to say about one number. `index` is its place in the comparison; `fastest_ns` the
-/// smallest delay of any number on the points' own clocks.
+/// All there is to say about one number. `index` is its place in the comparison.
 pub(super) fn protocol(
     subject: Subject,
     mut tally: Tally,
     comparison: &Comparison,
     index: usize,
-    fastest_ns: Option<i64>,
+    reference: Option<Reference>,
 ) -> Protocol {
-    let verdict = verdict(&tally);
+    let verdict = match verdict(&tally) {
+        Verdict::Inconclusive if tally.packets == 0 && !subject.refused.is_empty() => {
+            Verdict::Refused
+        }
+        verdict => verdict,
+    };
     let others = comparison.others(index);
     let chance = statistics::chance(tally.judged(), others);
     let corrected = (chance * comparison.asked as f64).min(1.0);
@@ -91,6 +107,7 @@ pub(super) fn protocol(
         delivered: tally.delivered,
         lost: tally.lost,
         edge: tally.edge,
+        unheard: tally.unheard.iter().sum(),
         late: tally.late,
         ambiguous: tally.ambiguous,
         altered: tally.altered,
@@ -106,9 +123,10 @@ pub(super) fn protocol(
                 count,
             })
             .collect(),
-        delay_ns: delay(&mut tally.delays_ns, fastest_ns),
+        delay_ns: delay(&mut tally.delays_ns, reference),
         seen: tally.seen,
-        refused: Vec::new(),
+        refused: subject.refused,
+        against_control: subject.against_control,
         icmp: subject.icmp,
         changes: subject.changes,
         reasons,
@@ -119,6 +137,8 @@ fn verdict(tally: &Tally) -> Verdict {
     match (tally.delivered, tally.lost) {
         (0, 0) => Verdict::Inconclusive,
         (_, 0) => Verdict::Passes,
+        // The others came as far as was looked.
+        (0, _) if tally.unheard.iter().any(|unheard| *unheard > 0) => Verdict::Lossy,
         (0, _) => Verdict::Blocked,
         (_, lost) if lost >= 2 && tally.first_lost_ns > tally.last_delivered_ns => Verdict::CutOff,
         _ => Verdict::Lossy,
@@ -143,17 +163,67 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
     }
 }
 
-fn delay(delays_ns: &mut [i64], fastest_ns: Option<i64>) -> Option<Delay> {
-    let fastest_ns = fastest_ns?;
+/// A request that has no number on the wire, and was refused.
+pub(super) fn refused_request(
+    points: usize,
+    requested: u16,
+    carrier: Carrier,
+    refused: Vec<Refusal>,
+) -> Protocol {
+    Protocol {
+        protocol: requested,
+        keyword: None,
+        carrier,
+        verdict: Verdict::Refused,
+        grade: Grade::Certain,
+        packets: 0,
+        delivered: 0,
+        lost: 0,
+        edge: 0,
+        unheard: 0,
+        late: 0,
+        ambiguous: 0,
+        altered: 0,
+        duplicates: 0,
+        reordered: 0,
+        seen: vec![0; points],
+        lost_at: Vec::new(),
+        loss_interval: None,
+        reasons: refused.iter().map(refusal_in_words).collect(),
+        refused,
+        icmp: Vec::new(),
+        changes: Vec::new(),
+        delay_ns: None,
+        against_control: None,
+    }
+}
+
+fn refusal_in_words(refusal: &Refusal) -> String {
+    let Refusal {
+        requested,
+        call,
+        errno,
+        name,
+        count,
+    } = refusal;
+    let meaning = match (call.as_str(), name.as_str()) {
+        ("sendto", "EPERM") => ": a firewall on the sending system, most likely",
+        _ => "",
+    };
+    format!("{call} refused {requested} with {name} ({errno}), {count} of {count}{meaning}")
+}
+
+fn delay(delays_ns: &mut [i64], reference: Option<Reference>) -> Option<Delay> {
+    let Reference { zero_ns, kind } = reference?;
     let [min, p50, p90, p99, max] = statistics::quantiles(delays_ns, [0.0, 0.5, 0.9, 0.99, 1.0])?
-        .map(|delay| delay.saturating_sub(fastest_ns));
+        .map(|delay| delay.saturating_sub(zero_ns));
     Some(Delay {
         min,
         p50,
         p90,
         p99,
         max,
-        reference: DelayReference::Minimum,
+        reference: kind,
     })
 }
 
@@ -170,8 +240,10 @@ fn reasons(
     match verdict {
         Verdict::Passes if tally.delivered == 1 => reasons
             .push("only one packet: the first may get through where later ones do not".to_owned()),
-        Verdict::Passes | Verdict::Refused => {}
+        Verdict::Passes => {}
+        Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal_in_words)),
         Verdict::Inconclusive => {
+            reasons.extend(unheard(subject, tally));
             for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
                 reasons.push(format!(
                     "{} was not watching when {} should have come by",
@@ -207,9 +279,15 @@ fn reasons(
                     name(to)
                 ));
             }
-            if let Some((point, frame)) = tally.first_lost {
-                reasons.push(format!("first in frame {frame} of {}", name(point)));
+            if let Some((point, number)) = tally.first_lost {
+                let unit = match subject.points[point].kind {
+                    PointKind::Capture => "frame",
+                    PointKind::SendLog | PointKind::ListenLog => "line",
+                };
+                reasons.push(format!("first in {unit} {number} of {}", name(point)));
             }
+            reasons.extend(unheard(subject, tally));
+            reasons.extend(overflows(subject, tally));
             if verdict == Verdict::CutOff {
                 reasons.push(format!("the first {} passed, then none", tally.delivered));
             }
@@ -233,6 +311,45 @@ fn reasons(
         }
     }
     reasons
+}
+
+/// Where a listener's socket for the number was full: those packets had arrived.
+fn overflows(subject: &Subject, tally: &Tally) -> Vec<String> {
+    let of_number = |point: &Point| -> u64 {
+        let overflows = point.claims.overflows.iter();
+        overflows
+            .filter(|overflow| overflow.protocol == subject.protocol)
+            .map(|overflow| overflow.count)
+            .sum()
+    };
+    let listeners = tally
+        .lost_at
+        .iter()
+        .map(|((_, to), _)| &subject.points[*to]);
+    listeners
+        .filter(|point| of_number(point) > 0)
+        .map(|point| {
+            format!(
+                "the socket at {} was full and lost {}",
+                point.name,
+                packets(of_number(point))
+            )
+        })
+        .collect()
+}
+
+/// Which listener had no socket open for the number.
+fn unheard(subject: &Subject, tally: &Tally) -> Vec<String> {
+    let deaf = subject.points.iter().zip(&tally.unheard);
+    deaf.filter(|(_, count)| **count > 0)
+        .map(|(point, count)| {
+            format!(
+                "a listener for the number was not open at {}: {} cannot be judged there",
+                point.name,
+                packets(*count)
+            )
+        })
+        .collect()
 }
 
 fn packets(count: u64) -> String {

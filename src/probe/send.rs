@@ -1,21 +1,20 @@
 //! The article's client: one packet a protocol number, a raw socket for each.
-//!
-//! What leaves is not always what was handed over. Over IPv6, Linux writes the checksum of two
-//! protocols into HDP: under 58 (`ICMPv6`) over bytes 2-3, the destination port; under 135
-//! (Mobility Header, RFC 6275) over bytes 4-5, the upper part of the timestamp. Measured on Linux
-//! 6.18.
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    thread,
+    net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use nix::errno::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket};
 
+use super::{
+    Error, Interrupt, IpOptions,
+    log::{Origin, Prefix, SendStart, SentPacket},
+    socket::{self, Call, Refused},
+};
 use crate::{
+    findings::Carrier,
     hdp::{self, Header},
     protocols::List,
 };
@@ -23,15 +22,12 @@ use crate::{
 /// Bytes of payload that fit into an IPv4 datagram behind its header and HDP's.
 pub const MAX_PAYLOAD: usize = u16::MAX as usize - IPV4_HEADER_LEN - Header::LEN;
 
-const IPV4_HEADER_LEN: usize = 20;
-const IPV6_HEADER_LEN: usize = 40;
-const UDP_HEADER_LEN: usize = 8;
+pub(super) const IPV4_HEADER_LEN: usize = 20;
+pub(super) const IPV6_HEADER_LEN: usize = 40;
+pub(super) const UDP_HEADER_LEN: usize = 8;
 
 /// IANA's number for UDP, under which the control travels.
-const UDP: u8 = 17;
-
-/// The only number for which systems expect the caller to write the IP header (`IPPROTO_RAW`).
-const RAW: u16 = 255;
+pub(super) const UDP: u8 = 17;
 
 /// What to send, where to, and how fast.
 #[derive(Debug, Clone)]
@@ -49,6 +45,8 @@ pub struct Schedule {
     pub source_port: u16,
     /// Destination port in the HDP header.
     pub destination_port: u16,
+    /// What the IP header is to hold.
+    pub ip: IpOptions,
     /// What follows the HDP header.
     pub payload: Vec<u8>,
     /// Whether each probe is followed by [`Probe::Control`].
@@ -60,8 +58,8 @@ pub struct Schedule {
 pub enum Probe {
     /// HDP straight on IP under the requested number, which may exceed 255.
     Number(u16),
-    /// The control: HDP inside a valid UDP datagram between ports [`hdp::PORT`], sent at the same
-    /// moment and without pause.
+    /// The control: HDP inside a valid UDP datagram to port [`hdp::PORT`], sent at the same moment
+    /// and without pause.
     Control,
 }
 
@@ -74,6 +72,24 @@ impl Probe {
             Self::Control => UDP,
         }
     }
+
+    /// The number that was asked for.
+    #[must_use]
+    pub fn requested(self) -> u16 {
+        match self {
+            Self::Number(requested) => requested,
+            Self::Control => UDP.into(),
+        }
+    }
+
+    /// What HDP rides on.
+    #[must_use]
+    pub fn carrier(self) -> Carrier {
+        match self {
+            Self::Number(_) => Carrier::Ip,
+            Self::Control => Carrier::Udp,
+        }
+    }
 }
 
 /// One packet that was to be sent.
@@ -81,85 +97,14 @@ impl Probe {
 pub struct Attempt {
     /// What it was meant to be.
     pub probe: Probe,
-    /// What came of it on this host.
-    pub result: Result<Sent, Refused>,
-}
-
-/// A packet that the operating system took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent {
-    /// The timestamp that was written into it: ns since the Unix epoch.
+    /// The timestamp in it, read immediately before the call, in ns since the Unix epoch; where
+    /// there is no socket to call with, when its turn came.
     pub timestamp_ns: u64,
     /// The article's byte sum: the length of the IP datagram with its header, before any
     /// fragmentation.
-    pub total_len: usize,
-}
-
-/// A system call that did not do what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {} ({}): {}", .call.name(), self.symbol(), self.errno(), .errno.desc())]
-pub struct Refused {
-    /// Which one.
-    pub call: Call,
-    errno: Errno,
-}
-
-impl Refused {
-    fn new(call: Call, error: &io::Error) -> Self {
-        Self {
-            call,
-            errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-        }
-    }
-
-    /// The error number on this system, as in `errno(3)`.
-    #[must_use]
-    pub fn errno(&self) -> i32 {
-        self.errno as i32
-    }
-
-    /// Its symbol, such as `EPROTONOSUPPORT`.
-    #[must_use]
-    pub fn symbol(&self) -> String {
-        format!("{:?}", self.errno)
-    }
-}
-
-/// The system calls on a packet's way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Call {
-    /// Opening the socket.
-    Socket,
-    /// Switching off `IP_HDRINCL`.
-    SetSockOpt,
-    /// Taking the control's source port.
-    Bind,
-    /// Sending.
-    SendTo,
-}
-
-impl Call {
-    /// The call as the manual's section 2 names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::SetSockOpt => "setsockopt",
-            Self::Bind => "bind",
-            Self::SendTo => "sendto",
-        }
-    }
-}
-
-/// Why nothing can be sent at all.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The process may not open raw sockets (`CAP_NET_RAW` on Linux, root elsewhere).
-    #[error(
-        "raw sockets: Operation not permitted: run as root (sudo) or grant it: \
-         sudo setcap cap_net_raw+ep $(command -v hdp)"
-    )]
-    NotPermitted,
+    pub byte_sum: u32,
+    /// What came of it on this host.
+    pub result: Result<(), Refused>,
 }
 
 /// A schedule with its sockets open.
@@ -170,6 +115,8 @@ pub struct Sender {
     numbers: Vec<(u16, Result<Socket, Refused>)>,
     /// The control's socket, if the schedule asks for it.
     control: Option<Result<Socket, Refused>>,
+    source: Option<IpAddr>,
+    ttl: Option<u8>,
 }
 
 impl Sender {
@@ -177,42 +124,77 @@ impl Sender {
     /// [`Attempt`].
     ///
     /// # Errors
-    /// [`Error::NotPermitted`] when no number's socket opened for want of permission.
+    /// [`Error::NotPermitted`] when no number's socket opened for want of permission;
+    /// [`Error::Source`] when no packet can have the source address that was asked for.
     pub fn open(schedule: Schedule) -> Result<Self, Error> {
         let domain = Domain::for_address(schedule.destination);
+        if let Some(source) = schedule.ip.source {
+            socket::check_source(source).map_err(|refused| Error::Source {
+                address: source,
+                refused,
+            })?;
+        }
+        socket::allow_many();
         let numbers: Vec<_> = schedule
             .protocols
             .iter()
-            .map(|requested| (requested, raw_socket(domain, requested)))
+            .map(|requested| {
+                let socket = socket::raw_sender(domain, requested, &schedule.ip);
+                (requested, socket)
+            })
             .collect();
-        // Systems look at some numbers before they look at the permission: not all need say EPERM.
-        let lacks_permission = |refused: &Refused| refused.errno == Errno::EPERM;
-        if numbers.iter().all(|(_, socket)| socket.is_err())
-            && numbers
-                .iter()
-                .any(|(_, socket)| socket.as_ref().is_err_and(lacks_permission))
-        {
-            return Err(Error::NotPermitted);
-        }
-        let control = schedule.control.then(|| udp_socket(domain));
+        Error::check_permission(numbers.iter().map(|(_, socket)| socket))?;
+        let control = schedule
+            .control
+            .then(|| socket::udp_sender(domain, &schedule.ip));
+        let destination = schedule.destination.ip();
+        let ttl = numbers
+            .iter()
+            .find_map(|(_, socket)| socket::ttl(socket.as_ref().ok()?, destination));
         Ok(Self {
+            source: socket::source_for(schedule.destination, &schedule.ip),
+            ttl,
             schedule,
             numbers,
             control,
         })
     }
 
-    /// Sends the whole schedule and tells `each` of every packet as it goes.
+    /// The log's first line.
+    #[must_use]
+    pub fn start(&self) -> SendStart {
+        SendStart {
+            origin: Origin::here(super::now_ns()),
+            destination: self.schedule.destination.ip(),
+            planned: self.planned(),
+        }
+    }
+
+    /// Packets that the schedule has, with controls.
+    #[must_use]
+    pub fn planned(&self) -> u64 {
+        let probes = self.numbers.len() as u64 * u64::from(self.schedule.rounds);
+        probes * if self.control.is_some() { 2 } else { 1 }
+    }
+
+    /// Sends the whole schedule and tells `each` of every packet as it goes. Returns whether it
+    /// was interrupted before the end.
     ///
     /// # Errors
-    /// Only what `each` returns, which ends the run.
-    pub fn run(&self, mut each: impl FnMut(Attempt) -> io::Result<()>) -> io::Result<()> {
+    /// Those of waiting, and what `each` returns, which ends the run.
+    pub fn run(
+        &self,
+        interrupt: &Interrupt,
+        mut each: impl FnMut(Attempt) -> io::Result<()>,
+    ) -> io::Result<bool> {
         let mut packet = vec![0; Header::LEN];
         packet.extend_from_slice(&self.schedule.payload);
         let mut pause = Duration::ZERO;
         for _ in 0..self.schedule.rounds {
             for (requested, socket) in &self.numbers {
-                thread::sleep(pause);
+                if interrupt.wait(pause)? {
+                    return Ok(true);
+                }
                 pause = self.schedule.interval;
                 let probe = Probe::Number(*requested);
                 each(self.attempt(probe, socket, &mut packet))?;
@@ -221,7 +203,31 @@ impl Sender {
                 }
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// The line that the log holds of an attempt.
+    #[must_use]
+    pub fn record(&self, attempt: &Attempt) -> SentPacket {
+        let refused = attempt.result.err();
+        SentPacket {
+            requested: attempt.probe.requested(),
+            protocol: attempt.result.is_ok().then(|| attempt.probe.on_the_wire()),
+            carrier: attempt.probe.carrier(),
+            call: refused.map(|refused| refused.call),
+            errno: refused.map(|refused| refused.errno()),
+            name: refused.map(|refused| refused.symbol()),
+            timestamp_ns: attempt.timestamp_ns,
+            src: self.source,
+            dst: self.schedule.destination.ip(),
+            srcport: self.schedule.source_port,
+            dstport: self.schedule.destination_port,
+            ttl: self.ttl,
+            dscp: self.schedule.ip.dscp,
+            payload_len: u32::try_from(self.schedule.payload.len()).unwrap_or(u32::MAX),
+            byte_sum: attempt.byte_sum,
+            payload: Prefix::of(&self.schedule.payload),
+        }
     }
 
     fn attempt(
@@ -230,14 +236,6 @@ impl Sender {
         socket: &Result<Socket, Refused>,
         packet: &mut [u8],
     ) -> Attempt {
-        let result = match socket {
-            Ok(socket) => self.send(probe, socket, packet),
-            Err(refused) => Err(*refused),
-        };
-        Attempt { probe, result }
-    }
-
-    fn send(&self, probe: Probe, socket: &Socket, packet: &mut [u8]) -> Result<Sent, Refused> {
         let mut destination = self.schedule.destination;
         // IPv6 reads a raw socket's port as a protocol number; 0 leaves the socket's own.
         let (port, udp_header_len) = match probe {
@@ -249,6 +247,7 @@ impl Sender {
             SocketAddr::V4(_) => IPV4_HEADER_LEN,
             SocketAddr::V6(_) => IPV6_HEADER_LEN,
         };
+        let byte_sum = ip_header_len + udp_header_len + packet.len();
         let destination = destination.into();
         let timestamp_ns = now_ns();
         let header = Header {
@@ -257,48 +256,23 @@ impl Sender {
             timestamp_ns,
         };
         packet[..Header::LEN].copy_from_slice(&header.to_bytes());
-        socket
-            .send_to(packet, &destination)
-            .map_err(|error| Refused::new(Call::SendTo, &error))?;
-        Ok(Sent {
+        let result = match socket {
+            Ok(socket) => {
+                socket::call(Call::SendTo, socket.send_to(packet, &destination)).map(drop)
+            }
+            Err(refused) => Err(*refused),
+        };
+        Attempt {
+            probe,
             timestamp_ns,
-            total_len: ip_header_len + udp_header_len + packet.len(),
-        })
-    }
-}
-
-fn raw_socket(domain: Domain, requested: u16) -> Result<Socket, Refused> {
-    let socket = Socket::new(
-        domain,
-        Type::RAW,
-        Some(Protocol::from(i32::from(requested))),
-    )
-    .map_err(|error| Refused::new(Call::Socket, &error))?;
-    if requested == RAW {
-        match domain {
-            Domain::IPV4 => socket.set_header_included_v4(false),
-            _ => socket.set_header_included_v6(false),
+            byte_sum: u32::try_from(byte_sum).unwrap_or(u32::MAX),
+            result,
         }
-        .map_err(|error| Refused::new(Call::SetSockOpt, &error))?;
     }
-    Ok(socket)
-}
-
-fn udp_socket(domain: Domain) -> Result<Socket, Refused> {
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
-        .map_err(|error| Refused::new(Call::Socket, &error))?;
-    let any: IpAddr = match domain {
-        Domain::IPV4 => Ipv4Addr::UNSPECIFIED.into(),
-        _ => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    socket
-        .bind(&SocketAddr::from((any, hdp::PORT)).into())
-        .map_err(|error| Refused::new(Call::Bind, &error))?;
-    Ok(socket)
 }
 
 /// The clock that is written into packets; it reads 0 before 1970 and stops in 2554.
-fn now_ns() -> u64 {
+pub(super) fn now_ns() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
@@ -316,19 +290,5 @@ mod tests {
         assert_eq!(Probe::Number(256).on_the_wire(), 0);
         assert_eq!(Probe::Number(262).on_the_wire(), 6);
         assert_eq!(Probe::Control.on_the_wire(), 17);
-    }
-
-    #[test]
-    fn a_refusal_names_the_call_and_the_error_by_number_and_symbol() {
-        let refused = Refused::new(Call::Socket, &Errno::EPROTONOSUPPORT.into());
-        assert_eq!(refused.errno(), Errno::EPROTONOSUPPORT as i32);
-        assert_eq!(refused.symbol(), "EPROTONOSUPPORT");
-        assert_eq!(
-            refused.to_string(),
-            format!(
-                "socket: EPROTONOSUPPORT ({}): Protocol not supported",
-                refused.errno()
-            )
-        );
     }
 }

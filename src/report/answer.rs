@@ -5,7 +5,9 @@ use super::{
     units::{count, grouped, span},
 };
 use crate::{
-    findings::{Carrier, Direction, Findings, Grade, IcmpEvidence, LostAt, Protocol, Verdict},
+    findings::{
+        Carrier, Direction, Findings, Grade, IcmpEvidence, LostAt, Protocol, System, Verdict,
+    },
     protocols,
 };
 
@@ -190,6 +192,15 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         .collect();
     let mut parts = vec![counts + weak];
     parts.extend(blind);
+    let within = direction
+        .segments
+        .iter()
+        .find(|segment| (segment.from.as_str(), segment.to.as_str()) == stretch)
+        .and_then(|segment| segment.within);
+    parts.extend(within.map(|system| match system {
+        System::Sending => "the sending system kept them".to_owned(),
+        System::Receiving => "the receiving system kept them".to_owned(),
+    }));
     parts.extend(answers(&first.icmp));
     parts.join("; ")
 }

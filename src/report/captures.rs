@@ -54,16 +54,22 @@ pub(super) fn captures(findings: &Findings) -> Captures {
             .iter()
             .map(|point| Capture {
                 name: point.name.clone(),
-                frames: format!(
-                    "{}, {} HDP",
-                    count(point.frames, "frame"),
-                    grouped(point.hdp)
-                ),
+                frames: frames(point),
                 time: time(point, only.is_some()),
                 format: format(point),
                 gaps: gaps(point),
             })
             .collect(),
+    }
+}
+
+/// How much there is, and how much of that is HDP.
+fn frames(point: &Point) -> String {
+    let (all, hdp) = (point.frames, grouped(point.hdp));
+    match point.kind {
+        PointKind::Capture => format!("{}, {hdp} HDP", count(all, "frame")),
+        PointKind::SendLog => format!("{}, {hdp} sent", count(all, "request")),
+        PointKind::ListenLog => format!("{}, {hdp} HDP", count(all, "packet")),
     }
 }
 
@@ -105,6 +111,9 @@ fn gaps(point: &Point) -> String {
     let mut parts = Vec::new();
     match (point.kind, point.capture_drops) {
         (_, Some(0)) => parts.push("no drops".to_owned()),
+        (PointKind::ListenLog, Some(drops)) => {
+            parts.push(format!("{} lost in full sockets", grouped(drops)));
+        }
         (_, Some(drops)) => parts.push(format!("{} dropped by the capture", grouped(drops))),
         (PointKind::Capture, None) => parts.push("drops unknown".to_owned()),
         // A log has nothing to drop.

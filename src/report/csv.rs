@@ -35,7 +35,7 @@ pub fn csv(findings: &Findings) -> String {
 }
 
 /// The names of [`Row`]'s members.
-const HEADER: [&str; 30] = [
+const HEADER: [&str; 34] = [
     "from",
     "to",
     "protocol",
@@ -66,6 +66,10 @@ const HEADER: [&str; 30] = [
     "delay_ns_max",
     "delay_ns_reference",
     "reasons",
+    "unheard",
+    "control_median_difference_ns",
+    "control_p_value",
+    "control_loss",
 ];
 
 #[derive(Serialize)]
@@ -100,11 +104,16 @@ struct Row<'a> {
     delay_ns_max: Option<i64>,
     delay_ns_reference: Option<DelayReference>,
     reasons: String,
+    unheard: u64,
+    control_median_difference_ns: Option<i64>,
+    control_p_value: Option<f64>,
+    control_loss: Option<f64>,
 }
 
 impl<'a> Row<'a> {
     fn new(direction: &'a Direction, protocol: &'a Protocol) -> Self {
         let delay = protocol.delay_ns;
+        let control = protocol.against_control;
         Self {
             from: &direction.from,
             to: &direction.to,
@@ -154,6 +163,10 @@ impl<'a> Row<'a> {
             delay_ns_max: delay.map(|delay| delay.max),
             delay_ns_reference: delay.map(|delay| delay.reference),
             reasons: list(&protocol.reasons, String::clone),
+            unheard: protocol.unheard,
+            control_median_difference_ns: control.and_then(|control| control.median_difference_ns),
+            control_p_value: control.and_then(|control| control.p_value),
+            control_loss: control.map(|control| control.loss_control),
         }
     }
 }

@@ -100,7 +100,7 @@ fn table<R: IntoIterator<Item = String>>(
 }
 
 /// Names and reasons are not markup, whatever characters they have.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

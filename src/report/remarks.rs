@@ -20,6 +20,7 @@ pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<String>
     remarks.extend(counted("Also seen", direction, &ALSO_SEEN));
     remarks.extend(counted("Not judged", direction, &NOT_JUDGED));
     remarks.extend(delay(direction));
+    remarks.extend(against_control(direction));
     remarks
 }
 
@@ -213,10 +214,14 @@ const ALSO_SEEN: [Counter; 3] = [
     (|protocol| protocol.duplicates, "arrived again"),
 ];
 
-const NOT_JUDGED: [Counter; 3] = [
+const NOT_JUDGED: [Counter; 4] = [
     (
-        |protocol| protocol.edge,
+        |protocol| protocol.edge - protocol.unheard,
         "came too near the start or end of what the points watched in common",
+    ),
+    (
+        |protocol| protocol.unheard,
+        "came where no listener was open for the number",
     ),
     (|protocol| protocol.late, "arrived after the wait time"),
     (
@@ -285,6 +290,75 @@ fn delay(direction: &Direction) -> Option<String> {
     ))
 }
 
+/// Differences less likely than this are called more than chance.
+const BEYOND_CHANCE: f64 = 0.05;
+
+/// HDP straight on IP beside HDP in UDP: all numbers together, then those that stand out.
+fn against_control(direction: &Direction) -> Option<String> {
+    let all = direction.against_control?;
+    let (difference, p) = (all.median_difference_ns?, all.p_value?);
+    let told = if p < BEYOND_CHANCE {
+        "more than chance"
+    } else {
+        "no more than chance"
+    };
+    let mut clauses = vec![format!(
+        "median {}, {told} (p {})",
+        slower(difference),
+        chance(p)
+    )];
+    let asked: Vec<_> = direction
+        .protocols
+        .iter()
+        .filter_map(|protocol| {
+            let against = protocol.against_control?;
+            Some((protocol, against.median_difference_ns?, against.p_value?))
+        })
+        .collect();
+    // Of many numbers asked at once, some look different by chance (Bonferroni).
+    let stands_out = |p: f64| p * (asked.len() as f64) < BEYOND_CHANCE;
+    let apart: Vec<_> = asked
+        .iter()
+        .filter(|&&(_, own, p)| stands_out(p) && own.signum() != difference.signum())
+        .collect();
+    if !apart.is_empty() && asked.len() > 1 {
+        let numbers: Vec<_> = apart.iter().map(|(protocol, ..)| *protocol).collect();
+        let low = apart.iter().map(|(_, own, _)| *own).min()?;
+        let high = apart.iter().map(|(_, own, _)| *own).max()?;
+        let range = if slower(low) == slower(high) {
+            slower(low)
+        } else {
+            format!("{} to {}", slower(low), slower(high))
+        };
+        clauses.push(format!("but {range} {}", under(&numbers, &[])));
+    }
+    if all.loss_control > 0.0 {
+        clauses.push(format!(
+            "of the UDP control {:.1} % were lost",
+            100.0 * all.loss_control
+        ));
+    }
+    let place = path([direction.from.as_str(), &direction.to]);
+    Some(format!("HDP against UDP, {place}: {}.", clauses.join("; ")))
+}
+
+fn slower(difference_ns: i64) -> String {
+    match difference_ns {
+        0 => "the same".to_owned(),
+        slower if slower > 0 => format!("{} slower", span(slower)),
+        faster => format!("{} faster", span(faster.saturating_neg())),
+    }
+}
+
+/// A probability as people read it.
+fn chance(p: f64) -> String {
+    if p < 0.001 {
+        "< 0.001".to_owned()
+    } else {
+        format!("= {p:.3}")
+    }
+}
+
 /// What the delays are counted from, and how well that is known.
 fn counted_from(direction: &Direction, reference: DelayReference) -> String {
     let clocks = || direction.segments.iter().map(|segment| &segment.clock);
@@ -309,7 +383,8 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
         }
         DelayReference::Absolute => match clock_error() {
             Some(error) => format!("the clocks' offset is known to ± {error}"),
-            None => "the clocks' offset is known".to_owned(),
+            // Whatever is unknown of the clocks in between.
+            None => "one clock at both ends".to_owned(),
         },
     }
 }

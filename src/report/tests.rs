@@ -72,6 +72,7 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
                 error_ns: None,
                 skew_ppm: None,
             },
+            within: None,
         })
         .collect();
     Direction {
@@ -79,6 +80,7 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
         to: points[points.len() - 1].to_owned(),
         segments,
         protocols,
+        against_control: None,
     }
 }
 
@@ -124,6 +126,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         delivered,
         lost: packets - delivered,
         edge: 0,
+        unheard: 0,
         late: 0,
         ambiguous: 0,
         altered: 0,
@@ -143,6 +146,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
             max: 1_240_000,
             reference: DelayReference::Minimum,
         }),
+        against_control: None,
         reasons,
     }
 }

@@ -9,5 +9,6 @@
 
 pub mod capture;
 pub mod frames;
+pub mod hosts;
 pub mod scenario;
 pub mod scene;

@@ -1,0 +1,272 @@
+//! Hosts made of network namespaces, for tests that put packets on a wire: root on Linux with
+//! iproute2. Gone when dropped.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a test waits for takes no longer than this, or never comes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Two hosts with a cable between them: `10.77.9.1` and `fd77:9::1`, `10.77.9.2` and `fd77:9::2`.
+pub struct Hosts {
+    pub client: Host,
+    pub server: Host,
+}
+
+/// `10.77.1.2`, a router between, `10.77.2.2`; every interface is called after whom it leads to.
+pub struct Routed {
+    pub client: Host,
+    pub router: Host,
+    pub server: Host,
+}
+
+/// One host.
+pub struct Host {
+    namespace: String,
+}
+
+/// A host of its own with nothing but a loopback interface, or `None` where that cannot be made:
+/// then one line says so.
+pub fn host(test: &str) -> Option<Host> {
+    // A namespace is made by the superuser only, and by iproute2.
+    let namespace = format!("hdp-probe-{}-{test}", std::process::id());
+    let made = Command::new("ip")
+        .args(["netns", "add", &namespace])
+        .output();
+    let why = match made {
+        Ok(made) if made.status.success() => {
+            let host = Host { namespace };
+            // Nobody else can have these addresses: use them without asking around first.
+            host.succeed(&["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"]);
+            host.succeed(&["ip", "link", "set", "lo", "up"]);
+            return Some(host);
+        }
+        Ok(made) => String::from_utf8_lossy(&made.stderr).trim().to_owned(),
+        Err(error) => format!("ip: {error}"),
+    };
+    eprintln!("{test}: skipped, no network namespaces: {why}");
+    None
+}
+
+/// Two hosts with a cable between them.
+pub fn hosts(test: &str) -> Option<Hosts> {
+    let hosts = Hosts {
+        client: host(&format!("{test}-c"))?,
+        server: host(&format!("{test}-s"))?,
+    };
+    let (client, server) = (&hosts.client.namespace, &hosts.server.namespace);
+    let cable = [
+        "link", "add", "name", "eth0", "netns", client, "type", "veth", "peer", "name", "eth0",
+        "netns", server,
+    ];
+    assert!(Command::new("ip").args(cable).status().unwrap().success());
+    for (host, number) in [(&hosts.client, 1), (&hosts.server, 2)] {
+        for address in [
+            format!("10.77.9.{number}/24"),
+            format!("fd77:9::{number}/64"),
+        ] {
+            host.succeed(&["ip", "address", "add", &address, "dev", "eth0"]);
+        }
+        host.succeed(&["ip", "link", "set", "eth0", "up"]);
+    }
+    // The kernel notices a cable when it gets round to it, and routes over IPv6 not before.
+    for host in [&hosts.client, &hosts.server] {
+        let shows = |command: &[&str], what| {
+            String::from_utf8_lossy(&host.succeed(command).stdout).contains(what)
+        };
+        until("the cable carries", || {
+            shows(&["ip", "link", "show", "eth0"], "state UP")
+                && shows(&["ip", "-6", "route"], "fd77:9::/64")
+                && !shows(&["ip", "-6", "address"], "tentative")
+        });
+    }
+    Some(hosts)
+}
+
+/// Two hosts with a router between them, over IPv4.
+pub fn routed(test: &str) -> Option<Routed> {
+    let hosts = Routed {
+        client: host(&format!("{test}-c"))?,
+        router: host(&format!("{test}-r"))?,
+        server: host(&format!("{test}-s"))?,
+    };
+    let router = &hosts.router;
+    for (host, name, net) in [(&hosts.client, "client", 1), (&hosts.server, "server", 2)] {
+        let (own, other) = (&host.namespace, &router.namespace);
+        let cable = [
+            "link", "add", "name", "router", "netns", own, "type", "veth", "peer", "name", name,
+            "netns", other,
+        ];
+        assert!(Command::new("ip").args(cable).status().unwrap().success());
+        for (end, device, address) in [(host, "router", 2), (router, name, 1)] {
+            let address = format!("10.77.{net}.{address}/24");
+            end.succeed(&["ip", "address", "add", &address, "dev", device]);
+            end.succeed(&["ip", "link", "set", device, "up"]);
+        }
+        let gateway = format!("10.77.{net}.1");
+        host.succeed(&["ip", "route", "add", "default", "via", &gateway]);
+    }
+    router.succeed(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+    until("the cables carry", || hosts.are_up());
+    Some(hosts)
+}
+
+impl Routed {
+    fn are_up(&self) -> bool {
+        let ends = [(&self.client, 1), (&self.server, 1), (&self.router, 2)];
+        ends.into_iter().all(|(host, cables)| {
+            let shown = host.succeed(&["ip", "-o", "link", "show", "up"]).stdout;
+            String::from_utf8_lossy(&shown).matches("state UP").count() == cables
+        })
+    }
+}
+
+impl Host {
+    /// Rules for this host's packet filter.
+    pub fn nft(&self, rules: &str) {
+        self.succeed(&["nft", rules]);
+    }
+
+    /// A command that runs on this host.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace, program]);
+        command
+    }
+
+    /// The tool on this host, in bounded time, with an empty standard input.
+    pub fn hdp(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("timeout");
+        command
+            .args(["--signal=INT", "60", env!("CARGO_BIN_EXE_hdp")])
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that must succeed.
+    pub fn succeed(&self, command: &[&str]) -> Output {
+        success(self.command(command[0]).args(&command[1..]))
+    }
+
+    /// Starts `hdp listen` and waits until it listens.
+    pub fn listen(&self, folder: &Path, arguments: &[&str]) -> Running {
+        let ready = folder.join("ready");
+        let _ = fs::remove_file(&ready);
+        let mut command = self.hdp(&["listen", "--ready-file", text(&ready)]);
+        command
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let running = Running::start(&mut command);
+        until("hdp listen is ready", || ready.exists());
+        running
+    }
+
+    /// Starts `tcpdump` on an interface and waits until it captures.
+    pub fn capture(&self, interface: &str, file: &Path) -> Running {
+        let mut command = self.command("tcpdump");
+        // With tcpdump's own snapshot length its buffer holds a handful of packets.
+        command
+            .args(["-i", interface, "-U", "--immediate-mode", "-s", "2048"])
+            .args(["-B", "16384", "-w", text(file)])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let running = Running::start(&mut command);
+        // The header is written once the interface is captured from.
+        until("tcpdump captures", || {
+            fs::metadata(file).is_ok_and(|file| file.len() >= 24)
+        });
+        running
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let delete = ["netns", "delete", &self.namespace];
+        let _ = Command::new("ip").args(delete).output();
+    }
+}
+
+/// A process that ends with the test, whatever becomes of that.
+pub struct Running(Child);
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Ends it as Ctrl-C would, and returns what it said; it must have ended well.
+    pub fn interrupt(mut self) -> String {
+        // `timeout` and `ip netns exec` become or pass on to the program itself.
+        let id = self.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-INT", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.ended()
+    }
+
+    /// Waits for its end, and returns what it said; it must have ended well.
+    pub fn ended(&mut self) -> String {
+        use std::io::Read as _;
+
+        let mut said = String::new();
+        if let Some(stderr) = &mut self.0.stderr {
+            stderr.read_to_string(&mut said).unwrap();
+        }
+        let status = self.0.wait().unwrap();
+        assert!(status.success(), "{status}: {said}");
+        said
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a command that must succeed.
+pub fn success(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A file of this test's own.
+pub fn file(folder: &tempfile::TempDir, name: &str) -> PathBuf {
+    folder.path().join(name)
+}
