@@ -9,6 +9,7 @@
 //! captures can show (RFC 7872, appendix).
 
 mod changes;
+mod clocks;
 mod control;
 mod icmp;
 mod packets;
@@ -16,11 +17,12 @@ mod refusals;
 mod statistics;
 mod tally;
 mod verdict;
+mod warnings;
 
-use std::{cmp::Ordering, thread};
+use std::thread;
 
 use crate::{
-    correlate::{Offsets, Relations, Survey, Way, all_journeys, journeys},
+    correlate::{Relations, Survey, Way, all_journeys, journeys},
     decode::Carrier,
     findings::{
         Clock, ClockMethod, DelayReference, Direction, Findings, Packet, Point as PointFindings,
@@ -39,18 +41,6 @@ use verdict::Reference;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
 pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
-
-/// The guard band where two points' clocks cannot be compared: they are taken as right so far.
-const ASSUMED_CLOCK_ERROR_NS: i64 = 1_000_000_000;
-
-/// The least guard band.
-const LEAST_GUARD_NS: i64 = 1_000_000;
-
-/// Fewer packets than this show little of how the delay spreads ...
-const FEW_PACKETS: u64 = 10;
-
-/// ... so the guard band is wider by this.
-const GUARD_OF_FEW_NS: i64 = 100_000_000;
 
 /// What the user decides about judging.
 #[derive(Debug, Clone)]
@@ -77,16 +67,16 @@ pub fn judge(
         options,
         relations: &relations,
         evidence: &evidence,
-        windows: windows(points, &relations),
+        windows: clocks::windows(points, &relations),
         reach: Way::BOTH.map(|way| reach(points, way)),
-        fastest_ns: fastest(points.len(), &relations),
+        fastest_ns: clocks::fastest(points.len(), &relations),
         wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
         tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
         tally_of_flow: tallies_of_flows(points, &relations),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
     };
-    let suspicions = suspicions(points, &survey, &relations);
+    let suspicions = warnings::suspicions(points, &survey, &relations);
     for second in 1..points.len() {
         for (flows, link) in survey.links(points.len(), second - 1, second) {
             let way = relations.way(second - 1, flows.0);
@@ -118,7 +108,7 @@ struct Judgement<'a> {
     relations: &'a Relations,
     evidence: &'a Evidence,
     /// For each way, point and other point: when the other sees what the first saw.
-    windows: Vec<Window>,
+    windows: Vec<clocks::Window>,
     /// The same index: the smallest difference of the two points' times.
     fastest_ns: Vec<Option<i64>>,
     /// For each way, the position of the last point that can see what comes.
@@ -132,58 +122,6 @@ struct Judgement<'a> {
     missed: Vec<u64>,
 }
 
-/// The stretch of one point's clock in which it sees what another saw, relative to the other's
-/// time, guard band included.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    from_ns: i64,
-    to_ns: i64,
-}
-
-fn window_index(points: usize, way: Way, from: usize, to: usize) -> usize {
-    (way.index() * points + from) * points + to
-}
-
-fn windows(points: &[Point], relations: &Relations) -> Vec<Window> {
-    let mut windows = Vec::new();
-    for way in Way::BOTH {
-        for from in 0..points.len() {
-            for to in 0..points.len() {
-                let resolution = |point: usize| {
-                    let ns = points[point].summary.resolution_ns.unwrap_or(0);
-                    i64::try_from(ns).unwrap_or(i64::MAX)
-                };
-                let guard = LEAST_GUARD_NS
-                    .saturating_add(resolution(from))
-                    .saturating_add(resolution(to));
-                let one_clock = shares_clock(points, from, to);
-                windows.push(window(relations, way, (from, to), one_clock, guard));
-            }
-        }
-    }
-    windows
-}
-
-fn fastest(points: usize, relations: &Relations) -> Vec<Option<i64>> {
-    let mut fastest = vec![None; 2 * points * points];
-    for way in Way::BOTH {
-        for from in 0..points {
-            for to in 0..points {
-                let offsets = relations.offsets(from, to, way);
-                fastest[window_index(points, way, from, to)] =
-                    offsets.map(|offsets| offsets.min_ns);
-            }
-        }
-    }
-    fastest
-}
-
-/// Whether two points are logs that read the same kernel's clock.
-fn shares_clock(points: &[Point], a: usize, b: usize) -> bool {
-    let boot_id = |point: usize| points[point].claims.boot_id.as_ref();
-    boot_id(a).is_some() && boot_id(a) == boot_id(b)
-}
-
 /// The position of the last point that can see what comes along: a sender's log sees only what
 /// goes from it.
 fn reach(points: &[Point], way: Way) -> usize {
@@ -192,46 +130,6 @@ fn reach(points: &[Point], way: Way) -> usize {
     let reach = order.iter().rposition(sees).unwrap_or_default();
     // Between two sender's logs nothing arrives, nor is it lost.
     reach.max(1).min(points.len().saturating_sub(1))
-}
-
-fn window(
-    relations: &Relations,
-    way: Way,
-    (from, to): (usize, usize),
-    one_clock: bool,
-    guard_ns: i64,
-) -> Window {
-    // Beyond what was seen, as far again as it was seen to spread: the next packet may be slower
-    // than the slowest so far.
-    let spread = |offsets: Offsets, guard_ns: i64| {
-        let range = offsets.max_ns.saturating_sub(offsets.min_ns);
-        let three_sigma = offsets.deviation_ns().saturating_mul(3);
-        let guard_ns = range.max(three_sigma).saturating_add(guard_ns);
-        Window {
-            from_ns: offsets.min_ns.saturating_sub(guard_ns),
-            to_ns: offsets.max_ns.saturating_add(guard_ns),
-        }
-    };
-    if let Some(offsets) = relations.offsets(from, to, way) {
-        let few = offsets.count < FEW_PACKETS;
-        spread(
-            offsets,
-            guard_ns.saturating_add(if few { GUARD_OF_FEW_NS } else { 0 }),
-        )
-    } else if one_clock {
-        Window {
-            from_ns: -guard_ns,
-            to_ns: guard_ns.saturating_add(GUARD_OF_FEW_NS),
-        }
-    } else if let Some(offsets) = relations.offsets(from, to, way.opposite()) {
-        // The clocks are known to within a round trip, which is not known.
-        spread(offsets, ASSUMED_CLOCK_ERROR_NS)
-    } else {
-        Window {
-            from_ns: -ASSUMED_CLOCK_ERROR_NS,
-            to_ns: ASSUMED_CLOCK_ERROR_NS,
-        }
-    }
 }
 
 impl Judgement<'_> {
@@ -394,7 +292,7 @@ impl Judgement<'_> {
                     .filter(|lost| lost.from == from && lost.to == to)
                     .map(|lost| lost.count)
                     .sum();
-                let clock = if shares_clock(self.points, ends[0], ends[1]) {
+                let clock = if clocks::shares_clock(self.points, ends[0], ends[1]) {
                     Clock {
                         method: ClockMethod::SameHost,
                         offset_ns: Some(0),
@@ -402,7 +300,7 @@ impl Judgement<'_> {
                         skew_ppm: Some(0.0),
                     }
                 } else {
-                    clock(self.relations, way, ends[0], ends[1])
+                    clocks::between(self.relations, way, ends[0], ends[1])
                 };
                 let within = self.within(way, ends[0], ends[1]);
                 Segment {
@@ -418,7 +316,7 @@ impl Judgement<'_> {
 
     /// What delays from the first to the last of these points are counted from.
     fn reference(&self, order: &[usize], fastest_ns: Option<i64>) -> Option<Reference> {
-        if shares_clock(self.points, order[0], order[order.len() - 1]) {
+        if clocks::shares_clock(self.points, order[0], order[order.len() - 1]) {
             Some(Reference {
                 zero_ns: 0,
                 kind: DelayReference::Absolute,
@@ -444,100 +342,6 @@ impl Judgement<'_> {
             .keeps_ttl(self.points, self.relations, way, (from, to));
         one_hop.then_some(system)
     }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for point in self.points {
-            let name = &point.name;
-            warnings.extend(
-                point
-                    .summary
-                    .warnings
-                    .iter()
-                    .map(|why| format!("{name}: {why}")),
-            );
-            if point.kind != PointKind::Capture {
-                continue;
-            }
-            if point.frames == 0 {
-                warnings.push(format!(
-                    "{name}: the capture holds no frame, so nothing shows that it was watching; \
-                     capture all traffic, not only HDP"
-                ));
-            }
-            let skipped = &point.skipped;
-            if skipped.unsupported_link > 0 {
-                let unknown = point
-                    .summary
-                    .link_types
-                    .iter()
-                    .filter(|link| link.name().is_none());
-                let names: Vec<String> = unknown.map(ToString::to_string).collect();
-                warnings.push(format!(
-                    "{name}: {} frames of link type {} cannot be decoded",
-                    skipped.unsupported_link,
-                    names.join(", ")
-                ));
-            }
-            if skipped.no_time > 0 {
-                warnings.push(format!(
-                    "{name}: {} HDP packets have no capture time (simple packet blocks) and are left out",
-                    skipped.no_time
-                ));
-            }
-            if point.hdp == 0 && skipped.not_hdp > 0 {
-                warnings.push(format!(
-                    "{name}: none of {} IP packets is HDP; if some should be, is the sender's clock \
-                     off by more than --window?",
-                    skipped.not_hdp
-                ));
-            }
-        }
-        warnings
-    }
-}
-
-/// What speaks against the points being neighbours in path order, or different places at all.
-fn suspicions(points: &[Point], survey: &Survey, relations: &Relations) -> Vec<String> {
-    let mut suspicions = Vec::new();
-    for second in 1..points.len() {
-        let first = second - 1;
-        let (mut falls, mut rises, mut same) = (0, 0, 0);
-        for ((from, to), link) in survey.links(points.len(), first, second) {
-            let Some(offsets) = link.offsets else {
-                continue;
-            };
-            let ttl = |point: usize, flow: u32| points[point].flows[flow as usize].flow.ttl;
-            let (before, after) = match relations.way(first, from) {
-                Way::Forward => (ttl(first, from), ttl(second, to)),
-                Way::Reverse => (ttl(second, to), ttl(first, from)),
-            };
-            match before.cmp(&after) {
-                Ordering::Greater => falls += offsets.count,
-                Ordering::Less => rises += offsets.count,
-                Ordering::Equal if (offsets.min_ns, offsets.max_ns) == (0, 0) => {
-                    same += offsets.count;
-                }
-                Ordering::Equal => {}
-            }
-        }
-        // A listener on the capturing host gets the kernel's very time.
-        let are_captures = [first, second]
-            .iter()
-            .all(|&p| points[p].kind == PointKind::Capture);
-        let (from, to) = (&points[first].name, &points[second].name);
-        if rises > falls {
-            suspicions.push(format!(
-                "the TTL of {rises} packets rises between {from} and {to}: are the points in path order?"
-            ));
-        }
-        if are_captures && same > 1 && falls + rises == 0 {
-            suspicions.push(format!(
-                "{from} and {to} saw {same} packets at the very same times: are they one capture?"
-            ));
-        }
-    }
-    suspicions
 }
 
 fn tally_index(way: Way, carrier: Carrier, protocol: u8) -> usize {
@@ -570,37 +374,6 @@ fn order(points: usize, way: Way) -> Vec<usize> {
         Way::Forward => (0..points).collect(),
         Way::Reverse => (0..points).rev().collect(),
     }
-}
-
-/// What packets tell of two neighbouring points' clocks.
-fn clock(relations: &Relations, way: Way, from: usize, to: usize) -> Clock {
-    let forth = relations.offsets(from, to, way);
-    let back = relations.offsets(from, to, way.opposite());
-    let mut clock = Clock {
-        method: ClockMethod::None,
-        offset_ns: None,
-        error_ns: None,
-        skew_ppm: None,
-    };
-    clock.method = match (forth, back) {
-        (None, None) => ClockMethod::None,
-        (Some(_), None) | (None, Some(_)) => ClockMethod::OneWay,
-        (Some(forth), Some(back)) => {
-            // What goes forth arrives after it was sent, what goes back was sent before it
-            // arrived: the offset lies between.
-            let (lowest, highest) = (back.max_ns, forth.min_ns);
-            if lowest <= highest {
-                let error_ns = highest.abs_diff(lowest).div_ceil(2);
-                clock.offset_ns = Some(highest - (highest.abs_diff(lowest) / 2).cast_signed());
-                clock.error_ns = Some(error_ns);
-                ClockMethod::TwoWay
-            } else {
-                // The clocks have drifted by more than the round trip; no single offset fits.
-                ClockMethod::OneWay
-            }
-        }
-    };
-    clock
 }
 
 fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Judgement, order, window_index};
+use super::{Judgement, clocks::window_index, order};
 use crate::{
     correlate::{Journey, Station, Through, Way},
     findings::PointKind,

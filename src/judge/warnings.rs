@@ -1,0 +1,106 @@
+//! Warnings: what a reader must know before trusting the findings.
+
+use std::cmp::Ordering;
+
+use super::Judgement;
+use crate::{
+    correlate::{Relations, Survey, Way},
+    findings::PointKind,
+    observe::Point,
+};
+
+impl Judgement<'_> {
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for point in self.points {
+            let name = &point.name;
+            warnings.extend(
+                point
+                    .summary
+                    .warnings
+                    .iter()
+                    .map(|why| format!("{name}: {why}")),
+            );
+            if point.kind != PointKind::Capture {
+                continue;
+            }
+            if point.frames == 0 {
+                warnings.push(format!(
+                    "{name}: the capture holds no frame, so nothing shows that it was watching; \
+                     capture all traffic, not only HDP"
+                ));
+            }
+            let skipped = &point.skipped;
+            if skipped.unsupported_link > 0 {
+                let unknown = point
+                    .summary
+                    .link_types
+                    .iter()
+                    .filter(|link| link.name().is_none());
+                let names: Vec<String> = unknown.map(ToString::to_string).collect();
+                warnings.push(format!(
+                    "{name}: {} frames of link type {} cannot be decoded",
+                    skipped.unsupported_link,
+                    names.join(", ")
+                ));
+            }
+            if skipped.no_time > 0 {
+                warnings.push(format!(
+                    "{name}: {} HDP packets have no capture time (simple packet blocks) and are left out",
+                    skipped.no_time
+                ));
+            }
+            if point.hdp == 0 && skipped.not_hdp > 0 {
+                warnings.push(format!(
+                    "{name}: none of {} IP packets is HDP; if some should be, is the sender's clock \
+                     off by more than --window?",
+                    skipped.not_hdp
+                ));
+            }
+        }
+        warnings
+    }
+}
+
+/// What speaks against the points being neighbours in path order, or different places at all.
+pub(super) fn suspicions(points: &[Point], survey: &Survey, relations: &Relations) -> Vec<String> {
+    let mut suspicions = Vec::new();
+    for second in 1..points.len() {
+        let first = second - 1;
+        let (mut falls, mut rises, mut same) = (0, 0, 0);
+        for ((from, to), link) in survey.links(points.len(), first, second) {
+            let Some(offsets) = link.offsets else {
+                continue;
+            };
+            let ttl = |point: usize, flow: u32| points[point].flows[flow as usize].flow.ttl;
+            let (before, after) = match relations.way(first, from) {
+                Way::Forward => (ttl(first, from), ttl(second, to)),
+                Way::Reverse => (ttl(second, to), ttl(first, from)),
+            };
+            match before.cmp(&after) {
+                Ordering::Greater => falls += offsets.count,
+                Ordering::Less => rises += offsets.count,
+                Ordering::Equal if (offsets.min_ns, offsets.max_ns) == (0, 0) => {
+                    same += offsets.count;
+                }
+                Ordering::Equal => {}
+            }
+        }
+        // A listener on the capturing host gets the kernel's very time.
+        let are_captures = [first, second]
+            .iter()
+            .all(|&p| points[p].kind == PointKind::Capture);
+        let (from, to) = (&points[first].name, &points[second].name);
+        if rises > falls {
+            suspicions.push(format!(
+                "the TTL of {rises} packets rises between {from} and {to}: are the points in path order?"
+            ));
+        }
+        if are_captures && same > 1 && falls + rises == 0 {
+            suspicions.push(format!(
+                "{from} and {to} saw {same} packets at the very same times: are they one capture?"
+            ));
+        }
+    }
+    suspicions
+}
