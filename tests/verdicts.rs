@@ -442,6 +442,33 @@ fn the_same_capture_under_two_names_is_noticed() {
 }
 
 #[test]
+fn a_lost_extension_header_over_ipv6_names_no_filter() {
+    let lost: Vec<Sent> = (0..3)
+        .map(|n| sent((200 + n) * MILLISECOND, 60, 1))
+        .collect();
+    let mut captures = scene(2, &lost).frames();
+    let names_extension = |captures: &[Vec<Captured>]| {
+        let findings = findings(captures);
+        let p = number(&findings, 60);
+        assert_eq!(p.verdict, Verdict::Blocked);
+        p.reasons
+            .iter()
+            .any(|reason| reason.contains("extension header"))
+    };
+    assert!(!names_extension(&captures), "IPv4 has none");
+    let [client, server] = ["fd77:1::2", "fd77:2::2"].map(|address| address.parse().unwrap());
+    for (_, bytes) in captures.iter_mut().flatten() {
+        if let Ok((header, payload)) = hdp::hdp::Header::parse(&bytes[20..]) {
+            let mut packet = Packet::new(client, server, bytes[9], header.timestamp_ns);
+            packet.ip.ttl = bytes[8];
+            packet.payload = payload.to_vec();
+            *bytes = packet.to_ip();
+        }
+    }
+    assert!(names_extension(&captures));
+}
+
+#[test]
 fn a_packet_overtaken_by_a_later_one_is_reordered() {
     let slow = sent(5 * MILLISECOND, 50, 2);
     let fast = sent(6 * MILLISECOND, 50, 2);

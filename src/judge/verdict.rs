@@ -163,6 +163,16 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
     }
 }
 
+/// Whether the number is that of an IPv6 extension header (IANA's registry of them, RFC 7045) and
+/// was seen over IPv6.
+fn is_ipv6_extension(subject: &Subject) -> bool {
+    const EXTENSION_HEADERS: [u8; 8] = [0, 43, 44, 51, 60, 135, 139, 140];
+    let mut flows = subject.points.iter().flat_map(|point| &point.flows);
+    EXTENSION_HEADERS.contains(&subject.protocol)
+        && subject.carrier == Carrier::Ip
+        && flows.any(|entry| entry.flow.protocol == subject.protocol && entry.flow.source.is_ipv6())
+}
+
 /// A request that has no number on the wire, and was refused.
 pub(super) fn refused_request(
     points: usize,
@@ -265,6 +275,13 @@ fn reasons(
             }
         }
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
+            if is_ipv6_extension(subject) {
+                reasons.push(
+                    "over IPv6 the number is an extension header, which kernels and routers act \
+                     on: it need be no filter"
+                        .to_owned(),
+                );
+            }
             for &((from, version, icmp_type, code), count) in &tally.answered {
                 reasons.push(format!(
                     "{from} answered ICMP {icmp_type}/{code} ({}) to {count} of {} lost",
