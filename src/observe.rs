@@ -269,6 +269,8 @@ pub struct Observer {
     /// Sightings whose place is far before the end, in the order of the capture.
     stragglers: Vec<Sighting>,
     hdp: u64,
+    /// The latest timestamp of all.
+    newest_ns: u64,
     /// The last timestamp in a batch.
     handed_over_to: u64,
     flows_handed_over: usize,
@@ -429,15 +431,24 @@ impl Observer {
         if covered < DIGEST_LEN && covered < payload_len as usize {
             flags |= Sighting::DIGEST_UNKNOWN;
         }
-        self.push(Sighting {
+        let digest_and_flags = digest(&payload[..covered]) << Sighting::FLAG_BITS | flags;
+        // Made where it is put: on the way through memory, its small fields would be waited for.
+        let sighting = || Sighting {
             timestamp_ns,
             time_ns,
             frame: u32::try_from(number).unwrap_or(u32::MAX),
             flow,
             payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
             ip_id: ip_id.unwrap_or(0),
-            digest_and_flags: digest(&payload[..covered]) << Sighting::FLAG_BITS | flags,
-        });
+            digest_and_flags,
+        };
+        self.hdp += 1;
+        if timestamp_ns >= self.newest_ns {
+            self.newest_ns = timestamp_ns;
+            self.sightings.push(sighting());
+        } else {
+            self.push_out_of_order(sighting());
+        }
     }
 
     fn intern(&mut self, flow: &Flow) -> u32 {
@@ -472,16 +483,9 @@ impl Observer {
 
     /// Puts the sighting behind all with the same or an earlier timestamp, as long as that place
     /// is near the end.
-    #[inline]
-    fn push(&mut self, sighting: Sighting) {
-        self.hdp += 1;
-        let end = self.sightings.len();
+    fn push_out_of_order(&mut self, sighting: Sighting) {
         let is_later = |before: &Sighting| before.timestamp_ns > sighting.timestamp_ns;
-        if !self.sightings.last().is_some_and(is_later) {
-            self.sightings.push(sighting);
-            return;
-        }
-        let farthest = end.saturating_sub(NEARLY);
+        let farthest = self.sightings.len().saturating_sub(NEARLY);
         let behind = self.sightings[farthest..]
             .iter()
             .rposition(|before| !is_later(before));
@@ -530,7 +534,10 @@ impl Observer {
         self.take_in_stragglers();
         self.check_order()?;
         let ready = self.sightings.len().saturating_sub(keep);
-        batch.sightings.extend(self.sightings.drain(..ready));
+        // All but the last change places, with the few that stay copied.
+        batch.sightings.extend_from_slice(&self.sightings[ready..]);
+        std::mem::swap(&mut self.sightings, &mut batch.sightings);
+        batch.sightings.truncate(ready);
         batch
             .flows
             .extend_from_slice(&self.flows[self.flows_handed_over..]);
@@ -646,7 +653,7 @@ mod tests {
     fn sorted(timestamps: impl IntoIterator<Item = u64>) -> Vec<(u64, u32)> {
         let mut observer = Observer::default();
         for (frame, timestamp) in timestamps.into_iter().enumerate() {
-            observer.push(sighting(timestamp, u32::try_from(frame).unwrap()));
+            observer.push_out_of_order(sighting(timestamp, u32::try_from(frame).unwrap()));
         }
         let point = observer.finish(String::new(), String::new(), Summary::default());
         point

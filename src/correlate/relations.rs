@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::Survey;
+use super::{Spans, Survey};
 use crate::{decode::PacketType, observe::Point};
 
 /// Initial TTL values of the systems in use; a packet that has one was sent right here.
@@ -78,11 +78,11 @@ impl Offsets {
     }
 
     /// Of many differences, or `None` of none.
-    pub(super) fn of_all(offsets_ns: &[i64]) -> Option<Self> {
-        let (first, others) = offsets_ns.split_first()?;
-        let mut all = Self::of(*first);
-        for offset_ns in others {
-            all.add(*offset_ns);
+    pub(super) fn of_all(offsets_ns: &Spans) -> Option<Self> {
+        let mut offsets_ns = offsets_ns.iter();
+        let mut all = Self::of(offsets_ns.next()?);
+        for offset_ns in offsets_ns {
+            all.add(offset_ns);
         }
         Some(all)
     }

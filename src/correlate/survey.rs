@@ -7,8 +7,8 @@
 use std::thread;
 
 use super::{
-    FlowPairs, Offsets,
-    merge::{Group, Stretch, groups},
+    FlowPairs, Offsets, Spans,
+    merge::{Group, Merge, Stretch},
 };
 use crate::observe::{Point, Sighting};
 
@@ -46,7 +46,7 @@ pub struct Link {
 #[derive(Debug, Default)]
 pub struct Through {
     /// The last point's time less the first's, in nanoseconds on their own clocks.
-    pub offsets_ns: Vec<i64>,
+    pub offsets_ns: Spans,
     /// The same of those that were reordered where they arrived: at the last point, or at the
     /// first one for packets that go back.
     pub reordered_at_last_ns: Vec<i64>,
@@ -105,14 +105,15 @@ impl Survey {
         mut kept: Option<&mut [Vec<Sighting>]>,
     ) {
         let count = points.len();
-        groups(points, stretch, |group| {
-            // One packet at both of two points is what nearly all groups are.
-            let agrees = match (points, group.sightings) {
-                ([p, q], [[a], [b]]) => {
-                    a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
-                }
-                _ => group.agrees(),
+        let mut merge = Merge::new(points, stretch);
+        loop {
+            if let ([p, q], [of_p, of_q]) = (points, merge.ahead()) {
+                self.skip_alike([p, q], [of_p, of_q]);
+            }
+            let Some(group) = merge.next_group() else {
+                break;
             };
+            let agrees = group.agrees();
             let is_through =
                 agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
             // What went through both of two points is linked at the end, by the bulk.
@@ -129,7 +130,20 @@ impl Survey {
                     }
                 }
             }
-        });
+        }
+    }
+
+    /// Counts what comes next at two points as long as both saw it alike, once: nearly always.
+    fn skip_alike(&mut self, [p, q]: [&Point; 2], [of_p, of_q]: [&mut &[Sighting]; 2]) {
+        while let ([a, next_a, ..], [b, next_b, ..]) = (*of_p, *of_q)
+            && a.timestamp_ns == b.timestamp_ns
+            && a.timestamp_ns != next_a.timestamp_ns
+            && b.timestamp_ns != next_b.timestamp_ns
+            && a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
+        {
+            self.through(a, b);
+            (*of_p, *of_q) = (&of_p[1..], &of_q[1..]);
+        }
     }
 
     /// Links the flows of what went through two points.
@@ -167,7 +181,7 @@ impl Survey {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn through(&mut self, first: &Sighting, last: &Sighting) {
         let through = self.through.get(first.flow, last.flow, Through::default);
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
@@ -214,7 +228,7 @@ fn index(index: usize) -> u32 {
 
 impl Through {
     fn append(&mut self, mut behind: Self) {
-        self.offsets_ns.append(&mut behind.offsets_ns);
+        self.offsets_ns.append(behind.offsets_ns);
         self.reordered_at_last_ns
             .append(&mut behind.reordered_at_last_ns);
         self.reordered_at_first_ns

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Judgement, clocks::window_index, order};
 use crate::{
-    correlate::{Journey, Station, Through, Way},
+    correlate::{Journey, Spans, Station, Through, Way},
     findings::PointKind,
     observe::{Flow, Point, Sighting},
 };
@@ -34,7 +34,7 @@ pub(super) struct Tally {
     /// See above.
     pub(super) last_delivered_ns: Option<u64>,
     /// Last point's time less first point's of each delivered packet, on their own clocks.
-    pub(super) delays_ns: Vec<i64>,
+    pub(super) delays_ns: Spans,
     /// Packets at the edge, by the point that was not watching for them.
     pub(super) unwatched: Vec<u64>,
     /// Packets at the edge, by the listener that had no socket open for them.
@@ -74,7 +74,7 @@ impl Tally {
 
     /// The smallest difference between the last and the first point's times.
     pub(super) fn fastest_ns(&self) -> Option<i64> {
-        self.delays_ns.iter().copied().min()
+        self.delays_ns.min()
     }
 }
 
@@ -115,11 +115,12 @@ impl Judgement<'_> {
         let reordered = reordered.iter().filter(|offset| !is_late(**offset)).count() as u64;
         let packets = through.offsets_ns.len() as u64;
         let mut delays_ns = through.offsets_ns;
-        delays_ns.retain(|offset| !is_late(*offset));
-        if way == Way::Reverse {
-            for offset in &mut delays_ns {
-                *offset = arrived_ns(*offset);
-            }
+        if way == Way::Reverse
+            || delays_ns.max().is_some_and(is_late)
+            || delays_ns.min().is_some_and(is_late)
+        {
+            let in_time = delays_ns.iter().filter(|offset| !is_late(*offset));
+            delays_ns = in_time.map(arrived_ns).collect();
         }
         let delivered = delays_ns.len() as u64;
 
@@ -135,11 +136,7 @@ impl Judgement<'_> {
         if delivered > 0 {
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(through.last_timestamp_ns));
         }
-        if tally.delays_ns.is_empty() {
-            tally.delays_ns = delays_ns;
-        } else {
-            tally.delays_ns.append(&mut delays_ns);
-        }
+        tally.delays_ns.append(delays_ns);
     }
 
     /// Judges one packet and counts it.
