@@ -79,12 +79,15 @@ impl Offsets {
 
     /// Of many differences, or `None` of none.
     pub(super) fn of_all(offsets_ns: &Spans) -> Option<Self> {
-        let mut offsets_ns = offsets_ns.iter();
-        let mut all = Self::of(offsets_ns.next()?);
-        for offset_ns in offsets_ns {
-            all.add(offset_ns);
-        }
-        Some(all)
+        let [sum, sum_of_squares] = offsets_ns.sums();
+        Some(Self {
+            count: offsets_ns.len() as u64,
+            min_ns: offsets_ns.min()?,
+            max_ns: offsets_ns.max()?,
+            base_ns: offsets_ns.middle_ns(),
+            sum,
+            sum_of_squares,
+        })
     }
 
     #[inline]

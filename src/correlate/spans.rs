@@ -79,6 +79,33 @@ impl Spans {
         near.into_iter().chain(self.far_ns.iter().copied()).max()
     }
 
+    /// What the sums below count from.
+    pub(super) fn middle_ns(&self) -> i64 {
+        self.base_ns.saturating_add(Self::MIDDLE)
+    }
+
+    /// The sum of all differences from the middle, and that of their squares.
+    pub(super) fn sums(&self) -> [f64; 2] {
+        // Sums of their own for every eighth one: they need not wait for each other.
+        let mut sums = [[0.0; 8]; 2];
+        let (eights, others) = self.near.as_chunks::<8>();
+        for eight in eights {
+            for (lane, near) in eight.iter().enumerate() {
+                let difference = f64::from(*near) - Self::MIDDLE as f64;
+                sums[0][lane] += difference;
+                sums[1][lane] += difference * difference;
+            }
+        }
+        let others = others.iter().map(|near| i64::from(*near) - Self::MIDDLE);
+        let far = self.far_ns.iter();
+        let far = far.map(|span_ns| span_ns.saturating_sub(self.middle_ns()));
+        for difference in others.chain(far) {
+            sums[0][0] += difference as f64;
+            sums[1][0] += difference as f64 * difference as f64;
+        }
+        sums.map(|lanes| lanes.iter().sum())
+    }
+
     /// Takes in others.
     pub fn append(&mut self, others: Self) {
         if self.is_empty() {
@@ -116,18 +143,22 @@ impl FromIterator<i64> for Spans {
 }
 
 fn quantiles<T: Ord + Copy, const N: usize>(values: &mut [T], qs: [f64; N]) -> Option<[T; N]> {
-    if values.is_empty() {
-        return None;
-    }
-    let count = values.len() as f64;
+    let (least, most) = (*values.iter().min()?, *values.iter().max()?);
+    let count = values.len();
     // What lies before has been found to be no larger than what lies from here on.
     let mut from = 0;
     Some(qs.map(|q| {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank in the slice.
-        let rank = ((q * count).ceil() as usize).max(1) - 1;
-        let value = *values[from..].select_nth_unstable(rank - from).1;
-        from = rank;
-        value
+        let rank = ((q * count as f64).ceil() as usize).max(1) - 1;
+        if rank == 0 {
+            least
+        } else if rank + 1 == count {
+            most
+        } else {
+            let value = *values[from..].select_nth_unstable(rank - from).1;
+            from = rank;
+            value
+        }
     }))
 }
 
@@ -157,6 +188,21 @@ mod tests {
             assert_eq!(spans.iter().filter(|&span| span == first).count(), 2);
             assert_eq!(spans.len(), 4);
         }
+    }
+
+    #[test]
+    fn sums_are_those_of_the_differences_from_the_middle() {
+        let given: Vec<i64> = (0..1003).map(|i| 7_000_000_000 + i * i).collect();
+        let spans: Spans = given.iter().copied().collect();
+        let from_middle = |span: &i64| (span - spans.middle_ns()) as f64;
+        let [sum, squares] = spans.sums();
+        let expected: Vec<f64> = given.iter().map(from_middle).collect();
+        let is_near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-12;
+        assert!(is_near(sum, expected.iter().sum::<f64>()));
+        assert!(is_near(
+            squares,
+            expected.iter().map(|span| span * span).sum::<f64>()
+        ));
     }
 
     #[test]
