@@ -52,6 +52,9 @@ pub struct Point {
     pub first_ns: Option<i64>,
     /// Time of the last frame, HDP or not.
     pub last_ns: Option<i64>,
+    /// Stretches in which the capture was most likely stopped: nothing was recorded, though
+    /// something should have been. Each from its start to its end; nothing is judged in them.
+    pub gaps: Vec<[i64; 2]>,
     /// Frames that the capture is known to have dropped.
     pub capture_drops: Option<u64>,
     /// Distinct packets that were seen before and after this point but not at it.

@@ -11,6 +11,7 @@
 mod changes;
 mod clocks;
 mod control;
+mod gaps;
 mod icmp;
 mod packets;
 mod refusals;
@@ -28,7 +29,7 @@ use crate::{
         Clock, ClockMethod, DelayReference, Direction, Findings, Packet, Point as PointFindings,
         PointKind, Protocol, Segment, System,
     },
-    observe::Point,
+    observe::{Coverage, Point},
     protocols,
 };
 
@@ -62,12 +63,14 @@ pub fn judge(
 ) -> Findings {
     let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
+    let windows = clocks::windows(points, &relations);
     let mut judgement = Judgement {
         points,
         options,
         relations: &relations,
         evidence: &evidence,
-        windows: clocks::windows(points, &relations),
+        coverages: gaps::coverages(points, &relations, &survey, &windows),
+        windows,
         reach: Way::BOTH.map(|way| reach(points, way)),
         fastest_ns: clocks::fastest(points.len(), &relations),
         wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
@@ -107,6 +110,8 @@ struct Judgement<'a> {
     options: &'a Options,
     relations: &'a Relations,
     evidence: &'a Evidence,
+    /// When each point was watching.
+    coverages: Vec<Coverage>,
     /// For each way, point and other point: when the other sees what the first saw.
     windows: Vec<clocks::Window>,
     /// The same index: the smallest difference of the two points' times.
@@ -165,14 +170,37 @@ impl Judgement<'_> {
         Findings {
             schema_version: Findings::SCHEMA_VERSION,
             generator: concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned(),
-            points: self
-                .points
-                .iter()
-                .zip(&self.missed)
-                .map(point_findings)
+            points: (0..self.points.len())
+                .map(|p| self.point_findings(p))
                 .collect(),
             directions,
             warnings,
+        }
+    }
+
+    fn point_findings(&self, index: usize) -> PointFindings {
+        let point = &self.points[index];
+        let coverage = &self.coverages[index];
+        let gaps = coverage.gaps().iter().map(|&(from, to)| [from, to]);
+        PointFindings {
+            name: point.name.clone(),
+            source: point.source.clone(),
+            kind: point.kind,
+            link_types: point
+                .summary
+                .link_types
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            resolution_ns: point.summary.resolution_ns,
+            frames: point.frames,
+            hdp: point.hdp,
+            first_ns: coverage.first_ns(),
+            last_ns: coverage.last_ns(),
+            gaps: gaps.collect(),
+            capture_drops: point.summary.capture_drops,
+            missed: self.missed[index],
+            skipped: point.skipped,
         }
     }
 
@@ -373,27 +401,5 @@ fn order(points: usize, way: Way) -> Vec<usize> {
     match way {
         Way::Forward => (0..points).collect(),
         Way::Reverse => (0..points).rev().collect(),
-    }
-}
-
-fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {
-    PointFindings {
-        name: point.name.clone(),
-        source: point.source.clone(),
-        kind: point.kind,
-        link_types: point
-            .summary
-            .link_types
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        resolution_ns: point.summary.resolution_ns,
-        frames: point.frames,
-        hdp: point.hdp,
-        first_ns: point.coverage.first_ns(),
-        last_ns: point.coverage.last_ns(),
-        capture_drops: point.summary.capture_drops,
-        missed: *missed,
-        skipped: point.skipped,
     }
 }

@@ -79,6 +79,9 @@ pub struct Summary {
     /// Frames the capture is known to have dropped (pcapng interface statistics and
     /// `epb_dropcount`); `None` where it does not say, which is not 0.
     pub capture_drops: Option<u64>,
+    /// Stretches in which it dropped some of them, each from the frame before to the frame behind
+    /// (`epb_dropcount`), ns since the epoch.
+    pub dropped_ns: Vec<(i64, i64)>,
     /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the
     /// epoch.
     pub watched_ns: Option<(i64, i64)>,

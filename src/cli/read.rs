@@ -195,6 +195,7 @@ impl<'a> Reader<'a> {
         if let Some(filter) = &mut self.filter
             && !filter.matches(&frame)?
         {
+            self.observer.pass_over(&frame);
             return Ok(true);
         }
         self.observer

@@ -52,6 +52,8 @@ pub struct Through {
     pub reordered_at_last_ns: Vec<i64>,
     /// See above.
     pub reordered_at_first_ns: Vec<i64>,
+    /// The first of their timestamps.
+    pub first_timestamp_ns: u64,
     /// The last of their timestamps.
     pub last_timestamp_ns: u64,
     /// As [`Link::nearer_first`], of the first few.
@@ -121,7 +123,7 @@ impl Survey {
                 self.link(count, &group, is_through);
             }
             match (group.sightings, &mut kept) {
-                ([[first], .., [last]], _) if is_through => self.through(first, last),
+                ([[first], .., [last]], _) if is_through => self.note_through(first, last),
                 (_, None) => self.rest.extend(group.starts().map(index)),
                 (sightings, Some(kept)) => {
                     for (kept, sightings) in kept.iter_mut().zip(sightings) {
@@ -141,7 +143,7 @@ impl Survey {
             && b.timestamp_ns != next_b.timestamp_ns
             && a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
         {
-            self.through(a, b);
+            self.note_through(a, b);
             (*of_p, *of_q) = (&of_p[1..], &of_q[1..]);
         }
     }
@@ -182,11 +184,14 @@ impl Survey {
     }
 
     #[inline(always)]
-    fn through(&mut self, first: &Sighting, last: &Sighting) {
+    fn note_through(&mut self, first: &Sighting, last: &Sighting) {
         let through = self.through.get(first.flow, last.flow, Through::default);
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
         if through.offsets_ns.len() <= ENOUGH_FOR_NEARNESS {
+            if through.offsets_ns.len() == 1 {
+                through.first_timestamp_ns = first.timestamp_ns;
+            }
             through.nearer_first += nearness(first, last);
         }
         through.last_timestamp_ns = first.timestamp_ns;
@@ -206,6 +211,11 @@ impl Survey {
         second: usize,
     ) -> impl Iterator<Item = ((u32, u32), &Link)> {
         self.links[first * points + second].iter()
+    }
+
+    /// The packets that every point saw, by their flows at the first and the last point.
+    pub fn through(&self) -> impl Iterator<Item = ((u32, u32), &Through)> {
+        self.through.iter()
     }
 
     /// The packets that every point saw, by their flows at the first and the last point. They are
@@ -233,6 +243,7 @@ impl Through {
             .append(&mut behind.reordered_at_last_ns);
         self.reordered_at_first_ns
             .append(&mut behind.reordered_at_first_ns);
+        self.first_timestamp_ns = self.first_timestamp_ns.min(behind.first_timestamp_ns);
         self.last_timestamp_ns = self.last_timestamp_ns.max(behind.last_timestamp_ns);
         self.nearer_first += behind.nearer_first;
     }

@@ -256,7 +256,7 @@ impl Judgement<'_> {
             return false;
         }
         let window = self.windows[window_index(self.points.len(), way, from, to)];
-        self.points[to].coverage.contains(
+        self.coverages[to].contains(
             sighting.time_ns.saturating_add(window.from_ns),
             sighting.time_ns.saturating_add(window.to_ns),
         )

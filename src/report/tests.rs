@@ -28,6 +28,7 @@ fn point(name: &str, hdp: u64) -> Point {
         first_ns: Some(START),
         last_ns: Some(START + 68_763 * MILLISECOND),
         capture_drops: None,
+        gaps: Vec::new(),
         missed: 0,
         skipped: Skipped {
             not_ip: 6,
