@@ -136,7 +136,7 @@ fn an_empty_end_that_was_watching_is_a_loss_with_little_to_compare() {
         Verdict::Inconclusive
     );
     let echo = captures[1][0].1.clone();
-    for tick in (-200..300).filter(|tick| !(-50..150).contains(tick)) {
+    for tick in (-200..300).filter(|tick| !(-50..90).contains(tick)) {
         captures[1].push((START_NS + tick * 10 * MILLISECOND, echo.clone()));
     }
     let findings = findings(&captures);
