@@ -43,32 +43,45 @@ const SCENARIOS: u64 = 200;
 /// Of the losses that could be known, so many at least must be found.
 const LEAST_FOUND: f64 = 0.99;
 
-/// What is known not to be handled: a scenario with one of these is run and its faults are
-/// counted, but they fail nothing, unless `SWEEP_STRICT` is set. Shorten this list.
-const NOT_HANDLED: [(Ingredient, &str); 6] = [
+/// What is known not to be handled, and how that shows: a scenario with all of these is run and its
+/// faults are counted, but they fail nothing, unless `SWEEP_STRICT` is set. Shorten this list.
+const NOT_HANDLED: [(&[Ingredient], &str); 10] = [
     (
-        Ingredient::Gaps,
+        &[Ingredient::Gaps],
         "a point counts as watching from its first frame to its last",
     ),
     (
-        Ingredient::RewrittenTimestamp,
+        &[Ingredient::RewrittenTimestamp],
         "packets are matched by the whole timestamp",
     ),
     (
-        Ingredient::Snaplen,
-        "a frame cut before HDP's timestamp is no sighting, its packet looks lost",
+        &[Ingredient::Snaplen],
+        "what was cut before HDP's timestamp is no sighting, and its packets look lost",
     ),
     (
-        Ingredient::CoarseClock,
-        "packets that share a timestamp do not relate clocks; altered ones count as lost",
+        &[Ingredient::CoarseClock],
+        "packets that share a timestamp do not relate clocks; of altered ones each half counts",
     ),
     (
-        Ingredient::Slow,
+        &[Ingredient::Slow],
         "one slow packet makes the guard band as wide as it was slow",
     ),
     (
-        Ingredient::Steps,
+        &[Ingredient::Steps],
         "a step makes the guard band as wide as it is",
+    ),
+    (
+        &[Ingredient::Severed, Ingredient::LateStart],
+        "clocks that no packet relates are taken as right within a second",
+    ),
+    (&[Ingredient::Severed, Ingredient::EarlyEnd], "the same"),
+    (
+        &[Ingredient::KnownDrops, Ingredient::IcmpErrors],
+        "an error of the receiver, which proves the arrival, makes the loss certain",
+    ),
+    (
+        &[Ingredient::RewrittenPort, Ingredient::ChangedPayload],
+        "of number, ports, length and payload two must be as they were, however rare the timestamp",
     ),
 ];
 
@@ -421,8 +434,9 @@ impl<'a> Trial<'a> {
             {
                 let what = format!(
                     "number {protocol} is {:?} for certain, and all {drops} losses are counted \
-                     drops of the capture",
-                    found.verdict
+                     drops of the capture: {}",
+                    found.verdict,
+                    found.reasons.join("; ")
                 );
                 self.fault(Kind::TooCertain, Some(Record::Dropped), what);
             }
@@ -587,9 +601,10 @@ impl Row {
 impl Sweep {
     fn add(&mut self, scenario: &Scenario, outcome: &Outcome, asked: &Asked) {
         let excused = !asked.strict
-            && NOT_HANDLED
-                .iter()
-                .any(|(ingredient, _)| scenario.ingredients.have(*ingredient));
+            && NOT_HANDLED.iter().any(|(together, _)| {
+                let mut together = together.iter();
+                together.all(|ingredient| scenario.ingredients.have(*ingredient))
+            });
         self.scenarios += 1;
         self.totals.add(outcome);
         for ingredient in scenario.ingredients.iter() {
@@ -701,8 +716,8 @@ impl fmt::Display for Sweep {
             let fate = fate.map_or("unseen".to_owned(), |fate| format!("{fate:?}"));
             writeln!(f, "{count:>6} missed, called {fate}, seeds {seeds:?}")?;
         }
-        for (ingredient, why) in NOT_HANDLED {
-            writeln!(f, "not handled: {ingredient:?}: {why}")?;
+        for (together, why) in NOT_HANDLED {
+            writeln!(f, "not handled: {together:?}: {why}")?;
         }
         Ok(())
     }
