@@ -147,8 +147,23 @@ pub struct Clock {
     pub offset_ns: Option<i64>,
     /// The true offset lies within `offset_ns` ± this.
     pub error_ns: Option<u64>,
-    /// How much faster the end's clock runs, in parts per million.
+    /// When the offset was so, on the beginning's clock: clocks drift.
+    pub at_ns: Option<i64>,
+    /// How much faster the end's clock runs, in parts per million; null where delay hides it.
     pub skew_ppm: Option<f64>,
+    /// Where one of the clocks was set.
+    pub steps: Vec<ClockStep>,
+}
+
+/// A clock that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStep {
+    /// The last instant before it from which a packet tells.
+    pub from_ns: i64,
+    /// The first instant behind it.
+    pub to_ns: i64,
+    /// By how much the end's clock then showed more than before, beside the beginning's.
+    pub by_ns: i64,
 }
 
 /// What is known of two clocks.

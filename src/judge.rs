@@ -12,7 +12,9 @@ mod changes;
 mod clocks;
 mod control;
 mod gaps;
+mod hull;
 mod icmp;
+mod levels;
 mod packets;
 mod refusals;
 mod statistics;
@@ -34,6 +36,7 @@ use crate::{
 };
 
 use changes::Changes;
+use clocks::Clocks;
 use control::Control;
 use icmp::Evidence;
 use refusals::Refusals;
@@ -48,6 +51,9 @@ pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
 pub struct Options {
     /// A packet that takes this much longer than the fastest is late, in nanoseconds.
     pub wait_ns: u64,
+    /// How far apart two points' clocks are at most, in nanoseconds, where no packet relates them;
+    /// `None` where that is not known, and nothing can be judged.
+    pub clock_error_ns: Option<u64>,
     /// Numbers to report; all where `None`. The others still serve for comparison.
     pub protocols: Option<protocols::List>,
 }
@@ -63,17 +69,20 @@ pub fn judge(
 ) -> Findings {
     let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
-    let windows = clocks::windows(points, &relations);
+    let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
+    let error_ns = options
+        .clock_error_ns
+        .map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
+    let clocks = Clocks::learn(points, &relations, wait_ns, error_ns);
     let mut judgement = Judgement {
         points,
         options,
         relations: &relations,
         evidence: &evidence,
-        coverages: gaps::coverages(points, &relations, &survey, &windows),
-        windows,
+        coverages: gaps::coverages(points, &relations, &survey, &clocks),
+        clocks,
         reach: Way::BOTH.map(|way| reach(points, way)),
-        fastest_ns: clocks::fastest(points.len(), &relations),
-        wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
+        wait_ns,
         tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
         tally_of_flow: tallies_of_flows(points, &relations),
         changes: Changes::new(points.len()),
@@ -112,10 +121,7 @@ struct Judgement<'a> {
     evidence: &'a Evidence,
     /// When each point was watching.
     coverages: Vec<Coverage>,
-    /// For each way, point and other point: when the other sees what the first saw.
-    windows: Vec<clocks::Window>,
-    /// The same index: the smallest difference of the two points' times.
-    fastest_ns: Vec<Option<i64>>,
+    clocks: Clocks,
     /// For each way, the position of the last point that can see what comes.
     reach: [usize; 2],
     wait_ns: i64,
@@ -158,10 +164,27 @@ impl Judgement<'_> {
             let comparable = direction.protocols.iter().any(|p| p.packets > 0);
             for segment in &direction.segments {
                 if comparable && segment.clock.method == ClockMethod::None {
+                    warnings.push(match self.options.clock_error_ns {
+                        None => format!(
+                            "{} → {}: no packet was seen alike at both, so nothing tells whether {} \
+                             was watching at the time; if both clocks are right, say so with \
+                             --clock-error 1s",
+                            segment.from, segment.to, segment.to
+                        ),
+                        Some(_) => format!(
+                            "{} → {}: no packet was seen alike at both, so their clocks cannot be \
+                             compared; they are taken as right within --clock-error",
+                            segment.from, segment.to
+                        ),
+                    });
+                }
+                if !segment.clock.steps.is_empty() {
                     warnings.push(format!(
-                        "{} → {}: no packet was seen alike at both, so their clocks cannot be compared; \
-                         they are taken as right within 1 s",
-                        segment.from, segment.to
+                        "{} → {}: a clock was set while the captures ran ({} times), or the path \
+                         changed as abruptly; delays are counted anew from there",
+                        segment.from,
+                        segment.to,
+                        segment.clock.steps.len()
                     ));
                 }
             }
@@ -325,10 +348,18 @@ impl Judgement<'_> {
                         method: ClockMethod::SameHost,
                         offset_ns: Some(0),
                         error_ns: Some(0),
+                        at_ns: None,
                         skew_ppm: Some(0.0),
+                        steps: Vec::new(),
                     }
                 } else {
-                    clocks::between(self.relations, way, ends[0], ends[1])
+                    clocks::between(
+                        self.points,
+                        self.relations,
+                        way,
+                        (ends[0], ends[1]),
+                        self.wait_ns,
+                    )
                 };
                 let within = self.within(way, ends[0], ends[1]);
                 Segment {

@@ -60,6 +60,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "51s", value_parser = duration::parse)]
     wait: std::time::Duration,
 
+    /// Clocks that no packet relates are right within this; otherwise nothing is judged by them
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    clock_error: Option<std::time::Duration>,
+
     /// Show the numbers that passed one by one too
     #[arg(long)]
     all: bool,
@@ -109,6 +113,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     let (points, survey) = read::points(&plan, &settings)?;
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
+        clock_error_ns: arguments.clock_error.map(nanoseconds),
         protocols: arguments.protocols.clone(),
     };
     let findings = match (&mut packets, arguments.packets.as_deref()) {

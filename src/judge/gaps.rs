@@ -8,10 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    clocks::{Window, window_index},
-    order,
-};
+use super::{clocks::Clocks, order};
 use crate::{
     correlate::{Journey, Relations, Survey, Way, journeys},
     decode::Carrier,
@@ -40,7 +37,7 @@ pub(super) fn coverages(
     points: &[Point],
     relations: &Relations,
     survey: &Survey,
-    windows: &[Window],
+    clocks: &Clocks,
 ) -> Vec<Coverage> {
     let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
     let of_point = |(point, coverage): (usize, &Coverage)| {
@@ -75,7 +72,7 @@ pub(super) fn coverages(
             }
         }
         for silence in &mut silences {
-            if is_swallowed(points.len(), windows, journey, silence) {
+            if is_swallowed(points.len(), clocks, journey, silence) {
                 silence.swallowed.insert((subject, journey.timestamp_ns));
             }
         }
@@ -109,7 +106,7 @@ fn note(seen: &mut Spans, subject: Subject, timestamp_ns: u64) {
 }
 
 /// Whether the packet should have come by the silent point during the silence.
-fn is_swallowed(points: usize, windows: &[Window], journey: &Journey, silence: &Silence) -> bool {
+fn is_swallowed(points: usize, clocks: &Clocks, journey: &Journey, silence: &Silence) -> bool {
     if journey.seen[silence.point].is_some() {
         return false;
     }
@@ -121,9 +118,11 @@ fn is_swallowed(points: usize, windows: &[Window], journey: &Journey, silence: &
         .stations()
         .take_while(|station| station.position < position);
     before.last().is_some_and(|station| {
-        let window = windows[window_index(points, journey.way, station.point, silence.point)];
-        let middle = window.from_ns.midpoint(window.to_ns);
-        let expected_ns = station.seen.sighting.time_ns.saturating_add(middle);
-        (silence.from_ns..=silence.to_ns).contains(&expected_ns)
+        let at_ns = station.seen.sighting.time_ns;
+        let window = clocks.window(journey.way, station.point, silence.point, at_ns);
+        window.is_some_and(|window| {
+            let middle = window.from_ns.midpoint(window.to_ns);
+            (silence.from_ns..=silence.to_ns).contains(&at_ns.saturating_add(middle))
+        })
     })
 }

@@ -72,6 +72,8 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
                 offset_ns: None,
                 error_ns: None,
                 skew_ppm: None,
+                at_ns: None,
+                steps: Vec::new(),
             },
             within: None,
         })
@@ -305,6 +307,8 @@ fn both_directions() -> Findings {
             offset_ns: Some(-1_500_000),
             error_ns: Some(41_000),
             skew_ppm: None,
+            at_ns: None,
+            steps: Vec::new(),
         };
     }
     findings
