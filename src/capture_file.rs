@@ -1,11 +1,11 @@
-//! Writing captures: pcapng with nanoseconds (draft-ietf-opsawg-pcapng), one interface.
+//! Writing captures: pcapng (draft-ietf-opsawg-pcapng), one section.
 //!
-//! The counterpart of [`crate::source`] for what this tool saw itself. It knows nothing of what the
-//! bytes mean.
+//! The counterpart of [`crate::source`] for what this tool saw itself, and for what it passes on of
+//! other captures. It knows nothing of what the bytes mean.
 
 use std::io::{self, Write};
 
-use crate::source::LinkType;
+use crate::source::{Frame, FrameDirection, Interface, LinkType};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -14,8 +14,10 @@ const ENHANCED_PACKET: u32 = 6;
 
 const END_OF_OPTIONS: u16 = 0;
 const SHB_USERAPPL: u16 = 4;
+const IF_NAME: u16 = 2;
 const IF_DESCRIPTION: u16 = 3;
 const IF_TSRESOL: u16 = 9;
+const EPB_FLAGS: u16 = 2;
 const ISB_STARTTIME: u16 = 2;
 const ISB_ENDTIME: u16 = 3;
 const ISB_OSDROP: u16 = 7;
@@ -24,18 +26,21 @@ const ISB_OSDROP: u16 = 7;
 #[derive(Debug)]
 pub struct CaptureFile<W: Write> {
     out: W,
+    /// Of each interface so far, nanoseconds a unit of its times.
+    units_ns: Vec<u64>,
     /// The block that is being made; kept, so that a packet costs no allocation.
     block: Vec<u8>,
 }
 
 impl<W: Write> CaptureFile<W> {
-    /// Begins the file: who wrote it, and what its one interface is.
+    /// Begins the file: who wrote it.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn begin(out: W, link_type: LinkType, description: &str) -> io::Result<Self> {
+    pub fn begin(out: W) -> io::Result<Self> {
         let mut file = Self {
             out,
+            units_ns: Vec::new(),
             block: Vec::new(),
         };
         file.block.extend(0x1a2b_3c4d_u32.to_le_bytes());
@@ -45,47 +50,120 @@ impl<W: Write> CaptureFile<W> {
         file.option(SHB_USERAPPL, application.as_bytes());
         file.option(END_OF_OPTIONS, &[]);
         file.finish(SECTION_HEADER)?;
-        file.block.extend(link_type.0.to_le_bytes());
-        file.block.extend([0; 2 + 4]); // reserved; no snapshot length
-        file.option(IF_DESCRIPTION, description.as_bytes());
-        file.option(IF_TSRESOL, &[9]); // 10^-9 s
-        file.option(END_OF_OPTIONS, &[]);
-        file.finish(INTERFACE_DESCRIPTION)?;
         Ok(file)
     }
 
-    /// Writes one packet, captured whole at `time_ns` (ns since the Unix epoch).
+    /// Adds an interface; frames name it by its place, from 0.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn interface(&mut self, interface: &Interface, description: &str) -> io::Result<()> {
+        // Powers of ten from seconds to nanoseconds; others are written in nanoseconds.
+        let tenths = (0..=9).find(|tenths| 10_u64.pow(9 - tenths) == interface.resolution_ns);
+        let tenths = tenths.unwrap_or(9);
+        self.units_ns.push(10_u64.pow(9 - tenths));
+        // What most systems call raw IP has another number in files.
+        let link_type = match interface.link_type {
+            LinkType::RAW_DLT | LinkType::RAW_OPENBSD => LinkType::RAW,
+            other => other,
+        };
+        self.block.extend(link_type.0.to_le_bytes());
+        self.block.extend([0; 2 + 4]); // reserved; no snapshot length
+        if let Some(name) = &interface.name {
+            self.option(IF_NAME, name.as_bytes());
+        }
+        if !description.is_empty() {
+            self.option(IF_DESCRIPTION, description.as_bytes());
+        }
+        self.option(IF_TSRESOL, &tenths.to_le_bytes()[..1]);
+        self.option(END_OF_OPTIONS, &[]);
+        self.finish(INTERFACE_DESCRIPTION)
+    }
+
+    /// Writes one packet of the first interface, captured whole at `time_ns` (ns since the Unix
+    /// epoch).
     ///
     /// # Errors
     /// Those of `out`.
     pub fn packet(&mut self, time_ns: i64, bytes: &[u8]) -> io::Result<()> {
-        let len = length(bytes)?;
-        self.block.extend(0_u32.to_le_bytes());
-        self.time(time_ns);
-        self.block.extend(len.to_le_bytes());
-        self.block.extend(len.to_le_bytes());
-        self.block.extend(bytes);
-        self.pad();
-        self.finish(ENHANCED_PACKET)
+        self.enhanced((0, time_ns), length(bytes)?, bytes, None)
     }
 
-    /// Ends the file with what the interface is known to have dropped, and when it was watched.
+    /// Writes a frame of one of a source's `interfaces`, which are added as they are needed.
+    ///
+    /// # Errors
+    /// Those of `out`, and one for a frame without a capture time, for which there is no place.
+    pub fn frame(&mut self, frame: &Frame, interfaces: &[Interface]) -> io::Result<()> {
+        let Some(time_ns) = frame.time_ns else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("frame {} has no capture time to be written", frame.number),
+            ));
+        };
+        self.interfaces(&interfaces[..=frame.interface as usize])?;
+        self.enhanced(
+            (frame.interface, time_ns),
+            frame.original_len,
+            frame.bytes,
+            frame.direction,
+        )
+    }
+
+    /// Adds those of a source's interfaces that are not there yet.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn end(mut self, watched_ns: (i64, i64), drops: Option<u64>) -> io::Result<()> {
-        self.block.extend(0_u32.to_le_bytes());
-        self.time(watched_ns.1);
-        for (code, time_ns) in [(ISB_STARTTIME, watched_ns.0), (ISB_ENDTIME, watched_ns.1)] {
-            self.block.extend(code.to_le_bytes());
-            self.block.extend(8_u16.to_le_bytes());
-            self.time(time_ns);
+    pub fn interfaces(&mut self, interfaces: &[Interface]) -> io::Result<()> {
+        while let Some(interface) = interfaces.get(self.units_ns.len()) {
+            self.interface(interface, "")?;
         }
-        if let Some(drops) = drops {
-            self.option(ISB_OSDROP, &drops.to_le_bytes());
+        Ok(())
+    }
+
+    fn enhanced(
+        &mut self,
+        (interface, time_ns): (u32, i64),
+        original_len: u32,
+        bytes: &[u8],
+        direction: Option<FrameDirection>,
+    ) -> io::Result<()> {
+        self.block.extend(interface.to_le_bytes());
+        self.time(interface, time_ns);
+        self.block.extend(length(bytes)?.to_le_bytes());
+        self.block.extend(original_len.to_le_bytes());
+        self.block.extend(bytes);
+        self.pad();
+        if let Some(direction) = direction {
+            let flags: u32 = match direction {
+                FrameDirection::Inbound => 1,
+                FrameDirection::Outbound => 2,
+            };
+            self.option(EPB_FLAGS, &flags.to_le_bytes());
+            self.option(END_OF_OPTIONS, &[]);
         }
-        self.option(END_OF_OPTIONS, &[]);
-        self.finish(INTERFACE_STATISTICS)?;
+        self.finish(ENHANCED_PACKET)
+    }
+
+    /// Ends the file with what the first interface is known to have dropped, and when it was
+    /// watched.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn end(mut self, watched_ns: Option<(i64, i64)>, drops: Option<u64>) -> io::Result<()> {
+        if let Some((start_ns, end_ns)) = watched_ns {
+            self.block.extend(0_u32.to_le_bytes());
+            self.time(0, end_ns);
+            for (code, time_ns) in [(ISB_STARTTIME, start_ns), (ISB_ENDTIME, end_ns)] {
+                self.block.extend(code.to_le_bytes());
+                self.block.extend(8_u16.to_le_bytes());
+                self.time(0, time_ns);
+            }
+            if let Some(drops) = drops {
+                self.option(ISB_OSDROP, &drops.to_le_bytes());
+            }
+            self.option(END_OF_OPTIONS, &[]);
+            self.finish(INTERFACE_STATISTICS)?;
+        }
         self.out.flush()
     }
 
@@ -97,10 +175,14 @@ impl<W: Write> CaptureFile<W> {
         self.out.flush()
     }
 
-    /// The upper half of a time stands before the lower one, whatever the byte order. There are no
-    /// times before 1970.
-    fn time(&mut self, time_ns: i64) {
-        let mut bytes = time_ns.max(0).to_le_bytes();
+    /// A time in the interface's unit. Its upper half stands before the lower one, whatever the
+    /// byte order. There are no times before 1970.
+    fn time(&mut self, interface: u32, time_ns: i64) {
+        let unit_ns = self
+            .units_ns
+            .get(interface as usize)
+            .map_or(1, |unit| *unit);
+        let mut bytes = (time_ns.max(0).unsigned_abs() / unit_ns).to_le_bytes();
         bytes.rotate_left(4);
         self.block.extend(bytes);
     }
@@ -141,13 +223,19 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut capture = CaptureFile::begin(&file, LinkType::RAW, "raw sockets").unwrap();
+        let mut capture = CaptureFile::begin(&file).unwrap();
+        let interface = Interface {
+            name: None,
+            link_type: LinkType::RAW_DLT,
+            resolution_ns: 1,
+        };
+        capture.interface(&interface, "raw sockets").unwrap();
         let packets = [(1_790_000_000_123_456_789, &b"12345"[..]), (0, b"")];
         for (time_ns, bytes) in packets {
             capture.packet(time_ns, bytes).unwrap();
         }
         capture
-            .end((5, 1_800_000_000_000_000_000), Some(3))
+            .end(Some((5, 1_800_000_000_000_000_000)), Some(3))
             .unwrap();
 
         let mut source = Source::open(Origin::Path(file.path().to_owned())).unwrap();
@@ -163,5 +251,59 @@ mod tests {
         assert_eq!(summary.watched_ns, Some((5, 1_800_000_000_000_000_000)));
         assert_eq!(summary.resolution_ns, Some(1));
         assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
+    }
+    #[test]
+    fn frames_keep_interface_resolution_direction_and_length() {
+        let interfaces = [
+            ("eth0", LinkType::EN10MB, 1_000),
+            ("tun0", LinkType::RAW, 1),
+        ]
+        .map(|(name, link_type, resolution_ns)| Interface {
+            name: Some(name.to_owned()),
+            link_type,
+            resolution_ns,
+        });
+        let frames = [
+            (1, 1_790_000_000_123_456_789, None, 3),
+            (
+                0,
+                1_790_000_000_123_456_000,
+                Some(FrameDirection::Outbound),
+                1_500,
+            ),
+        ]
+        .map(|(interface, time_ns, direction, original_len)| Frame {
+            number: 7,
+            time_ns: Some(time_ns),
+            link_type: interfaces[interface as usize].link_type,
+            interface,
+            direction,
+            original_len,
+            bytes: b"123",
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut capture = CaptureFile::begin(&file).unwrap();
+        for frame in &frames {
+            capture.frame(frame, &interfaces).unwrap();
+        }
+        let timeless = Frame {
+            time_ns: None,
+            ..frames[0]
+        };
+        let error = capture.frame(&timeless, &interfaces).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "frame 7 has no capture time to be written"
+        );
+        capture.end(None, None).unwrap();
+
+        let mut source = Source::open(Origin::Path(file.path().to_owned())).unwrap();
+        for (number, frame) in (1..).zip(frames) {
+            let read = source.next_frame().unwrap();
+            let expected = Frame { number, ..frame };
+            assert_eq!(format!("{read:?}"), format!("{expected:?}"));
+        }
+        assert!(source.next_frame().is_none());
+        assert_eq!(source.summary().interfaces, interfaces);
     }
 }

@@ -179,6 +179,7 @@ fn is_live(origin: &Origin) -> bool {
     let path = match origin {
         Origin::Stdin => Path::new("/dev/stdin"),
         Origin::Path(path) => path,
+        Origin::Live(_) => return true,
     };
     fs::metadata(path).map_or(true, |metadata| !metadata.is_file())
 }

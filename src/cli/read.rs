@@ -55,7 +55,7 @@ pub(super) fn points(
     settings: &Settings,
 ) -> anyhow::Result<(Vec<Point>, Survey)> {
     let can_be_read_twice = plan.iter().all(|planned| match &planned.origin {
-        Origin::Stdin => false,
+        Origin::Stdin | Origin::Live(_) => false,
         Origin::Path(path) => path.is_file(),
     });
     if can_be_read_twice

@@ -30,6 +30,12 @@ pub(super) fn open(origin: &Origin) -> Result<Buffer, Error> {
             }
             Box::new(file)
         }
+        // No input; where there is libpcap, nobody asks for it here.
+        Origin::Live(_) => {
+            return Err(Error::NoLibpcap {
+                origin: origin.clone(),
+            });
+        }
     };
     let read_error = |error| Error::Read {
         origin: origin.clone(),
@@ -65,6 +71,23 @@ impl Buffer {
             end: 0,
             position: 0,
         }
+    }
+
+    /// Has no input; is given all its bytes by [`Buffer::hold`].
+    #[cfg(feature = "libpcap")]
+    pub(super) fn without_input() -> Self {
+        Self {
+            bytes: Vec::new(),
+            ..Self::new(Box::new(io::empty()))
+        }
+    }
+
+    /// Takes these bytes for the view, and gives its old memory for them.
+    #[cfg(feature = "libpcap")]
+    pub(super) fn hold(&mut self, bytes: &mut Vec<u8>) {
+        std::mem::swap(&mut self.bytes, bytes);
+        self.start = 0;
+        self.end = self.bytes.len();
     }
 
     /// What can be looked at now.
