@@ -26,10 +26,18 @@ const ISB_OSDROP: u16 = 7;
 #[derive(Debug)]
 pub struct CaptureFile<W: Write> {
     out: W,
-    /// Of each interface so far, nanoseconds a unit of its times.
-    units_ns: Vec<u64>,
+    interfaces: Vec<Declared>,
     /// The block that is being made; kept, so that a packet costs no allocation.
     block: Vec<u8>,
+}
+
+/// An interface that the file has described.
+#[derive(Debug, Clone, Copy)]
+struct Declared {
+    /// Its index in the source of its frames.
+    source: u32,
+    /// Nanoseconds a unit of its times.
+    unit_ns: u64,
 }
 
 impl<W: Write> CaptureFile<W> {
@@ -40,7 +48,7 @@ impl<W: Write> CaptureFile<W> {
     pub fn begin(out: W) -> io::Result<Self> {
         let mut file = Self {
             out,
-            units_ns: Vec::new(),
+            interfaces: Vec::new(),
             block: Vec::new(),
         };
         file.block.extend(0x1a2b_3c4d_u32.to_le_bytes());
@@ -53,15 +61,24 @@ impl<W: Write> CaptureFile<W> {
         Ok(file)
     }
 
-    /// Adds an interface; frames name it by its place, from 0.
+    /// Describes the source's next interface, the first one at first.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn interface(&mut self, interface: &Interface, description: &str) -> io::Result<()> {
+        let source = length(&self.interfaces)?;
+        self.declare(source, interface, description)
+    }
+
+    fn declare(&mut self, source: u32, interface: &Interface, description: &str) -> io::Result<()> {
         // Powers of ten from seconds to nanoseconds; others are written in nanoseconds.
-        let tenths = (0..=9).find(|tenths| 10_u64.pow(9 - tenths) == interface.resolution_ns);
+        let power = |tenths: &u8| 10_u64.pow(u32::from(9 - tenths));
+        let tenths = (0..=9).find(|tenths| power(tenths) == interface.resolution_ns);
         let tenths = tenths.unwrap_or(9);
-        self.units_ns.push(10_u64.pow(9 - tenths));
+        self.interfaces.push(Declared {
+            source,
+            unit_ns: power(&tenths),
+        });
         // What most systems call raw IP has another number in files.
         let link_type = match interface.link_type {
             LinkType::RAW_DLT | LinkType::RAW_OPENBSD => LinkType::RAW,
@@ -75,7 +92,7 @@ impl<W: Write> CaptureFile<W> {
         if !description.is_empty() {
             self.option(IF_DESCRIPTION, description.as_bytes());
         }
-        self.option(IF_TSRESOL, &tenths.to_le_bytes()[..1]);
+        self.option(IF_TSRESOL, &[tenths]);
         self.option(END_OF_OPTIONS, &[]);
         self.finish(INTERFACE_DESCRIPTION)
     }
@@ -89,45 +106,42 @@ impl<W: Write> CaptureFile<W> {
         self.enhanced((0, time_ns), length(bytes)?, bytes, None)
     }
 
-    /// Writes a frame of one of a source's `interfaces`, which are added as they are needed.
+    /// Writes a frame that the interface captured; the interface is described when its first frame
+    /// comes.
     ///
     /// # Errors
     /// Those of `out`, and one for a frame without a capture time, for which there is no place.
-    pub fn frame(&mut self, frame: &Frame, interfaces: &[Interface]) -> io::Result<()> {
+    pub fn frame(&mut self, frame: &Frame, interface: &Interface) -> io::Result<()> {
         let Some(time_ns) = frame.time_ns else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("frame {} has no capture time to be written", frame.number),
             ));
         };
-        self.interfaces(&interfaces[..=frame.interface as usize])?;
+        let known = |declared: &Declared| declared.source == frame.interface;
+        let index = if let Some(index) = self.interfaces.iter().position(known) {
+            index
+        } else {
+            self.declare(frame.interface, interface, "")?;
+            self.interfaces.len() - 1
+        };
         self.enhanced(
-            (frame.interface, time_ns),
+            (index, time_ns),
             frame.original_len,
             frame.bytes,
             frame.direction,
         )
     }
 
-    /// Adds those of a source's interfaces that are not there yet.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn interfaces(&mut self, interfaces: &[Interface]) -> io::Result<()> {
-        while let Some(interface) = interfaces.get(self.units_ns.len()) {
-            self.interface(interface, "")?;
-        }
-        Ok(())
-    }
-
     fn enhanced(
         &mut self,
-        (interface, time_ns): (u32, i64),
+        (interface, time_ns): (usize, i64),
         original_len: u32,
         bytes: &[u8],
         direction: Option<FrameDirection>,
     ) -> io::Result<()> {
-        self.block.extend(interface.to_le_bytes());
+        let index = u32::try_from(interface).map_err(io::Error::other)?;
+        self.block.extend(index.to_le_bytes());
         self.time(interface, time_ns);
         self.block.extend(length(bytes)?.to_le_bytes());
         self.block.extend(original_len.to_le_bytes());
@@ -144,13 +158,13 @@ impl<W: Write> CaptureFile<W> {
         self.finish(ENHANCED_PACKET)
     }
 
-    /// Ends the file with what the first interface is known to have dropped, and when it was
-    /// watched.
+    /// Ends the file with what the first interface, if there is one, is known to have dropped, and
+    /// when it was watched.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn end(mut self, watched_ns: Option<(i64, i64)>, drops: Option<u64>) -> io::Result<()> {
-        if let Some((start_ns, end_ns)) = watched_ns {
+        if let Some((start_ns, end_ns)) = watched_ns.filter(|_| !self.interfaces.is_empty()) {
             self.block.extend(0_u32.to_le_bytes());
             self.time(0, end_ns);
             for (code, time_ns) in [(ISB_STARTTIME, start_ns), (ISB_ENDTIME, end_ns)] {
@@ -177,11 +191,9 @@ impl<W: Write> CaptureFile<W> {
 
     /// A time in the interface's unit. Its upper half stands before the lower one, whatever the
     /// byte order. There are no times before 1970.
-    fn time(&mut self, interface: u32, time_ns: i64) {
-        let unit_ns = self
-            .units_ns
-            .get(interface as usize)
-            .map_or(1, |unit| *unit);
+    fn time(&mut self, interface: usize, time_ns: i64) {
+        let declared = self.interfaces.get(interface);
+        let unit_ns = declared.map_or(1, |declared| declared.unit_ns);
         let mut bytes = (time_ns.max(0).unsigned_abs() / unit_ns).to_le_bytes();
         bytes.rotate_left(4);
         self.block.extend(bytes);
@@ -211,7 +223,7 @@ impl<W: Write> CaptureFile<W> {
     }
 }
 
-fn length(bytes: &[u8]) -> io::Result<u32> {
+fn length<T>(bytes: &[T]) -> io::Result<u32> {
     u32::try_from(bytes.len()).map_err(io::Error::other)
 }
 
@@ -284,13 +296,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut capture = CaptureFile::begin(&file).unwrap();
         for frame in &frames {
-            capture.frame(frame, &interfaces).unwrap();
+            let interface = &interfaces[frame.interface as usize];
+            capture.frame(frame, interface).unwrap();
         }
         let timeless = Frame {
             time_ns: None,
             ..frames[0]
         };
-        let error = capture.frame(&timeless, &interfaces).unwrap_err();
+        let error = capture.frame(&timeless, &interfaces[1]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "frame 7 has no capture time to be written"
@@ -300,10 +313,16 @@ mod tests {
         let mut source = Source::open(Origin::Path(file.path().to_owned())).unwrap();
         for (number, frame) in (1..).zip(frames) {
             let read = source.next_frame().unwrap();
-            let expected = Frame { number, ..frame };
+            // Interfaces are numbered as they come.
+            let expected = Frame {
+                number,
+                interface: 1 - frame.interface,
+                ..frame
+            };
             assert_eq!(format!("{read:?}"), format!("{expected:?}"));
         }
         assert!(source.next_frame().is_none());
-        assert_eq!(source.summary().interfaces, interfaces);
+        let [first, second] = interfaces;
+        assert_eq!(source.summary().interfaces, [second, first]);
     }
 }

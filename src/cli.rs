@@ -7,6 +7,7 @@ mod dissect;
 mod duration;
 #[cfg(target_os = "linux")]
 mod listen;
+mod live;
 #[cfg(target_os = "linux")]
 mod loopback;
 mod output;

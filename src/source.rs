@@ -454,7 +454,7 @@ impl Source {
     pub fn stop(&mut self) {
         #[cfg(feature = "libpcap")]
         if let Format::Live(live) = &mut self.format {
-            live.stop();
+            live.stop(&mut self.summary);
         }
     }
 

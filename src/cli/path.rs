@@ -197,11 +197,6 @@ fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
             "{argument}: no source behind the name; write NAME=FILE"
         );
         let origin = Origin::from_argument(source);
-        if source.starts_with("live:") && !Path::new(source).exists() {
-            bail!(
-                "{source}: live capture is not there yet; record with tcpdump -w and give the file"
-            );
-        }
         if let Origin::Path(path) = &origin {
             let metadata = fs::metadata(path).with_context(|| format!("{origin}: cannot open"))?;
             ensure!(
@@ -270,8 +265,10 @@ fn split_label(argument: &str) -> (Option<&str>, &str) {
 /// The file's stem without what tells of its format; a pipe is called after its place.
 fn default_name(origin: &Origin, index: usize) -> String {
     let pipe = || format!("pipe{}", index + 1);
-    let Origin::Path(path) = origin else {
-        return "stdin".to_owned();
+    let path = match origin {
+        Origin::Stdin => return "stdin".to_owned(),
+        Origin::Live(interface) => return interface.clone(),
+        Origin::Path(path) => path,
     };
     if path.starts_with("/dev/fd") || path.starts_with("/proc") {
         return pipe();

@@ -170,10 +170,10 @@ impl Live {
     /// The next frame, or the end.
     pub(super) fn step(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Step {
         let step = loop {
-            match self.ahead.take() {
-                Some(step) => break step,
-                None => _ = self.wait(summary),
+            if let Some(step) = self.ahead.take() {
+                break step;
             }
+            self.wait(summary);
         };
         if let Step::Frame(_) = step {
             buffer.hold(&mut self.bytes);
@@ -182,11 +182,15 @@ impl Live {
     }
 
     /// Ends the capture now: what came before is still given out.
-    pub(super) fn stop(&mut self) {
-        self.stopped.get_or_insert_with(|| Stopped {
-            at: Instant::now(),
-            time_ns: now_ns(),
-        });
+    pub(super) fn stop(&mut self, summary: &mut Summary) {
+        if self.stopped.is_none() {
+            let time_ns = now_ns();
+            self.stopped = Some(Stopped {
+                at: Instant::now(),
+                time_ns,
+            });
+            self.count(time_ns, summary);
+        }
     }
 
     /// Looks for something to give out, without waiting.

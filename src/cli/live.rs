@@ -1,0 +1,134 @@
+//! Live captures as commands start and end them.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+
+use super::duration;
+#[cfg(feature = "libpcap")]
+use crate::{decode, probe, source::LiveOptions};
+use crate::{probe::Interrupt, source::Source};
+
+/// What can be said of a capture from an interface.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Live capture")]
+pub(super) struct Capture {
+    /// Stop after this time
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    duration: Option<Duration>,
+
+    /// Take frames to other hosts too, as on a mirror port; they would look like arrivals elsewhere
+    #[arg(long)]
+    promiscuous: bool,
+
+    /// KiB that the kernel may hold while hdp is busy; 16,384 if not given
+    #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=2_097_151))]
+    buffer_size: Option<u32>,
+}
+
+impl Capture {
+    /// Sees that nothing is asked of a capture that is not there.
+    pub(super) fn refuse(&self) -> anyhow::Result<()> {
+        for (is_given, option) in [
+            (self.duration.is_some(), "--duration"),
+            (self.promiscuous, "--promiscuous"),
+            (self.buffer_size.is_some(), "--buffer-size"),
+        ] {
+            if is_given {
+                return refuse(option);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts to capture and tells so. The kernel applies `filter`, or passes what may be HDP
+    /// within the window.
+    #[cfg(feature = "libpcap")]
+    pub(super) fn open(
+        &self,
+        interface: &str,
+        filter: Option<&str>,
+        window_ns: u64,
+    ) -> anyhow::Result<Source> {
+        let defaults = LiveOptions::default();
+        let expression = filter.map_or_else(
+            || decode::candidates(probe::now_ns(), window_ns),
+            str::to_owned,
+        );
+        let buffer_len = self.buffer_size.map(|kib| kib * 1024);
+        let options = LiveOptions {
+            promiscuous: self.promiscuous,
+            buffer_len: buffer_len.unwrap_or(defaults.buffer_len),
+            filter: Some(expression.clone()),
+        };
+        let source = Source::open_live(interface, &options)?;
+        let link_types: Vec<_> = source
+            .summary()
+            .link_types
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        eprintln!(
+            "{}: capturing, link type {}; Ctrl-C ends it",
+            source.origin(),
+            link_types.join(", ")
+        );
+        if filter.is_none() {
+            eprintln!(
+                "{}: the kernel passes what may be HDP or an ICMP error (-f '' for everything): {expression}",
+                source.origin()
+            );
+        }
+        Ok(source)
+    }
+
+    /// Says that it cannot be done.
+    #[cfg(not(feature = "libpcap"))]
+    pub(super) fn open(&self, interface: &str, _: Option<&str>, _: u64) -> anyhow::Result<Source> {
+        let origin = crate::source::Origin::Live(interface.to_owned());
+        Ok(Source::open(origin)?)
+    }
+
+    /// Begins the time that captures run for.
+    pub(super) fn begin(&self) -> anyhow::Result<Run> {
+        // A time that no clock will show never comes.
+        let until = self
+            .duration
+            .and_then(|duration| Instant::now().checked_add(duration));
+        Ok(Run {
+            interrupt: Interrupt::install().context("signals")?,
+            until,
+            ended: AtomicBool::new(false),
+        })
+    }
+}
+
+/// One line for an option that has nothing to work on.
+pub(super) fn refuse(option: &str) -> anyhow::Result<()> {
+    bail!("{option}: is for live captures only; give live:IFACE as a source, or leave it out")
+}
+
+/// How long captures run: until the user or the time ends them, or a thread that reads them.
+#[derive(Debug)]
+pub(super) struct Run {
+    interrupt: Interrupt,
+    until: Option<Instant>,
+    ended: AtomicBool,
+}
+
+impl Run {
+    /// Whether captures are to stop.
+    pub(super) fn is_over(&self) -> bool {
+        self.interrupt.is_set()
+            || self.ended.load(Ordering::Relaxed)
+            || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Has all captures stop.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
