@@ -235,7 +235,7 @@ pub enum Error {
         origin: Origin,
     },
     /// The interface cannot be captured from.
-    #[error("{origin}: cannot capture: {why}")]
+    #[error("{origin}: cannot capture: {why}; hdp interfaces tells where it can be")]
     Capture {
         /// The source as the user named it.
         origin: Origin,

@@ -124,7 +124,10 @@ impl Arguments {
         let filter = self.filter.as_deref();
         #[cfg(not(feature = "libpcap"))]
         let filter = None;
-        self.live.open(interface, filter, self.window_ns())
+        let filter = live::KernelFilter::new(filter, self.window_ns());
+        let source = self.live.open(interface, &filter.expression)?;
+        filter.tell();
+        Ok(source)
     }
 
     fn wants(&self, protocol: u8) -> bool {

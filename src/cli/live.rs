@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 
 use super::duration;
 #[cfg(feature = "libpcap")]
@@ -32,62 +32,34 @@ pub(super) struct Capture {
 impl Capture {
     /// Sees that nothing is asked of a capture that is not there.
     pub(super) fn refuse(&self) -> anyhow::Result<()> {
-        for (is_given, option) in [
-            (self.duration.is_some(), "--duration"),
-            (self.promiscuous, "--promiscuous"),
-            (self.buffer_size.is_some(), "--buffer-size"),
-        ] {
-            if is_given {
-                return refuse(option);
-            }
-        }
-        Ok(())
+        refuse_if(self.duration.is_some(), "--duration")?;
+        refuse_if(self.promiscuous, "--promiscuous")?;
+        refuse_if(self.buffer_size.is_some(), "--buffer-size")
     }
 
-    /// Starts to capture and tells so. The kernel applies `filter`, or passes what may be HDP
-    /// within the window.
+    /// Starts to capture and tells so. The kernel applies the filter.
     #[cfg(feature = "libpcap")]
-    pub(super) fn open(
-        &self,
-        interface: &str,
-        filter: Option<&str>,
-        window_ns: u64,
-    ) -> anyhow::Result<Source> {
-        let defaults = LiveOptions::default();
-        let expression = filter.map_or_else(
-            || decode::candidates(probe::now_ns(), window_ns),
-            str::to_owned,
-        );
+    pub(super) fn open(&self, interface: &str, filter: &str) -> anyhow::Result<Source> {
         let buffer_len = self.buffer_size.map(|kib| kib * 1024);
         let options = LiveOptions {
+            filter: Some(filter.to_owned()),
             promiscuous: self.promiscuous,
-            buffer_len: buffer_len.unwrap_or(defaults.buffer_len),
-            filter: Some(expression.clone()),
+            buffer_len: buffer_len.unwrap_or(LiveOptions::BUFFER_LEN),
         };
         let source = Source::open_live(interface, &options)?;
-        let link_types: Vec<_> = source
-            .summary()
-            .link_types
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let summary = source.summary();
+        let link_types: Vec<_> = summary.link_types.iter().map(ToString::to_string).collect();
         eprintln!(
             "{}: capturing, link type {}; Ctrl-C ends it",
             source.origin(),
             link_types.join(", ")
         );
-        if filter.is_none() {
-            eprintln!(
-                "{}: the kernel passes what may be HDP or an ICMP error (-f '' for everything): {expression}",
-                source.origin()
-            );
-        }
         Ok(source)
     }
 
     /// Says that it cannot be done.
     #[cfg(not(feature = "libpcap"))]
-    pub(super) fn open(&self, interface: &str, _: Option<&str>, _: u64) -> anyhow::Result<Source> {
+    pub(super) fn open(&self, interface: &str, _: &str) -> anyhow::Result<Source> {
         let origin = crate::source::Origin::Live(interface.to_owned());
         Ok(Source::open(origin)?)
     }
@@ -106,9 +78,43 @@ impl Capture {
     }
 }
 
-/// One line for an option that has nothing to work on.
-pub(super) fn refuse(option: &str) -> anyhow::Result<()> {
-    bail!("{option}: is for live captures only; give live:IFACE as a source, or leave it out")
+/// What kernels are to pass.
+#[derive(Debug)]
+pub(super) struct KernelFilter {
+    pub(super) expression: String,
+    is_default: bool,
+}
+
+impl KernelFilter {
+    /// What the user wants to see, or what may be HDP within the window.
+    pub(super) fn new(given: Option<&str>, window_ns: u64) -> Self {
+        Self {
+            expression: given.map_or_else(
+                || decode::candidates(probe::now_ns(), window_ns),
+                str::to_owned,
+            ),
+            is_default: given.is_none(),
+        }
+    }
+
+    /// Tells of a filter that nobody asked for.
+    pub(super) fn tell(&self) {
+        if self.is_default {
+            eprintln!(
+                "kernel filter, for what may be HDP or an ICMP error (-f '' for everything): {}",
+                self.expression
+            );
+        }
+    }
+}
+
+/// Sees that an option has something to work on.
+pub(super) fn refuse_if(is_given: bool, option: &str) -> anyhow::Result<()> {
+    ensure!(
+        !is_given,
+        "{option}: is for live captures only; give live:IFACE as a source, or leave it out"
+    );
+    Ok(())
 }
 
 /// How long captures run: until the user or the time ends them, or a thread that reads them.

@@ -10,8 +10,8 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, output,
-    read::{self, Planned, Settings},
+    Outcome, duration, live, output,
+    read::{self, Captures, Planned, Settings},
 };
 use crate::{
     correlate::Survey,
@@ -28,8 +28,8 @@ const WIDTH_WITHOUT_TERMINAL: usize = 100;
 /// Where did each protocol number disappear? Compares captures from along a path
 ///
 /// Each SOURCE is an observation point, in path order, the sender's end first: a capture file
-/// (pcap or pcapng, also in gzip or zstd) or a log of hdp send or hdp listen, a FIFO such as <(ssh server cat server.pcap), or - for
-/// standard input. What the file is called does not matter.
+/// (pcap or pcapng, also in gzip or zstd) or a log of hdp send or hdp listen, a FIFO such as <(ssh server cat server.pcap), - for
+/// standard input, or live:IFACE, which is captured from until Ctrl-C. What the file is called does not matter.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Observation points in path order; NAME labels the point in the report
@@ -72,6 +72,17 @@ pub(super) struct Arguments {
     #[cfg(feature = "libpcap")]
     #[arg(short, long, value_name = "EXPR")]
     filter: Option<String>,
+
+    #[command(flatten)]
+    live: live::Capture,
+
+    /// Stop once N packets were captured at a point
+    #[arg(short, long, value_name = "N", help_heading = "Live capture", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// Keep what is captured in DIR, a file (pcapng) for each point, named after it
+    #[arg(long, value_name = "DIR", help_heading = "Live capture")]
+    save: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -85,6 +96,38 @@ enum Format {
     Csv,
     /// Everything
     Json,
+}
+
+impl Arguments {
+    /// How the points that are interfaces are captured, if there are any.
+    fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
+        let save = self.save.as_deref();
+        let (live, recorded): (Vec<_>, Vec<_>) =
+            plan.iter().partition(|planned| planned.origin.is_live());
+        if live.is_empty() {
+            self.live.refuse()?;
+            live::refuse_if(self.count.is_some(), "--count")?;
+            live::refuse_if(save.is_some(), "--save")?;
+            return Ok(None);
+        }
+        for planned in live {
+            let Some(file) = save.map(|folder| read::saved_as(folder, planned)) else {
+                break;
+            };
+            let file = Origin::Path(file);
+            ensure!(
+                !recorded.iter().any(|other| other.origin.is_same_as(&file)),
+                "{file}: is a source; keeping {} there would destroy it",
+                planned.origin
+            );
+        }
+        Ok(Some(Captures {
+            capture: &self.live,
+            run: self.live.begin()?,
+            count: self.count,
+            save,
+        }))
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
@@ -105,6 +148,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
         keep_all: arguments.packets.is_some(),
+        live: arguments.captures(&plan)?,
     };
     let (points, survey) = read::points(&plan, &settings)?;
     let options = judge::Options {

@@ -3,21 +3,31 @@
 //! Sightings are surveyed while the captures are being read, so that a large capture need not be
 //! kept in memory. A capture that turns out to be far from the order of its timestamps is read
 //! again, with everything kept; so everything is kept from the start where a source cannot be
-//! read twice.
+//! read twice. Interfaces are captured from by their kernel before any point is read, and end
+//! together.
 
 use std::{
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
     thread::{self, ScopedJoinHandle},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
+use super::{
+    live::{self, KernelFilter, Run},
+    output,
+};
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
+    capture_file::CaptureFile,
     correlate::{Rolling, Survey},
     decode::Shortcut,
     observe::{Batch, Disorder, Observer, Point},
+    probe,
     source::{Log, Origin, Recording, Source},
 };
 
@@ -38,8 +48,8 @@ pub(super) struct Planned {
 }
 
 /// How the points are read.
-#[derive(Debug, Clone)]
-pub(super) struct Settings {
+#[derive(Debug)]
+pub(super) struct Settings<'a> {
     /// How far the timestamp may lie from the capture time, in nanoseconds.
     pub(super) window_ns: u64,
     /// The pcap filter that frames must pass.
@@ -47,6 +57,93 @@ pub(super) struct Settings {
     pub(super) filter: Option<String>,
     /// Every packet is going to be reported.
     pub(super) keep_all: bool,
+    /// How interfaces are captured from; there if one is.
+    pub(super) live: Option<Captures<'a>>,
+}
+
+/// How points that are interfaces are captured.
+#[derive(Debug)]
+pub(super) struct Captures<'a> {
+    pub(super) capture: &'a live::Capture,
+    pub(super) run: Run,
+    /// All end when one has seen so many packets.
+    pub(super) count: Option<u64>,
+    /// A folder for what was captured, a file for each point.
+    pub(super) save: Option<&'a Path>,
+}
+
+impl Captures<'_> {
+    /// Starts the captures, and the files that keep them; `None` for other points.
+    fn open(
+        &self,
+        plan: &[Planned],
+        settings: &Settings,
+    ) -> anyhow::Result<Vec<Option<Capturing>>> {
+        #[cfg(feature = "libpcap")]
+        let filter = settings.filter.as_deref();
+        #[cfg(not(feature = "libpcap"))]
+        let filter = None;
+        let filter = KernelFilter::new(filter, settings.window_ns);
+        let mut captures = Vec::new();
+        for planned in plan {
+            let Origin::Live(interface) = &planned.origin else {
+                captures.push(None);
+                continue;
+            };
+            let source = self.capture.open(interface, &filter.expression)?;
+            let saved = self
+                .save
+                .map(|folder| Saved::create(folder, planned, &source));
+            captures.push(Some(Capturing {
+                source,
+                saved: saved.transpose()?,
+            }));
+        }
+        filter.tell();
+        Ok(captures)
+    }
+}
+
+/// A capture that is running.
+struct Capturing {
+    source: Source,
+    saved: Option<Saved>,
+}
+
+/// The file that keeps what is captured.
+struct Saved {
+    path: PathBuf,
+    file: CaptureFile<BufWriter<File>>,
+}
+
+impl Saved {
+    fn create(folder: &Path, planned: &Planned, source: &Source) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot create", folder.display()))?;
+        let path = saved_as(folder, planned);
+        let mut file = CaptureFile::begin(output::create(&path)?)?;
+        for interface in &source.summary().interfaces {
+            file.interface(interface, "")?;
+        }
+        Ok(Self { path, file })
+    }
+
+    /// Does something to the file.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut CaptureFile<BufWriter<File>>) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        write(&mut self.file).with_context(|| cannot_write(&self.path))
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("{}: cannot write", path.display())
+}
+
+/// Where the capture of a live point is kept.
+pub(super) fn saved_as(folder: &Path, planned: &Planned) -> PathBuf {
+    folder.join(format!("{}.pcapng", planned.name))
 }
 
 /// Reads all points and surveys what they saw.
@@ -65,10 +162,24 @@ pub(super) fn points(
     {
         return Ok(surveyed);
     }
+    // All captures run before the first point is read.
+    let capturing = match &settings.live {
+        Some(live) => live.open(plan, settings)?,
+        None => plan.iter().map(|_| None).collect(),
+    };
     let points = thread::scope(|scope| {
         let readers: Vec<_> = plan
             .iter()
-            .map(|planned| scope.spawn(|| read(planned, settings)))
+            .zip(capturing)
+            .map(|(planned, capturing)| {
+                scope.spawn(|| {
+                    let point = read(planned, settings, capturing);
+                    if let (Err(_), Some(live)) = (&point, &settings.live) {
+                        live.run.end();
+                    }
+                    point
+                })
+            })
             .collect();
         readers
             .into_iter()
@@ -90,10 +201,26 @@ fn has_log(plan: &[Planned]) -> anyhow::Result<bool> {
 }
 
 /// Reads one point, whatever kind of record it is.
-fn read(planned: &Planned, settings: &Settings) -> anyhow::Result<Point> {
-    match Recording::open(planned.origin.clone())? {
-        Recording::Capture(source) => Reader::of(planned, settings, *source).read(),
-        Recording::Log(log) => read_log(planned, settings, *log),
+fn read(
+    planned: &Planned,
+    settings: &Settings,
+    capturing: Option<Capturing>,
+) -> anyhow::Result<Point> {
+    let recording = match capturing {
+        Some(_) => None,
+        None => Some(Recording::open(planned.origin.clone())?),
+    };
+    if settings.live.is_some() {
+        // This thread's alone: the results are written with what the user may do.
+        probe::drop_capabilities().context("capabilities")?;
+    }
+    match (recording, capturing, &settings.live) {
+        (Some(Recording::Capture(source)), ..) => Reader::of(planned, settings, *source).read(),
+        (Some(Recording::Log(log)), ..) => read_log(planned, settings, *log),
+        (None, Some(capturing), Some(live)) => {
+            Reader::of(planned, settings, capturing.source).read_live(live, capturing.saved)
+        }
+        (None, ..) => unreachable!("a point that is captured has been opened"),
     }
 }
 
@@ -179,6 +306,8 @@ impl<'a> Reader<'a> {
             filter: settings
                 .filter
                 .as_deref()
+                // An interface's is the kernel's business.
+                .filter(|_| !planned.origin.is_live())
                 .map(|filter| Filter::new(filter, &planned.origin)),
         }
     }
@@ -204,6 +333,40 @@ impl<'a> Reader<'a> {
 
     fn read(mut self) -> anyhow::Result<Point> {
         while self.frame()? {}
+        self.finish()
+    }
+
+    /// Reads an interface until it is told to stop.
+    fn read_live(mut self, live: &Captures, mut saved: Option<Saved>) -> anyhow::Result<Point> {
+        loop {
+            if live.run.is_over() {
+                self.source.stop();
+            }
+            if !self.source.wait() {
+                if let Some(saved) = &mut saved {
+                    saved.write(CaptureFile::flush)?;
+                }
+                continue;
+            }
+            let Some((frame, interface)) = self.source.next_with_interface() else {
+                break;
+            };
+            if let Some(saved) = &mut saved {
+                saved.write(|file| file.frame(&frame, interface))?;
+            }
+            self.observer.watch(&frame);
+            self.observer
+                .observe_decoded(&frame, self.decoder.decode(&frame));
+            let seen = self.observer.held() as u64;
+            if live.count.is_some_and(|count| count <= seen) {
+                live.run.end();
+            }
+        }
+        if let Some(Saved { path, file }) = saved {
+            let summary = self.source.summary();
+            file.end(summary.watched_ns, summary.capture_drops)
+                .with_context(|| cannot_write(&path))?;
+        }
         self.finish()
     }
 
