@@ -11,6 +11,7 @@
 //! is [`crate::decode`]'s business.
 
 mod classic;
+mod devices;
 #[cfg(feature = "libpcap")]
 mod filter;
 mod input;
@@ -22,6 +23,9 @@ mod pcapng;
 
 use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
 
+pub use devices::Device;
+#[cfg(feature = "libpcap")]
+pub use devices::devices;
 #[cfg(feature = "libpcap")]
 pub use filter::Filter;
 pub use link_type::LinkType;
@@ -163,6 +167,10 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Why there is no capture, and what to do about it.
+const NOT_PERMITTED: &str = "Operation not permitted: run as root (sudo) or grant it: \
+    sudo setcap cap_net_raw,cap_net_admin=eip $(command -v hdp)";
+
 /// Why a source could not be read at all. Each message names the source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -226,10 +234,7 @@ pub enum Error {
         origin: Origin,
     },
     /// The process may not capture (on Linux, it lacks `CAP_NET_RAW`).
-    #[error(
-        "{origin}: cannot capture: Operation not permitted: run as root (sudo) or grant it: \
-         sudo setcap cap_net_raw,cap_net_admin=eip $(command -v hdp)"
-    )]
+    #[error("{origin}: cannot capture: {NOT_PERMITTED}")]
     NotPermitted {
         /// The source as the user named it.
         origin: Origin,
