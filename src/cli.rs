@@ -13,6 +13,7 @@ mod live;
 mod loopback;
 mod output;
 mod path;
+mod progress;
 mod read;
 mod send;
 

@@ -28,6 +28,7 @@ pub use devices::Device;
 pub use devices::devices;
 #[cfg(feature = "libpcap")]
 pub use filter::Filter;
+pub use input::Progress;
 pub use link_type::LinkType;
 #[cfg(feature = "libpcap")]
 pub use live::LiveOptions;
@@ -466,9 +467,10 @@ impl Source {
     #[inline(always)]
     fn next_record(&mut self) -> Option<Record> {
         self.buffer.consume(std::mem::take(&mut self.given_out));
-        let ready = match &self.format {
-            Format::Classic(classic) => classic.ready(self.buffer.view()),
-            _ => None,
+        let ready = if let Format::Classic(classic) = &self.format {
+            classic.ready(self.buffer.view())
+        } else {
+            None
         };
         let record = match ready {
             Some(record) => record,
@@ -518,6 +520,12 @@ impl Source {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// How far the file has been read; `None` of pipes and interfaces, whose length nobody knows.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.buffer.progress()
     }
 
     /// What the capture has said of itself so far; complete once [`Source::next_frame`] has given

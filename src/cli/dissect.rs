@@ -14,6 +14,7 @@ use super::{
     Outcome, duration,
     live::{self, Run},
     output::{self, Output},
+    progress::Bar,
 };
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
@@ -160,7 +161,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         probe::drop_capabilities().context("capabilities")?;
     }
 
+    let bar = if sinks.is_watched {
+        Bar::none()
+    } else {
+        Bar::start()
+    };
+    bar.watch(source.progress());
     let tally = dissect(arguments, &mut source, &mut sinks, run.as_ref())?;
+    drop(bar);
     sinks.end(source.summary())?;
 
     if let Some(link_type) = tally.undecodable() {

@@ -1,6 +1,8 @@
 //! `hdp interfaces`: what can be captured from here.
 
-use std::{io::Write as _, path::PathBuf};
+#[cfg(feature = "libpcap")]
+use std::io::Write as _;
+use std::path::PathBuf;
 
 use super::{Outcome, output};
 #[cfg(feature = "libpcap")]
@@ -29,7 +31,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     use serde::Serialize;
 
     #[derive(Serialize)]
-    struct Interfaces {
+    struct Answer {
         schema_version: u32,
         generator: &'static str,
         interfaces: Vec<source::Device>,
@@ -45,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         output::Format::Table => report::interfaces_table(&devices, width),
         output::Format::Markdown => report::interfaces_markdown(&devices),
         output::Format::Csv => report::interfaces_csv(&devices),
-        output::Format::Json => report::json(&Interfaces {
+        output::Format::Json => report::json(&Answer {
             schema_version: 1,
             generator: concat!("hdp ", env!("CARGO_PKG_VERSION")),
             interfaces: devices,

@@ -9,8 +9,12 @@ use anyhow::{Context as _, ensure};
 
 use super::duration;
 #[cfg(feature = "libpcap")]
-use crate::{decode, probe, source::LiveOptions};
-use crate::{probe::Interrupt, source::Source};
+use crate::source::LiveOptions;
+use crate::{
+    decode,
+    probe::{self, Interrupt},
+    source::Source,
+};
 
 /// What can be said of a capture from an interface.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,6 +63,7 @@ impl Capture {
 
     /// Says that it cannot be done.
     #[cfg(not(feature = "libpcap"))]
+    #[allow(clippy::unused_self, reason = "called like the one that does it")]
     pub(super) fn open(&self, interface: &str, _: &str) -> anyhow::Result<Source> {
         let origin = crate::source::Origin::Live(interface.to_owned());
         Ok(Source::open(origin)?)

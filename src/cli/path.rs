@@ -11,6 +11,7 @@ use clap::ValueEnum;
 
 use super::{
     Outcome, duration, live, output,
+    progress::Bar,
     read::{self, Captures, Planned, Settings},
 };
 use crate::{
@@ -143,14 +144,21 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         .map(output::create)
         .transpose()?;
 
+    let live = arguments.captures(&plan)?;
     let settings = Settings {
         window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
         keep_all: arguments.packets.is_some(),
-        live: arguments.captures(&plan)?,
+        bar: if live.is_none() {
+            Bar::start()
+        } else {
+            Bar::none()
+        },
+        live,
     };
     let (points, survey) = read::points(&plan, &settings)?;
+    drop(settings);
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
         protocols: arguments.protocols.clone(),

@@ -19,6 +19,7 @@ use anyhow::{Context as _, bail};
 use super::{
     live::{self, KernelFilter, Run},
     output,
+    progress::Bar,
 };
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
@@ -48,7 +49,6 @@ pub(super) struct Planned {
 }
 
 /// How the points are read.
-#[derive(Debug)]
 pub(super) struct Settings<'a> {
     /// How far the timestamp may lie from the capture time, in nanoseconds.
     pub(super) window_ns: u64,
@@ -57,6 +57,8 @@ pub(super) struct Settings<'a> {
     pub(super) filter: Option<String>,
     /// Every packet is going to be reported.
     pub(super) keep_all: bool,
+    /// Shows how far the files are read.
+    pub(super) bar: Bar,
     /// How interfaces are captured from; there if one is.
     pub(super) live: Option<Captures<'a>>,
 }
@@ -162,6 +164,7 @@ pub(super) fn points(
     {
         return Ok(surveyed);
     }
+    settings.bar.start_over();
     // All captures run before the first point is read.
     let capturing = match &settings.live {
         Some(live) => live.open(plan, settings)?,
@@ -297,6 +300,7 @@ impl<'a> Reader<'a> {
 
     #[cfg_attr(not(feature = "libpcap"), allow(unused_variables))]
     fn of(planned: &'a Planned, settings: &Settings, source: Source) -> Self {
+        settings.bar.watch(source.progress());
         Self {
             planned,
             source,

@@ -26,7 +26,7 @@ use super::{Error, Interface, LinkType, Origin, Record, Step, Summary, filter, i
 const DELIVERY_MS: i32 = 50;
 
 /// After this time every frame has been handed over for sure.
-const DELIVERED: Duration = Duration::from_millis(3 * DELIVERY_MS.unsigned_abs() as u64);
+const DELIVERED_MS: u32 = 3 * DELIVERY_MS.unsigned_abs();
 
 /// How long [`Live::wait`] waits at the most.
 const PATIENCE_MS: u8 = 100;
@@ -221,10 +221,11 @@ impl Live {
                 }
             }
             Err(pcap::Error::TimeoutExpired) => {
-                let delivered_ns = DELIVERED.as_nanos() as i64;
+                let delivered_ns = i64::from(DELIVERED_MS) * 1_000_000;
                 self.watched(now_ns().saturating_sub(delivered_ns), summary);
+                let delivered = Duration::from_millis(DELIVERED_MS.into());
                 match self.stopped {
-                    Some(stop) if stop.at.elapsed() > DELIVERED => self.end(summary),
+                    Some(stop) if stop.at.elapsed() > delivered => self.end(summary),
                     _ => None,
                 }
             }
