@@ -1,9 +1,9 @@
 //! Sources: captures as sequences of [`Frame`]s.
 //!
-//! A source is a capture file, a log, or an interface that is captured from while it is read
-//! ([`Source::open_live`]). A capture file is pcap (microseconds or nanoseconds, either byte order) or pcapng, plain or in
-//! gzip or zstd, as a file, a FIFO or standard input; so is a [`Log`] of the probe. The kind is told
-//! from the content, never from the name ([`Recording`]).
+//! A source is a capture file, a log of the probe, or an interface that is captured from while it
+//! is read ([`Origin::Live`]). A capture file is pcap (microseconds or nanoseconds, either byte
+//! order) or pcapng, plain or in gzip or zstd, as a file, a FIFO or standard input; so is a [`Log`].
+//! The kind of a file is told from the content, never from the name ([`Recording`]).
 //!
 //! The module promises constant memory (one buffer, grown only to the largest record), that every
 //! frame before a cut or a damaged record is delivered, and that the reason why reading ended
@@ -428,7 +428,7 @@ impl Source {
     }
 
     /// The next frame, or `None` at the end of the capture. Where the end came before its time,
-    /// [`Source::summary`] says why.
+    /// [`Source::summary`] says why. From a pipe or an interface it waits until there is either.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let record = self.next_record()?;

@@ -533,6 +533,10 @@ fn an_interface_that_cannot_be_captured_from_is_one_line() {
             "--duration: is for live captures only; give live:IFACE as a source, or leave it out",
         ),
         (
+            &["dissect", "-i", "any", "--promiscuous"],
+            "--promiscuous: no system has that for all interfaces at once; name one",
+        ),
+        (
             &["path", "live:lo", "live:lo"],
             "live:lo: given twice (also as lo); a path needs captures from different places",
         ),

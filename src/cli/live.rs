@@ -24,7 +24,8 @@ pub(super) struct Capture {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     duration: Option<Duration>,
 
-    /// Take frames to other hosts too, as on a mirror port; they would look like arrivals elsewhere
+    /// Take frames to other hosts too, as a mirror port asks for. Anywhere else they would be taken
+    /// for arrivals
     #[arg(long)]
     promiscuous: bool,
 
@@ -44,6 +45,10 @@ impl Capture {
     /// Starts to capture and tells so. The kernel applies the filter.
     #[cfg(feature = "libpcap")]
     pub(super) fn open(&self, interface: &str, filter: &str) -> anyhow::Result<Source> {
+        ensure!(
+            !(self.promiscuous && interface == "any"),
+            "--promiscuous: no system has that for all interfaces at once; name one"
+        );
         let buffer_len = self.buffer_size.map(|kib| kib * 1024);
         let options = LiveOptions {
             filter: Some(filter.to_owned()),

@@ -6,9 +6,8 @@
 //!
 //! A capture that runs knows that it is watching, also where nothing comes:
 //! [`Summary::watched_ns`] moves on with the clock, and every frame that the ring took before its
-//! end has been given out by then. Frames of an interface that is taken down are missed as little
-//! as there are any, and libpcap waits for it to come up again; one that is removed ends the
-//! capture.
+//! end has been given out by then. An interface that goes down has no frames to be missed; libpcap
+//! (since 1.10) waits until it is up again. One that is removed ends the capture.
 
 use std::{
     os::fd::AsFd as _,
@@ -51,7 +50,7 @@ pub struct LiveOptions {
     /// The pcap filter that the kernel applies; `None` takes every frame.
     pub filter: Option<String>,
     /// Whether the interface takes frames to other hosts too, as on a mirror port. Nothing tells
-    /// them from arrivals, but in a cooked capture.
+    /// them from arrivals, but in a cooked capture. `any` cannot.
     pub promiscuous: bool,
     /// Bytes that the kernel may hold for a reader that is busy.
     pub buffer_len: u32,
@@ -103,12 +102,10 @@ impl Live {
         summary: &mut Summary,
     ) -> Result<Self, Error> {
         let refused = |error| Error::capture(origin, error);
-        // There is no promiscuous mode of all interfaces at once; libpcap takes offence.
-        let promiscuous = options.promiscuous && interface != "any";
         let capture = Capture::from_device(interface).map_err(refused)?;
         let mut capture = capture
             .precision(PRECISION.0)
-            .promisc(promiscuous)
+            .promisc(options.promiscuous)
             .snaplen(SNAPSHOT_LEN)
             .buffer_size(i32::try_from(options.buffer_len).unwrap_or(i32::MAX))
             .timeout(DELIVERY_MS)
