@@ -1,19 +1,23 @@
 //! Live captures as commands start and end them.
 
 use std::{
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 
-use super::duration;
+use super::{duration, output, read::Planned};
 #[cfg(feature = "libpcap")]
 use crate::source::LiveOptions;
 use crate::{
+    capture_file::CaptureFile,
     decode,
     probe::{self, Interrupt},
-    source::Source,
+    source::{Frame, Interface, Origin, Source, Summary},
 };
 
 /// What can be said of a capture from an interface.
@@ -70,7 +74,7 @@ impl Capture {
     #[cfg(not(feature = "libpcap"))]
     #[allow(clippy::unused_self, reason = "called like the one that does it")]
     pub(super) fn open(&self, interface: &str, _: &str) -> anyhow::Result<Source> {
-        let origin = crate::source::Origin::Live(interface.to_owned());
+        let origin = Origin::Live(interface.to_owned());
         Ok(Source::open(origin)?)
     }
 
@@ -147,4 +151,96 @@ impl Run {
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
+}
+
+/// How those points of a path are captured that are interfaces.
+#[derive(Debug)]
+pub(super) struct Captures<'a> {
+    pub(super) capture: &'a Capture,
+    pub(super) filter: KernelFilter,
+    pub(super) run: Run,
+    /// All end when one has seen so many packets.
+    pub(super) count: Option<u64>,
+    /// A folder for what is captured, a file for each point.
+    pub(super) save: Option<&'a Path>,
+}
+
+impl Captures<'_> {
+    /// Starts the captures, and the files that keep them; `None` for other points.
+    pub(super) fn open(&self, plan: &[Planned]) -> anyhow::Result<Vec<Option<Capturing>>> {
+        let mut captures = Vec::new();
+        for planned in plan {
+            let Origin::Live(interface) = &planned.origin else {
+                captures.push(None);
+                continue;
+            };
+            let source = self.capture.open(interface, &self.filter.expression)?;
+            let saved = self.saved_as(planned);
+            let saved = saved.map(|path| Saved::create(path, &source)).transpose()?;
+            captures.push(Some(Capturing { source, saved }));
+        }
+        self.filter.tell();
+        Ok(captures)
+    }
+
+    /// Where the capture of a point is kept, if anywhere.
+    pub(super) fn saved_as(&self, planned: &Planned) -> Option<PathBuf> {
+        let file = format!("{}.pcapng", planned.name);
+        self.save.map(|folder| folder.join(file))
+    }
+}
+
+/// A capture that is running.
+pub(super) struct Capturing {
+    pub(super) source: Source,
+    pub(super) saved: Option<Saved>,
+}
+
+/// The file that keeps what is captured; its errors name it.
+pub(super) struct Saved {
+    path: PathBuf,
+    file: CaptureFile<BufWriter<File>>,
+}
+
+impl Saved {
+    fn create(path: PathBuf, source: &Source) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("{}: cannot create", folder.display()))?;
+        }
+        let file = CaptureFile::begin(output::create(&path)?)?;
+        let mut saved = Self { path, file };
+        for interface in &source.summary().interfaces {
+            saved.try_to(|file| file.interface(interface, ""))?;
+        }
+        Ok(saved)
+    }
+
+    /// Adds a frame.
+    pub(super) fn frame(&mut self, frame: &Frame, interface: &Interface) -> anyhow::Result<()> {
+        self.try_to(|file| file.frame(frame, interface))
+    }
+
+    /// Lets readers have what was written so far.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        self.try_to(CaptureFile::flush)
+    }
+
+    /// Ends the file with what the capture says of itself.
+    pub(super) fn end(self, summary: &Summary) -> anyhow::Result<()> {
+        let Self { path, file } = self;
+        file.end(summary.watched_ns, summary.capture_drops)
+            .with_context(|| cannot_write(&path))
+    }
+
+    fn try_to(
+        &mut self,
+        write: impl FnOnce(&mut CaptureFile<BufWriter<File>>) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        write(&mut self.file).with_context(|| cannot_write(&self.path))
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("{}: cannot write", path.display())
 }

@@ -10,9 +10,11 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, live, output,
+    Outcome, duration,
+    live::{self, Captures, KernelFilter},
+    output,
     progress::Bar,
-    read::{self, Captures, Planned, Settings},
+    read::{self, Planned, Settings},
 };
 use crate::{
     correlate::Survey,
@@ -102,32 +104,33 @@ enum Format {
 impl Arguments {
     /// How the points that are interfaces are captured, if there are any.
     fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
-        let save = self.save.as_deref();
         let (live, recorded): (Vec<_>, Vec<_>) =
             plan.iter().partition(|planned| planned.origin.is_live());
         if live.is_empty() {
             self.live.refuse()?;
             live::refuse_if(self.count.is_some(), "--count")?;
-            live::refuse_if(save.is_some(), "--save")?;
+            live::refuse_if(self.save.is_some(), "--save")?;
             return Ok(None);
         }
-        for planned in live {
-            let Some(file) = save.map(|folder| read::saved_as(folder, planned)) else {
-                break;
-            };
+        #[cfg(feature = "libpcap")]
+        let filter = self.filter.as_deref();
+        #[cfg(not(feature = "libpcap"))]
+        let filter = None;
+        let captures = Captures {
+            capture: &self.live,
+            filter: KernelFilter::new(filter, nanoseconds(self.window)),
+            run: self.live.begin()?,
+            count: self.count,
+            save: self.save.as_deref(),
+        };
+        for file in live.iter().filter_map(|planned| captures.saved_as(planned)) {
             let file = Origin::Path(file);
             ensure!(
                 !recorded.iter().any(|other| other.origin.is_same_as(&file)),
-                "{file}: is a source; keeping {} there would destroy it",
-                planned.origin
+                "{file}: is a source; keeping a capture there would destroy it"
             );
         }
-        Ok(Some(Captures {
-            capture: &self.live,
-            run: self.live.begin()?,
-            count: self.count,
-            save,
-        }))
+        Ok(Some(captures))
     }
 }
 

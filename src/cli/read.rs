@@ -7,9 +7,6 @@
 //! together.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter},
-    path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
     thread::{self, ScopedJoinHandle},
 };
@@ -17,14 +14,12 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    live::{self, KernelFilter, Run},
-    output,
+    live::{Captures, Capturing, Saved},
     progress::Bar,
 };
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
-    capture_file::CaptureFile,
     correlate::{Rolling, Survey},
     decode::Shortcut,
     observe::{Batch, Disorder, Observer, Point},
@@ -63,91 +58,6 @@ pub(super) struct Settings<'a> {
     pub(super) live: Option<Captures<'a>>,
 }
 
-/// How points that are interfaces are captured.
-#[derive(Debug)]
-pub(super) struct Captures<'a> {
-    pub(super) capture: &'a live::Capture,
-    pub(super) run: Run,
-    /// All end when one has seen so many packets.
-    pub(super) count: Option<u64>,
-    /// A folder for what was captured, a file for each point.
-    pub(super) save: Option<&'a Path>,
-}
-
-impl Captures<'_> {
-    /// Starts the captures, and the files that keep them; `None` for other points.
-    fn open(
-        &self,
-        plan: &[Planned],
-        settings: &Settings,
-    ) -> anyhow::Result<Vec<Option<Capturing>>> {
-        #[cfg(feature = "libpcap")]
-        let filter = settings.filter.as_deref();
-        #[cfg(not(feature = "libpcap"))]
-        let filter = None;
-        let filter = KernelFilter::new(filter, settings.window_ns);
-        let mut captures = Vec::new();
-        for planned in plan {
-            let Origin::Live(interface) = &planned.origin else {
-                captures.push(None);
-                continue;
-            };
-            let source = self.capture.open(interface, &filter.expression)?;
-            let saved = self
-                .save
-                .map(|folder| Saved::create(folder, planned, &source));
-            captures.push(Some(Capturing {
-                source,
-                saved: saved.transpose()?,
-            }));
-        }
-        filter.tell();
-        Ok(captures)
-    }
-}
-
-/// A capture that is running.
-struct Capturing {
-    source: Source,
-    saved: Option<Saved>,
-}
-
-/// The file that keeps what is captured.
-struct Saved {
-    path: PathBuf,
-    file: CaptureFile<BufWriter<File>>,
-}
-
-impl Saved {
-    fn create(folder: &Path, planned: &Planned, source: &Source) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("{}: cannot create", folder.display()))?;
-        let path = saved_as(folder, planned);
-        let mut file = CaptureFile::begin(output::create(&path)?)?;
-        for interface in &source.summary().interfaces {
-            file.interface(interface, "")?;
-        }
-        Ok(Self { path, file })
-    }
-
-    /// Does something to the file.
-    fn write(
-        &mut self,
-        write: impl FnOnce(&mut CaptureFile<BufWriter<File>>) -> io::Result<()>,
-    ) -> anyhow::Result<()> {
-        write(&mut self.file).with_context(|| cannot_write(&self.path))
-    }
-}
-
-fn cannot_write(path: &Path) -> String {
-    format!("{}: cannot write", path.display())
-}
-
-/// Where the capture of a live point is kept.
-pub(super) fn saved_as(folder: &Path, planned: &Planned) -> PathBuf {
-    folder.join(format!("{}.pcapng", planned.name))
-}
-
 /// Reads all points and surveys what they saw.
 pub(super) fn points(
     plan: &[Planned],
@@ -167,7 +77,7 @@ pub(super) fn points(
     settings.bar.start_over();
     // All captures run before the first point is read.
     let capturing = match &settings.live {
-        Some(live) => live.open(plan, settings)?,
+        Some(live) => live.open(plan)?,
         None => plan.iter().map(|_| None).collect(),
     };
     let points = thread::scope(|scope| {
@@ -203,27 +113,24 @@ fn has_log(plan: &[Planned]) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Reads one point, whatever kind of record it is.
+/// Reads one point, whatever kind of record it is. Beside captures that are running, this thread
+/// keeps no capability for what it parses.
 fn read(
     planned: &Planned,
     settings: &Settings,
     capturing: Option<Capturing>,
 ) -> anyhow::Result<Point> {
-    let recording = match capturing {
-        Some(_) => None,
-        None => Some(Recording::open(planned.origin.clone())?),
-    };
+    if let (Some(capturing), Some(live)) = (capturing, &settings.live) {
+        probe::drop_capabilities().context("capabilities")?;
+        return Reader::of(planned, settings, capturing.source).read_live(live, capturing.saved);
+    }
+    let recording = Recording::open(planned.origin.clone())?;
     if settings.live.is_some() {
-        // This thread's alone: the results are written with what the user may do.
         probe::drop_capabilities().context("capabilities")?;
     }
-    match (recording, capturing, &settings.live) {
-        (Some(Recording::Capture(source)), ..) => Reader::of(planned, settings, *source).read(),
-        (Some(Recording::Log(log)), ..) => read_log(planned, settings, *log),
-        (None, Some(capturing), Some(live)) => {
-            Reader::of(planned, settings, capturing.source).read_live(live, capturing.saved)
-        }
-        (None, ..) => unreachable!("a point that is captured has been opened"),
+    match recording {
+        Recording::Capture(source) => Reader::of(planned, settings, *source).read(),
+        Recording::Log(log) => read_log(planned, settings, *log),
     }
 }
 
@@ -348,7 +255,7 @@ impl<'a> Reader<'a> {
             }
             if !self.source.wait() {
                 if let Some(saved) = &mut saved {
-                    saved.write(CaptureFile::flush)?;
+                    saved.flush()?;
                 }
                 continue;
             }
@@ -356,7 +263,7 @@ impl<'a> Reader<'a> {
                 break;
             };
             if let Some(saved) = &mut saved {
-                saved.write(|file| file.frame(&frame, interface))?;
+                saved.frame(&frame, interface)?;
             }
             self.observer.watch(&frame);
             self.observer
@@ -366,10 +273,8 @@ impl<'a> Reader<'a> {
                 live.run.end();
             }
         }
-        if let Some(Saved { path, file }) = saved {
-            let summary = self.source.summary();
-            file.end(summary.watched_ns, summary.capture_drops)
-                .with_context(|| cannot_write(&path))?;
+        if let Some(saved) = saved {
+            saved.end(self.source.summary())?;
         }
         self.finish()
     }

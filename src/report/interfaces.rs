@@ -152,14 +152,16 @@ mod tests {
     fn a_row_an_interface_and_each_reason_once() {
         assert_eq!(
             interfaces_table(&devices(), 80),
-            "\
- Interface  Up   Capture  Link type  Addresses
- eth0       yes  yes      EN10MB     10.77.9.1, fd77:9::1
- a|b        no   no       -          -
- eth1       no   no       -          10.77.8.1
-
-a|b, eth1: That device is not up
-"
+            [
+                " Interface  Up   Capture  Link type  Addresses",
+                " eth0       yes  yes      EN10MB     10.77.9.1, fd77:9::1",
+                " a|b        no   no       -          -",
+                " eth1       no   no       -          10.77.8.1",
+                "",
+                "a|b, eth1: That device is not up",
+                "",
+            ]
+            .join("\n")
         );
         let markdown = interfaces_markdown(&devices());
         assert!(markdown.contains(r"| a\|b "), "{markdown}");
