@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 HDP := $(TARGET)/release/hdp
 
-# What cargo needs beside Rust: a linker, a compiler for zstd, libpcap for filters.
+# What cargo needs beside Rust: a linker, a compiler for zstd, libpcap for filters and live capture.
 BUILD := gcc:cc libc6-dev pkg-config:pkg-config libpcap-dev
 # What tests compare with, and what they make networks of.
 NETWORK := iproute2:ip nftables:nft tcpdump:tcpdump

@@ -329,13 +329,11 @@ impl Pcapng {
             offset_seconds,
         };
         let link_type = LinkType(u16::try_from(description.linktype.0).unwrap_or(u16::MAX));
-        summary.add_interface(
+        summary.add_interface(Interface {
+            name: name(&description.options),
             link_type,
-            Interface {
-                name: name(&description.options),
-                resolution_ns: clock.resolution_ns(),
-            },
-        );
+            resolution_ns: clock.resolution_ns(),
+        });
         self.interfaces.push(SectionInterface {
             link_type,
             snaplen: description.snaplen,
