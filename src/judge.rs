@@ -83,7 +83,7 @@ pub fn judge(
         clocks,
         reach: Way::BOTH.map(|way| reach(points, way)),
         wait_ns,
-        tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
+        tallies: std::iter::repeat_with(|| None).take(TALLIES).collect(),
         tally_of_flow: tallies_of_flows(points, &relations),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
@@ -402,6 +402,9 @@ impl Judgement<'_> {
         one_hop.then_some(system)
     }
 }
+
+/// Tallies there are: by way, carrier and number.
+const TALLIES: usize = 2 * 2 * 256;
 
 fn tally_index(way: Way, carrier: Carrier, protocol: u8) -> usize {
     let carrier = match carrier {

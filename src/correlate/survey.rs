@@ -54,8 +54,6 @@ pub struct Through {
     pub reordered_at_last_ns: Vec<i64>,
     /// See above.
     pub reordered_at_first_ns: Vec<i64>,
-    /// The first of their timestamps.
-    pub first_timestamp_ns: u64,
     /// The last of their timestamps.
     pub last_timestamp_ns: u64,
     /// As [`Link::nearer_first`], of the first few.
@@ -209,9 +207,6 @@ impl Survey {
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
         if through.offsets_ns.len() <= ENOUGH_FOR_NEARNESS {
-            if through.offsets_ns.len() == 1 {
-                through.first_timestamp_ns = first.timestamp_ns;
-            }
             through.nearer_first += nearness(first, last);
         }
         through.last_timestamp_ns = first.timestamp_ns;
@@ -296,7 +291,6 @@ impl Through {
             .append(&mut behind.reordered_at_last_ns);
         self.reordered_at_first_ns
             .append(&mut behind.reordered_at_first_ns);
-        self.first_timestamp_ns = self.first_timestamp_ns.min(behind.first_timestamp_ns);
         self.last_timestamp_ns = self.last_timestamp_ns.max(behind.last_timestamp_ns);
         self.nearer_first += behind.nearer_first;
     }

@@ -209,9 +209,10 @@ fn of_levels(levels: &[Level], is_forth: bool, guard_ns: i64) -> Relation {
             from_ns: min.saturating_sub(guard_ns),
             to_ns: max.saturating_add(guard_ns),
         };
-        // Between two levels, either may hold.
-        let since = index.checked_sub(1).map(|before| &levels[before]);
-        let until = levels.get(index + 1);
+        // Between two levels, either may hold; and during a short one, which may be nothing but
+        // slow packets.
+        let since = levels[..index].iter().rev().find(|level| level.is_sure());
+        let until = levels[index + 1..].iter().find(|level| level.is_sure());
         let on_this_clock = |at_ns: i64, offset_ns: i64| {
             if is_forth {
                 at_ns

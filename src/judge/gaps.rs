@@ -2,34 +2,41 @@
 //! to be seen.
 //!
 //! A point that records nothing for a while may have been stopped, or the path may have lost what
-//! was sent. Where the silence swallowed packets of several numbers that the point saw before
-//! *and* after it, it was no filter that came with the numbers: either everything was lost, or
-//! nothing was recorded. Which of the two cannot be told, so nothing is called lost.
+//! was sent. Where the silence swallowed packets of several numbers that the point saw at other
+//! times, and that were not lost again later, it was no filter of numbers: either everything was
+//! lost, or nothing was recorded. Which of the two cannot be told, so nothing is called lost.
 
-use std::collections::BTreeSet;
-
-use super::{clocks::Clocks, order};
+use super::{TALLIES, clocks::Clocks, order, tally_index};
 use crate::{
-    correlate::{Journey, Relations, Survey, Way, journeys},
-    decode::Carrier,
+    correlate::{Journey, Relations, Survey, journeys},
     observe::{Coverage, Point},
 };
 
 /// A silence that swallowed fewer numbers than this may be the loss of just those.
 const SEVERAL: usize = 3;
 
-/// A number that travels one way.
-type Subject = (Way, Carrier, u8);
-
-/// First and last timestamp of what a point saw of each number.
-type Spans = std::collections::BTreeMap<Subject, (u64, u64)>;
+/// A silence that chance explains no better than this was no loss of each packet by itself.
+const NO_CHANCE: f64 = 1e-6;
 
 /// A silence of a point, and what should have come by in it.
 struct Silence {
     point: usize,
     from_ns: i64,
     to_ns: i64,
-    swallowed: BTreeSet<(Subject, u64)>,
+    /// Number, carrier and way as one index, and the timestamp.
+    swallowed: Vec<(usize, u64)>,
+}
+
+/// What a point saw of one number that travels one way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Record {
+    seen: u64,
+    /// Seen elsewhere, not here.
+    unseen: u64,
+    /// Timestamp of the last one seen.
+    last_seen_ns: u64,
+    /// Timestamp of the last one unseen.
+    last_unseen_ns: u64,
 }
 
 /// What each point watched, less the gaps found.
@@ -46,19 +53,20 @@ pub(super) fn coverages(
             point,
             from_ns,
             to_ns,
-            swallowed: BTreeSet::new(),
+            swallowed: Vec::new(),
         })
     };
     let mut silences: Vec<Silence> = coverages.iter().enumerate().flat_map(of_point).collect();
     if silences.is_empty() {
         return coverages;
     }
-    let mut seen: Vec<Spans> = vec![Spans::new(); points.len()];
+    let mut records = vec![vec![Record::default(); TALLIES]; points.len()];
     for ((first_flow, _), through) in survey.through() {
         let subject = subject(points, relations, 0, first_flow);
-        for seen in &mut seen {
-            note(seen, subject, through.first_timestamp_ns);
-            note(seen, subject, through.last_timestamp_ns);
+        for records in &mut records {
+            let record = &mut records[subject];
+            record.seen += through.offsets_ns.len() as u64;
+            record.last_seen_ns = record.last_seen_ns.max(through.last_timestamp_ns);
         }
     }
     journeys(points, relations, survey, |journey| {
@@ -66,43 +74,66 @@ pub(super) fn coverages(
             return;
         };
         let subject = subject(points, relations, first.point, first.seen.sighting.flow);
-        for (seen, at) in seen.iter_mut().zip(journey.seen) {
-            if at.is_some() {
-                note(seen, subject, journey.timestamp_ns);
+        for (records, seen) in records.iter_mut().zip(journey.seen) {
+            let record = &mut records[subject];
+            if seen.is_some() {
+                record.seen += 1;
+                record.last_seen_ns = record.last_seen_ns.max(journey.timestamp_ns);
+            } else {
+                record.unseen += 1;
+                record.last_unseen_ns = record.last_unseen_ns.max(journey.timestamp_ns);
             }
         }
         for silence in &mut silences {
             if is_swallowed(points.len(), clocks, journey, silence) {
-                silence.swallowed.insert((subject, journey.timestamp_ns));
+                silence.swallowed.push((subject, journey.timestamp_ns));
             }
         }
     });
     for silence in silences {
-        let before_and_after = |(subject, timestamp): &(Subject, u64)| {
-            let span = seen[silence.point].get(subject);
-            span.is_some_and(|(first, last)| first < timestamp && timestamp < last)
-        };
-        let swallowed = silence
-            .swallowed
-            .iter()
-            .filter(|packet| before_and_after(packet));
-        let numbers: BTreeSet<Subject> = swallowed.map(|(subject, _)| *subject).collect();
-        if numbers.len() >= SEVERAL {
+        if silence.is_gap(&records[silence.point]) {
             coverages[silence.point].add_gap((silence.from_ns, silence.to_ns));
         }
     }
     coverages
 }
 
-fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> Subject {
-    let way = relations.way(point, flow);
-    let flow = &points[point].flows[flow as usize].flow;
-    (way, flow.carrier, flow.protocol)
+impl Silence {
+    /// Whether it swallowed numbers that passed at other times, more of them than are usually lost.
+    fn is_gap(&self, records: &[Record]) -> bool {
+        let last_ns = self.swallowed.iter().map(|(_, timestamp)| *timestamp).max();
+        let passes = |(subject, timestamp): &&(usize, u64)| {
+            let record = &records[*subject];
+            // A number that passed before and was lost again later has been cut off.
+            let was_lost_again = Some(record.last_unseen_ns) > last_ns;
+            record.last_seen_ns > *timestamp || record.seen > 0 && !was_lost_again
+        };
+        let mut subjects: Vec<usize> = self
+            .swallowed
+            .iter()
+            .filter(passes)
+            .map(|(subject, _)| *subject)
+            .collect();
+        let packets = subjects.len() as u64;
+        subjects.sort_unstable();
+        subjects.dedup();
+        let sum = |count: fn(&Record) -> u64| -> u64 {
+            subjects
+                .iter()
+                .map(|&subject| count(&records[subject]))
+                .sum()
+        };
+        let lost_elsewhere = sum(|record| record.unseen).saturating_sub(packets);
+        let elsewhere = lost_elsewhere + sum(|record| record.seen);
+        let usually_lost = lost_elsewhere as f64 / elsewhere.max(1) as f64;
+        subjects.len() >= SEVERAL && usually_lost.powf(packets as f64) < NO_CHANCE
+    }
 }
 
-fn note(seen: &mut Spans, subject: Subject, timestamp_ns: u64) {
-    let span = seen.entry(subject).or_insert((timestamp_ns, timestamp_ns));
-    *span = (span.0.min(timestamp_ns), span.1.max(timestamp_ns));
+fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> usize {
+    let way = relations.way(point, flow);
+    let flow = &points[point].flows[flow as usize].flow;
+    tally_index(way, flow.carrier, flow.protocol)
 }
 
 /// Whether the packet should have come by the silent point during the silence.

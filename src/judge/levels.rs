@@ -11,6 +11,9 @@ use crate::correlate::{Extremes, Trend, Way};
 /// it by (500 ppm).
 pub(super) const MAX_SKEW: f64 = 500e-6;
 
+/// So few stretches may be a few slow packets.
+const SPIKE: usize = 2;
+
 /// A smaller step is taken for delay.
 const LEAST_STEP_NS: i64 = 10_000_000;
 
@@ -30,6 +33,11 @@ pub(super) struct Level {
 }
 
 impl Level {
+    /// Whether it is more than a few slow packets may be.
+    pub(super) fn is_sure(&self) -> bool {
+        self.stretches.len() > SPIKE
+    }
+
     fn of(stretches: Vec<Extremes>, way: Way, wait_ns: i64) -> Self {
         let instants = |extremes: &Extremes| [extremes.min.at_ns, extremes.max.at_ns];
         let at: Vec<i64> = stretches.iter().flat_map(instants).collect();
@@ -121,7 +129,7 @@ fn drop_spikes(runs: &mut Vec<Vec<Extremes>>, spread: i64) {
     while index + 1 < runs.len() {
         let before = runs[index - 1][runs[index - 1].len() - 1];
         let behind = runs[index + 1][0];
-        if runs[index].len() <= 2 && !are_apart(before, behind, spread) {
+        if runs[index].len() <= SPIKE && !are_apart(before, behind, spread) {
             let behind = runs.remove(index + 1);
             let spike = runs.remove(index);
             runs[index - 1].extend(spike);

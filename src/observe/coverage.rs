@@ -23,6 +23,9 @@ const MOST_GAPS: usize = 8;
 /// A silence this many times longer than the one that a random instant lies in is no chance.
 const UNUSUAL: f64 = 8.0;
 
+/// A silence this many times longer is worth a question.
+const REMARKABLE: f64 = 3.0;
+
 /// When a point was watching.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coverage {
@@ -85,20 +88,17 @@ impl Coverage {
         if self.background.count() < REGULAR {
             return Vec::new();
         }
-        let longest_usual = self.background.longest_usual_silence();
+        let longest_usual = self.background.longest_usual_silence(UNUSUAL);
         let mut gaps = self.recorded.silences();
         gaps.retain(|silence| length(*silence) > longest_usual);
         gaps
     }
 
-    /// The long silences between the first and the last frame where the traffic other than HDP is
+    /// The long silences between the first and the last frame. The traffic other than HDP may be
     /// too little to tell whether they are gaps.
     #[must_use]
     pub fn silences(&self) -> Vec<(i64, i64)> {
-        if self.background.count() >= REGULAR {
-            return Vec::new();
-        }
-        let longest_usual = self.recorded.longest_usual_silence();
+        let longest_usual = self.recorded.longest_usual_silence(REMARKABLE);
         let mut silences = self.recorded.silences();
         silences.retain(|silence| length(*silence) > longest_usual);
         silences
@@ -237,9 +237,9 @@ impl Occupancy {
             .collect()
     }
 
-    /// Longer silences than this are unlike the others: many times as long as the silence that a
+    /// Longer silences than this are unlike the others: so many times as long as the silence that a
     /// random instant lies in, on average. Only a few can be: what happens often is usual.
-    fn longest_usual_silence(&self) -> f64 {
+    fn longest_usual_silence(&self, times: f64) -> f64 {
         let mut lengths: Vec<f64> = self.silences().into_iter().map(length).collect();
         lengths.sort_by(f64::total_cmp);
         let resolution = (1_i64 << self.shift) as f64;
@@ -248,7 +248,7 @@ impl Occupancy {
         for (index, length) in lengths.iter().enumerate() {
             if index >= (count / 2).max(count.saturating_sub(MOST_GAPS)) {
                 let typical: f64 = if total > 0.0 { squares / total } else { 0.0 };
-                let longest_usual = UNUSUAL * typical.max(resolution);
+                let longest_usual = times * typical.max(resolution);
                 if *length > longest_usual {
                     return longest_usual;
                 }
