@@ -222,7 +222,7 @@ fn read(scenario: &Scenario, index: usize, folder: &Path) -> Point {
     let mut observer = Observer::default();
     while let Some(frame) = source.next_frame() {
         observer.watch(&frame);
-        observer.observe_decoded(&frame, decoder.decode(&frame));
+        observer.read(&frame, &mut decoder);
     }
     let summary = source.summary().clone();
     assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);

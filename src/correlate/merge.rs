@@ -1,6 +1,6 @@
 //! The merge: groups of sightings with the same timestamp, taken apart into packets.
 
-use super::{Relations, Survey, Way};
+use super::{Relations, SecondChance, Survey, Way};
 use crate::{
     decode::Carrier,
     observe::{Flow, Point, Sighting, Stage},
@@ -65,6 +65,19 @@ pub fn journeys(
     points: &[Point],
     relations: &Relations,
     survey: &Survey,
+    second_chance: &SecondChance,
+    mut visit: impl FnMut(&Journey),
+) {
+    journeys_as_seen(points, relations, survey, |journey| {
+        second_chance.apply(journey, &mut visit);
+    });
+}
+
+/// The same, without what a second chance puts together.
+pub(super) fn journeys_as_seen(
+    points: &[Point],
+    relations: &Relations,
+    survey: &Survey,
     mut visit: impl FnMut(&Journey),
 ) {
     let mut classes = Classes::default();
@@ -84,7 +97,13 @@ pub fn journeys(
 }
 
 /// Calls `visit` with the journey of every packet, by rising timestamp.
-pub fn all_journeys(points: &[Point], relations: &Relations, mut visit: impl FnMut(&Journey)) {
+pub fn all_journeys(
+    points: &[Point],
+    relations: &Relations,
+    second_chance: &SecondChance,
+    mut visit: impl FnMut(&Journey),
+) {
+    let mut visit = |journey: &Journey| second_chance.apply(journey, &mut visit);
     let mut classes = Classes::default();
     let all = Stretch::all(points);
     let mut merge = Merge::new(points, &all);

@@ -218,6 +218,19 @@ impl Survey {
         }
     }
 
+    /// Whether any packet was seen first at another point than its sender's end, as far as that
+    /// shows without knowing which way packets go.
+    pub(super) fn has_starts_behind_the_first(&self, points: &[Point]) -> bool {
+        self.rest.chunks_exact(points.len()).any(|starts| {
+            let next = |point: usize| {
+                let next = points[point].sightings.get(starts[point] as usize);
+                next.map(|sighting| sighting.timestamp_ns)
+            };
+            let earliest = (0..points.len()).filter_map(next).min();
+            next(0) != earliest || next(points.len() - 1) != earliest
+        })
+    }
+
     /// What packets tell that went from flow to flow between two points, first below second.
     pub fn links(
         &self,

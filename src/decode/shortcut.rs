@@ -199,6 +199,11 @@ impl Shortcut {
         }
     }
 
+    /// [`Decoder::doubtful`] of the frame that was decoded last.
+    pub fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
+        self.decoder.doubtful(frame)
+    }
+
     #[inline(always)]
     fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
         let shape = &self.shape;
