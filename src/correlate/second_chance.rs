@@ -74,6 +74,10 @@ struct Start {
     point: usize,
     sighting: Sighting,
     stops: Stops,
+    /// Where it was seen first and last without doubt.
+    undoubted: Option<[Place; 2]>,
+    /// Other points saw it too, with doubt.
+    is_doubtful: bool,
 }
 
 impl Start {
@@ -83,6 +87,7 @@ impl Start {
             Way::Forward => point < self.point,
             Way::Reverse => point > self.point,
         };
+        self.is_doubtful = true;
         if is_before {
             (self.point, self.sighting) = (point, sighting);
         }
@@ -169,11 +174,23 @@ impl SecondChance {
             match found.pop() {
                 Some(start) if found.is_empty() && claims[&start.place()] == 1 => {
                     chance.taken.insert(start.place());
+                    chance.taken.extend(start.undoubted.map(|[first, _]| first));
                     chance.continued.insert(end, start.stops.clone());
                 }
-                _ => {
+                last => {
                     chance.unclear.insert(end);
+                    let starts = found.iter().copied().chain(last);
+                    let ends = starts.filter_map(|start| start.undoubted.map(|[_, end]| end));
+                    chance.unclear.extend(ends);
                 }
+            }
+        }
+        for start in &starts {
+            if let Some([_, end]) = start.undoubted
+                && start.is_doubtful
+                && !chance.taken.contains(&start.place())
+            {
+                chance.continued.insert(end, start.stops.clone());
             }
         }
         chance
@@ -241,6 +258,10 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey) -> Vec<Start
             point: first.point,
             sighting: *first.seen.sighting,
             stops: journey.seen.iter().map(stop).collect(),
+            undoubted: journey.stations().last().map(|last| {
+                [first, last].map(|station| (station.point, station.seen.sighting.frame))
+            }),
+            is_doubtful: false,
         });
     });
     for (point, entries) in points.iter().enumerate() {
@@ -254,6 +275,8 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey) -> Vec<Start
                     point,
                     sighting: *sighting,
                     stops: vec![None; points.len()],
+                    undoubted: None,
+                    is_doubtful: true,
                 });
                 starts.len() - 1
             });
