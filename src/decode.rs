@@ -320,6 +320,7 @@ pub struct Decoder {
     window_ns: u64,
     layers: ArrayVec<Layer, MAX_LAYERS>,
     doubtful: Option<Doubtful>,
+    cut_short: Option<u8>,
 }
 
 impl Decoder {
@@ -331,6 +332,7 @@ impl Decoder {
             window_ns,
             layers: ArrayVec::new(),
             doubtful: None,
+            cut_short: None,
         }
     }
 
@@ -342,6 +344,7 @@ impl Decoder {
     pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Datagram<'a>, Skip> {
         self.layers.clear();
         self.doubtful = None;
+        self.cut_short = None;
         let len = frame.bytes.len();
         let mut walk = Walk {
             bytes: frame.bytes,
@@ -349,6 +352,7 @@ impl Decoder {
             window_ns: self.window_ns,
             layers: &mut self.layers,
             doubtful: &mut self.doubtful,
+            cut_short: &mut self.cut_short,
             packet_type: None,
             interface: None,
             quote: None,
@@ -377,11 +381,19 @@ impl Decoder {
             window_ns: self.window_ns,
             layers: &mut self.layers,
             doubtful: &mut doubtful,
+            cut_short: &mut self.cut_short,
             packet_type,
             interface,
             quote: None,
         };
         walk.doubtful(ip, region)
+    }
+
+    /// The number of the frame that was decoded last, if the capture cut it within what would be
+    /// the HDP header.
+    #[must_use]
+    pub fn cut_short(&self) -> Option<u8> {
+        self.cut_short
     }
 
     /// The headers of the frame that was decoded last, outermost first, also where it ended in a
@@ -447,6 +459,7 @@ struct Walk<'a, 'l> {
     window_ns: u64,
     layers: &'l mut ArrayVec<Layer, MAX_LAYERS>,
     doubtful: &'l mut Option<Doubtful>,
+    cut_short: &'l mut Option<u8>,
     packet_type: Option<PacketType>,
     interface: Option<u32>,
     quote: Option<Quote>,

@@ -11,7 +11,7 @@
 mod coverage;
 mod log;
 
-use std::{hash::Hasher, net::IpAddr};
+use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
@@ -215,6 +215,9 @@ pub struct Point {
     pub icmp: Vec<IcmpSighting>,
     /// What is HDP only if a box on the way wrote into its timestamp, in the order of the capture.
     pub doubtful: Vec<Sighting>,
+    /// Numbers of which frames were cut within what would be the HDP header: whether such a packet
+    /// was seen here nobody can tell.
+    pub cut_short: BTreeSet<u8>,
     /// What a program's log tells beyond its packets; nothing of a capture.
     pub claims: Claims,
 }
@@ -277,6 +280,7 @@ pub struct Observer {
     stream_ids: FxHashMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
     doubtful: Vec<Sighting>,
+    cut_short: BTreeSet<u8>,
 }
 
 impl Observer {
@@ -323,10 +327,20 @@ impl Observer {
     #[inline(always)]
     pub fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
         let decoded = decoder.decode(frame);
-        let is_other = matches!(decoded, Err(Skip::NotHdp));
+        let skip = decoded.as_ref().err().copied();
         self.observe_decoded(frame, decoded);
-        if is_other && let Some(datagram) = decoder.doubtful(frame) {
-            self.doubt(frame, &datagram);
+        match skip {
+            Some(Skip::NotHdp) => {
+                if let Some(datagram) = decoder.doubtful(frame) {
+                    self.doubt(frame, &datagram);
+                }
+            }
+            Some(Skip::CutShort { .. }) => {
+                if let Some(protocol) = decoder.cut_short() {
+                    self.cut_short.insert(protocol);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -609,6 +623,7 @@ impl Observer {
             pairs: self.pairs,
             icmp: self.icmp,
             doubtful: self.doubtful,
+            cut_short: self.cut_short,
             claims: Claims::default(),
         }
     }

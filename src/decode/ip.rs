@@ -262,7 +262,12 @@ impl<'a> Walk<'a, '_> {
         }
         match self.slice(region).first_chunk() {
             Some(bytes) if self.quote.is_some() => self.upper_half(ip, *bytes, region),
-            _ => Err(super::too_short(region, LayerKind::Hdp, hdp::Header::LEN)),
+            _ => {
+                if self.quote.is_none() {
+                    *self.cut_short = Some(ip.protocol);
+                }
+                Err(super::too_short(region, LayerKind::Hdp, hdp::Header::LEN))
+            }
         }
     }
 
