@@ -329,9 +329,12 @@ impl Judgement<'_> {
         }
     }
 
-    /// The one system that lies between a program's log and the capture next to it: no router
-    /// lowered the TTL of any packet that was seen at both.
+    /// The one system that lies between two sides of a capture, or between a program's log and the
+    /// capture next to it: no router lowered the TTL of any packet that was seen at both.
     fn within(&self, way: Way, from: usize, to: usize) -> Option<System> {
+        if clocks::are_one_capture(self.points, from, to) {
+            return Some(System::Forwarding);
+        }
         let system = match (self.points[from].kind, self.points[to].kind) {
             (PointKind::SendLog | PointKind::ListenLog, PointKind::Capture) => System::Sending,
             (PointKind::Capture, PointKind::ListenLog) => System::Receiving,
@@ -379,6 +382,8 @@ fn order(points: usize, way: Way) -> Vec<usize> {
 fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {
     PointFindings {
         name: point.name.clone(),
+        capture: point.capture.clone(),
+        side: point.side,
         source: point.source.clone(),
         kind: point.kind,
         link_types: point

@@ -20,7 +20,7 @@ use crate::{
     decode::{
         Again, Carrier, Datagram, Decoded, Encapsulation, HeaderView, PacketType, Quote, Skip,
     },
-    findings::{PointKind, Skipped},
+    findings::{PointKind, Side, Skipped},
     source::{Frame, FrameDirection, Summary},
 };
 
@@ -197,10 +197,14 @@ impl Coverage {
 }
 
 /// Everything that one observation point recorded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Point {
     /// The label, unique among the points.
     pub name: String,
+    /// The label that its capture was given: [`Point::name`], unless this is one side of it.
+    pub capture: String,
+    /// Which side of its capture's host it is, where [`crate::stages`] took that apart.
+    pub side: Option<Side>,
     /// The source as the user named it.
     pub source: String,
     /// What kind of record it is.
@@ -240,6 +244,26 @@ impl Point {
     #[must_use]
     pub fn flow(&self, sighting: &Sighting) -> &Flow {
         &self.flows[sighting.flow as usize].flow
+    }
+
+    /// Finds anew which sightings a later packet of the same stream came before, as when only
+    /// some of them are left.
+    pub(crate) fn find_reordered(&mut self) {
+        let mut latest: FxHashMap<(u32, u64), u64> = FxHashMap::default();
+        let mut in_order: Vec<usize> = (0..self.sightings.len()).collect();
+        in_order.sort_by_key(|&index| self.sightings[index].frame);
+        for index in in_order {
+            let sighting = &mut self.sightings[index];
+            let flow = sighting.flow as usize;
+            // Number and carrier, without the ports.
+            let stream = (self.flows[flow].pair, self.keys[flow] >> 32);
+            let latest = latest.entry(stream).or_default();
+            sighting.digest_and_flags &= !Sighting::REORDERED;
+            if sighting.timestamp_ns < *latest {
+                sighting.digest_and_flags |= Sighting::REORDERED;
+            }
+            *latest = sighting.timestamp_ns.max(*latest);
+        }
     }
 }
 
@@ -579,7 +603,9 @@ impl Observer {
             self.coverage.extend(end);
         }
         Point {
+            capture: name.clone(),
             name,
+            side: None,
             source,
             kind: PointKind::Capture,
             summary,

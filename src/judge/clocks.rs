@@ -67,10 +67,16 @@ pub(super) fn fastest(points: usize, relations: &Relations) -> Vec<Option<i64>> 
     fastest
 }
 
-/// Whether two points are logs that read the same kernel's clock.
+/// Whether two points are logs that read the same kernel's clock, or sides of one capture.
 pub(super) fn shares_clock(points: &[Point], a: usize, b: usize) -> bool {
     let boot_id = |point: usize| points[point].claims.boot_id.as_ref();
-    boot_id(a).is_some() && boot_id(a) == boot_id(b)
+    are_one_capture(points, a, b) || (boot_id(a).is_some() && boot_id(a) == boot_id(b))
+}
+
+/// Whether two points are sides of one capture.
+pub(super) fn are_one_capture(points: &[Point], a: usize, b: usize) -> bool {
+    let is_side = |point: usize| points[point].side.is_some();
+    is_side(a) && is_side(b) && points[a].capture == points[b].capture
 }
 
 fn window(

@@ -5,15 +5,17 @@ use std::cmp::Ordering;
 use super::Judgement;
 use crate::{
     correlate::{Relations, Survey, Way},
-    findings::PointKind,
+    findings::{PointKind, Side},
     observe::Point,
 };
 
 impl Judgement<'_> {
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for point in self.points {
-            let name = &point.name;
+        // What is true of a capture is said once, not of both its sides.
+        let captures = self.points.iter();
+        for point in captures.filter(|point| point.side != Some(Side::Out)) {
+            let name = &point.capture;
             warnings.extend(
                 point
                     .summary

@@ -359,6 +359,11 @@ fn chance(p: f64) -> String {
     }
 }
 
+/// Whether two clocks are unrelated because nothing went back, or are one.
+fn is_one_way(method: ClockMethod) -> bool {
+    matches!(method, ClockMethod::OneWay | ClockMethod::SameHost)
+}
+
 /// What the delays are counted from, and how well that is known.
 fn counted_from(direction: &Direction, reference: DelayReference) -> String {
     let clocks = || direction.segments.iter().map(|segment| &segment.clock);
@@ -368,7 +373,7 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
         Some(span(i64::try_from(error?).ok()?))
     };
     match reference {
-        DelayReference::Minimum if clocks().all(|clock| clock.method == ClockMethod::OneWay) => {
+        DelayReference::Minimum if clocks().all(|clock| is_one_way(clock.method)) => {
             "counted from the shortest, the clocks being unrelated (packets went one way only)"
                 .to_owned()
         }

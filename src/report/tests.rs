@@ -19,6 +19,8 @@ const MILLISECOND: i64 = 1_000_000;
 fn point(name: &str, hdp: u64) -> Point {
     Point {
         name: name.to_owned(),
+        capture: name.to_owned(),
+        side: None,
         source: format!("{name}.pcap"),
         kind: PointKind::Capture,
         link_types: vec!["EN10MB".to_owned()],
