@@ -262,7 +262,7 @@ impl fmt::Display for LayerKind {
 
 /// The headers between the link layer and the IP header right above HDP, outermost first. For a
 /// quote, those between the ICMP error's own header and the IP header quoted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Encapsulation(u64);
 
 impl Encapsulation {

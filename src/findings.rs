@@ -63,6 +63,9 @@ pub struct Point {
     pub capture_drops: Option<u64>,
     /// Distinct packets that were seen before and after this point but not at it.
     pub missed: u64,
+    /// Of `hdp`: packets seen again at another place of the point's host (interface, direction, TTL,
+    /// encapsulation), or through a mirror port. What the network duplicated is not among them.
+    pub copies: u64,
     /// Frames that gave no HDP packet, by reason.
     pub skipped: Skipped,
 }

@@ -75,6 +75,7 @@ pub fn judge(
         tally_of_flow: tallies_of_flows(points, &relations),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
+        copies: vec![0; points.len()],
     };
     let suspicions = warnings::suspicions(points, &survey, &relations);
     for second in 1..points.len() {
@@ -120,6 +121,7 @@ struct Judgement<'a> {
     tally_of_flow: Vec<Vec<usize>>,
     changes: Changes,
     missed: Vec<u64>,
+    copies: Vec<u64>,
 }
 
 /// The position of the last point that can see what comes along: a sender's log sees only what
@@ -168,7 +170,7 @@ impl Judgement<'_> {
             points: self
                 .points
                 .iter()
-                .zip(&self.missed)
+                .zip(self.missed.iter().zip(&self.copies))
                 .map(point_findings)
                 .collect(),
             directions,
@@ -379,7 +381,7 @@ fn order(points: usize, way: Way) -> Vec<usize> {
     }
 }
 
-fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {
+fn point_findings((point, (missed, copies)): (&Point, (&u64, &u64))) -> PointFindings {
     PointFindings {
         name: point.name.clone(),
         capture: point.capture.clone(),
@@ -399,6 +401,7 @@ fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {
         last_ns: point.coverage.last_ns(),
         capture_drops: point.summary.capture_drops,
         missed: *missed,
+        copies: *copies,
         skipped: point.skipped,
     }
 }

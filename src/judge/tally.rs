@@ -146,6 +146,9 @@ impl Judgement<'_> {
         };
         let ruling = self.ruling(journey, &first, &last);
         self.note_missed(journey, &first, &last);
+        for (copies, seen) in self.copies.iter_mut().zip(journey.seen) {
+            *copies += seen.map_or(0, |seen| u64::from(seen.copies));
+        }
         let mut altered = false;
         let mut before = first;
         for station in journey.stations().skip(1) {
@@ -255,6 +258,9 @@ impl Judgement<'_> {
         {
             return false;
         }
+        if overhears_only(&self.points[to]) {
+            return false;
+        }
         let window = self.windows[window_index(self.points.len(), way, from, to)];
         self.points[to].coverage.contains(
             sighting.time_ns.saturating_add(window.from_ns),
@@ -277,6 +283,11 @@ impl Judgement<'_> {
                 > self.wait_ns
         })
     }
+}
+
+/// Whether all HDP of a point was for other hosts: no packet arrived there, nor was it to.
+pub(super) fn overhears_only(point: &Point) -> bool {
+    point.hdp == 0 && point.skipped.other_host > 0
 }
 
 /// Whether the point, a log, would tell of a packet that comes from elsewhere.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::Judgement;
+use super::{Judgement, tally::overhears_only};
 use crate::{
     correlate::{Relations, Survey, Way},
     findings::{PointKind, Side},
@@ -52,7 +52,14 @@ impl Judgement<'_> {
                     skipped.no_time
                 ));
             }
-            if point.hdp == 0 && skipped.not_hdp > 0 {
+            if overhears_only(point) {
+                warnings.push(format!(
+                    "{name}: all {} HDP packets were for other hosts: what is overheard has not \
+                     arrived, so nothing is judged there; capture the mirror port's own interface \
+                     in place of any",
+                    skipped.other_host
+                ));
+            } else if point.hdp == 0 && skipped.not_hdp > 0 {
                 warnings.push(format!(
                     "{name}: none of {} IP packets is HDP; if some should be, is the sender's clock \
                      off by more than --window?",

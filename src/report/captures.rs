@@ -141,6 +141,11 @@ fn gaps(sides: &[&Point]) -> String {
         };
         parts.push(format!("missed {packets} seen before and after{of_side}"));
     }
+    let copies: u64 = sides.iter().map(|side| side.copies).sum();
+    if copies > 0 {
+        let noun = if copies == 1 { "copy" } else { "copies" };
+        parts.push(format!("{} {noun} by the capture", grouped(copies)));
+    }
     let skipped = skipped(point.skipped);
     if !skipped.is_empty() {
         parts.push(format!("skipped {}", skipped.join(", ")));

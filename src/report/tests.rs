@@ -31,6 +31,7 @@ fn point(name: &str, hdp: u64) -> Point {
         last_ns: Some(START + 68_763 * MILLISECOND),
         capture_drops: None,
         missed: 0,
+        copies: 0,
         skipped: Skipped {
             not_ip: 6,
             not_hdp: 90,
