@@ -258,7 +258,7 @@ impl Judgement<'_> {
         {
             return false;
         }
-        if overhears_only(&self.points[to]) {
+        if is_blind(&self.points[to]) {
             return false;
         }
         let window = self.windows[window_index(self.points.len(), way, from, to)];
@@ -285,9 +285,10 @@ impl Judgement<'_> {
     }
 }
 
-/// Whether all HDP of a point was for other hosts: no packet arrived there, nor was it to.
-pub(super) fn overhears_only(point: &Point) -> bool {
-    point.hdp == 0 && point.skipped.other_host > 0
+/// Whether a point could not have told that a packet came: all its HDP was for other hosts, or too
+/// short to be known.
+pub(super) fn is_blind(point: &Point) -> bool {
+    point.hdp == 0 && (point.skipped.other_host > 0 || point.skipped.cut_short > 0)
 }
 
 /// Whether the point, a log, would tell of a packet that comes from elsewhere.

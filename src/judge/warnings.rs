@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Judgement, tally::overhears_only};
+use super::Judgement;
 use crate::{
     correlate::{Relations, Survey, Way},
     findings::{PointKind, Side},
@@ -52,12 +52,18 @@ impl Judgement<'_> {
                     skipped.no_time
                 ));
             }
-            if overhears_only(point) {
+            if point.hdp == 0 && skipped.other_host > 0 {
                 warnings.push(format!(
                     "{name}: all {} HDP packets were for other hosts: what is overheard has not \
                      arrived, so nothing is judged there; capture the mirror port's own interface \
                      in place of any",
                     skipped.other_host
+                ));
+            } else if point.hdp == 0 && skipped.cut_short > 0 {
+                warnings.push(format!(
+                    "{name}: {} packets were cut before the end of HDP's header and none is whole, so \
+                     nothing is judged there; capture with a longer snapshot length (-s)",
+                    skipped.cut_short
                 ));
             } else if point.hdp == 0 && skipped.not_hdp > 0 {
                 warnings.push(format!(
