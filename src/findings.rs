@@ -66,6 +66,8 @@ pub struct Point {
     /// Of `hdp`: packets seen again at another place of the point's host (interface, direction, TTL,
     /// encapsulation), or through a mirror port. What the network duplicated is not among them.
     pub copies: u64,
+    /// Of `hdp`: first fragments of packets of which another fragment is missing. Those have not come.
+    pub incomplete: u64,
     /// Frames that gave no HDP packet, by reason.
     pub skipped: Skipped,
 }
@@ -112,7 +114,8 @@ pub struct Skipped {
     pub cut_short: u64,
     /// A header contradicts itself.
     pub malformed: u64,
-    /// A later fragment: it carries the protocol number, but no HDP header.
+    /// A later fragment: it carries the protocol number, but no HDP header. Those of HDP packets are
+    /// joined to the first.
     pub fragment: u64,
     /// A link type that this tool does not decode.
     pub unsupported_link: u64,

@@ -402,6 +402,7 @@ fn point_findings((point, (missed, copies)): (&Point, (&u64, &u64))) -> PointFin
         capture_drops: point.summary.capture_drops,
         missed: *missed,
         copies: *copies,
+        incomplete: point.incomplete.len() as u64,
         skipped: point.skipped,
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     correlate::{Relations, Survey, Way},
     decode::PacketType,
     findings::Side,
-    observe::{Flow, FlowEntry, Point, Sighting},
+    observe::{Flow, FlowEntry, Incomplete, Point, Sighting},
 };
 
 /// Packets that passed and are missing on one side, for each that is on both, from which on one
@@ -299,6 +299,7 @@ fn name(point: &Point, side: Side) -> String {
 /// The two sides of a point, the one where what goes forward comes in first.
 fn split(mut point: Point, sides: &[Side]) -> Vec<Point> {
     let sightings = std::mem::take(&mut point.sightings);
+    let incomplete = std::mem::take(&mut point.incomplete);
     let (flows, keys) = (
         std::mem::take(&mut point.flows),
         std::mem::take(&mut point.keys),
@@ -308,21 +309,26 @@ fn split(mut point: Point, sides: &[Side]) -> Vec<Point> {
         part.name = name(&point, side);
         part.side = Some(side);
         let mut new_flows = vec![None; flows.len()];
-        let own = sightings
-            .iter()
-            .filter(|sighting| sides[sighting.flow as usize] == side);
-        for sighting in own {
+        let mut moved = |mut sighting: Sighting| {
             let old = sighting.flow as usize;
-            let flow = *new_flows[old].get_or_insert_with(|| {
+            sighting.flow = *new_flows[old].get_or_insert_with(|| {
                 part.flows.push(flows[old]);
                 part.keys.push(keys[old]);
                 u32::try_from(part.flows.len() - 1).expect("no more flows than before")
             });
-            let mut sighting = *sighting;
-            sighting.flow = flow;
-            part.sightings.push(sighting);
-        }
-        part.hdp = part.sightings.len() as u64;
+            sighting
+        };
+        let is_own = |sighting: &Sighting| sides[sighting.flow as usize] == side;
+        let own = sightings.iter().copied().filter(is_own);
+        part.sightings = own.map(&mut moved).collect();
+        let own = incomplete.iter().filter(|piece| is_own(&piece.sighting));
+        part.incomplete = own
+            .map(|piece| Incomplete {
+                sighting: moved(piece.sighting),
+                ..*piece
+            })
+            .collect();
+        part.hdp = (part.sightings.len() + part.incomplete.len()) as u64;
         part.find_reordered();
         part
     };

@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
             }
             is_first = false;
         }
-        match self.observer.check_order() {
+        match self.observer.check_end() {
             Ok(()) => self.finish().map(Ok),
             Err(disorder) => Ok(Err(disorder.into())),
         }

@@ -27,6 +27,8 @@ pub(super) struct Tally {
     pub(super) lost_at: Vec<((usize, usize), u64)>,
     /// The first lost packet: the point that saw it last, and its frame there.
     pub(super) first_lost: Option<(usize, u32)>,
+    /// Lost packets of which some fragments came: the point where, and the first byte that did not.
+    pub(super) missing_pieces: Vec<((usize, u32), u64)>,
     /// Lost packets that an ICMP error quotes, by its sender, version, type and code.
     pub(super) answered: Vec<((IpAddr, u8, u8, u8), u64)>,
     /// Timestamps of the first packet that was lost and of the last that was delivered.
@@ -186,7 +188,14 @@ impl Judgement<'_> {
                 tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
                 tally.first_lost.get_or_insert((from, end.frame));
                 add(&mut tally.lost_at, (from, to));
-                let protocol = self.points[first.point].flow(origin).protocol;
+                let Flow {
+                    protocol, carrier, ..
+                } = *self.points[first.point].flow(origin);
+                let missing =
+                    self.points[to].missing_piece(journey.timestamp_ns, protocol, carrier);
+                if let Some(byte) = missing {
+                    add(&mut tally.missing_pieces, (to, byte));
+                }
                 let answer = self
                     .evidence
                     .about(journey.way, protocol, journey.timestamp_ns);

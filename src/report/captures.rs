@@ -146,6 +146,14 @@ fn gaps(sides: &[&Point]) -> String {
         let noun = if copies == 1 { "copy" } else { "copies" };
         parts.push(format!("{} {noun} by the capture", grouped(copies)));
     }
+    let incomplete: u64 = sides.iter().map(|side| side.incomplete).sum();
+    if incomplete > 0 {
+        let packets = count(incomplete, "packet");
+        parts.push(format!("{packets} incomplete, a fragment is missing"));
+    }
+    if point.skipped.fragment > 0 {
+        parts.push(count(point.skipped.fragment, "later fragment"));
+    }
     let skipped = skipped(point.skipped);
     if !skipped.is_empty() {
         parts.push(format!("skipped {}", skipped.join(", ")));
@@ -153,7 +161,7 @@ fn gaps(sides: &[&Point]) -> String {
     parts.join("; ")
 }
 
-/// The reasons that occurred.
+/// The reasons that occurred, without later fragments: those are joined to the first.
 fn skipped(skipped: Skipped) -> Vec<String> {
     let plural = |n, one, many| if n == 1 { one } else { many };
     [
@@ -161,10 +169,6 @@ fn skipped(skipped: Skipped) -> Vec<String> {
         (skipped.not_hdp, "not HDP"),
         (skipped.cut_short, "cut short by the capture"),
         (skipped.malformed, "malformed"),
-        (
-            skipped.fragment,
-            plural(skipped.fragment, "later fragment", "later fragments"),
-        ),
         (skipped.unsupported_link, "of an unsupported link type"),
         (
             skipped.icmp_quote,

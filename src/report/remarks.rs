@@ -105,6 +105,8 @@ fn becomes(change: &Change) -> String {
     match change.field.as_str() {
         // The drop in hops says it all; where the count began differs between systems.
         "ttl" => format!("{name} lower by {}", change.to),
+        "fragmentation" if change.to == "whole" => "put together again".to_owned(),
+        "fragmentation" => "fragmented".to_owned(),
         _ => format!("{name} {} →{GLUE}{}", change.from, change.to),
     }
 }

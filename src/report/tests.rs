@@ -32,6 +32,7 @@ fn point(name: &str, hdp: u64) -> Point {
         capture_drops: None,
         missed: 0,
         copies: 0,
+        incomplete: 0,
         skipped: Skipped {
             not_ip: 6,
             not_hdp: 90,

@@ -7,7 +7,7 @@ use hdp::findings::{ClockMethod, Findings, Point, Protocol, Side, System, Verdic
 
 use super::support::{
     capture::{ByteOrder, Capture, Format, Interface, OwnedFrame, PacketBlock, Packing},
-    frames::{GreFields, Ip, Link, Network, Packet, gre, ip, vlan, vxlan},
+    frames::{GreFields, Ip, Link, Network, Packet, Quote, gre, icmp_error, ip, vlan, vxlan},
     scene::{MILLISECOND, START_NS},
 };
 
@@ -748,4 +748,193 @@ fn trap_18_a_packet_cut_on_the_path_has_another_length() {
     assert_eq!((length.from.as_str(), length.to.as_str()), ("33", "9"));
     assert_eq!(length.between[1], "server");
     assert_eq!(point(&findings, "server").skipped.cut_short, 0);
+}
+
+// --- Fragments -----------------------------------------------------------------------------------
+
+/// 3,012 bytes of HDP, three fragments at an MTU of 1,500.
+fn long(at_ms: i64, protocol: u8, version: u8) -> Packet {
+    let mut packet = packet(at_ms, protocol);
+    if version == 6 {
+        packet.ip.src = "fd77:1::2".parse().unwrap();
+        packet.ip.dst = "fd77:2::2".parse().unwrap();
+    }
+    packet.payload = (0..3_000_u16).map(|n| n.to_be_bytes()[1]).collect();
+    packet
+}
+
+/// What the last point sees of a packet that the client sent whole: the pieces with these numbers,
+/// in this order, a microsecond apart.
+fn arrive(net: &mut Net, packet: &Packet, pieces: &[usize]) {
+    net.send(packet, Reach::Sender);
+    let mut packet = packet.clone();
+    packet.ip.ttl -= 1;
+    let fragments = packet.to_fragments(1_500);
+    assert_eq!(fragments.len(), 3);
+    for (n, &piece) in (0..).zip(pieces) {
+        let frame = Link::ETHERNET.frame(&ip(fragments[piece].clone()));
+        let later = 200 * MICROSECOND + n * MICROSECOND;
+        add(&mut net.server, &packet, later, frame);
+    }
+}
+
+fn ends(net: &Net) -> Findings {
+    findings(&[("client", &net.client), ("server", &net.server)])
+}
+
+#[test]
+fn trap_23_a_packet_fragmented_on_the_way_is_one_packet_and_came_with_all_its_pieces() {
+    for version in [4, 6] {
+        let mut net = Net::with_traffic(Form::Sll2, false);
+        for (n, order) in (0..).zip([[0, 1, 2], [2, 1, 0], [1, 0, 2]]) {
+            arrive(&mut net, &long(100 + n, 50, version), &order);
+        }
+        // Pieces that came twice make no second packet.
+        arrive(&mut net, &long(110, 50, version), &[0, 1, 1, 2]);
+        let findings = ends(&net);
+        let p = number(&findings, 0, 50);
+        assert_eq!((p.packets, p.delivered, p.lost), (4, 4, 0), "IPv{version}");
+        assert_eq!((p.altered, p.duplicates), (0, 0));
+        let how = p.changes.iter().find(|c| c.field == "fragmentation");
+        let how = how.expect("fragmented between client and server");
+        assert_eq!(
+            (how.from.as_str(), how.to.as_str()),
+            ("whole", "first fragment")
+        );
+        assert_eq!(
+            (&how.between[0][..], &how.between[1][..], how.count),
+            ("client", "server", 4)
+        );
+        let server = point(&findings, "server");
+        assert_eq!((server.incomplete, server.skipped.fragment), (0, 9));
+    }
+}
+
+#[test]
+fn trap_23_a_lost_piece_is_a_lost_packet_and_is_named() {
+    for version in [4, 6] {
+        // Behind an IPv6 header there is a fragment header too.
+        let piece_len = if version == 4 { 1_480 } else { 1_448 };
+        for (pieces, missing) in [
+            (&[0, 2][..], piece_len),
+            (&[0, 1], 2 * piece_len),
+            (&[0], piece_len),
+        ] {
+            let mut net = Net::with_traffic(Form::Sll2, false);
+            arrive(&mut net, &long(100, 50, version), pieces);
+            arrive(&mut net, &long(101, 50, version), &[0, 1, 2]);
+            let findings = ends(&net);
+            let p = number(&findings, 0, 50);
+            assert_eq!((p.packets, p.delivered), (2, 1), "IPv{version} {pieces:?}");
+            assert_eq!(lost_at(p), [("client", "server", 1)]);
+            let reason = format!(
+                "of 1 packet some fragments came to server, the piece from byte {missing} did not"
+            );
+            assert!(p.reasons.contains(&reason), "{:?}", p.reasons);
+            let server = point(&findings, "server");
+            assert_eq!((server.hdp, server.incomplete), (22, 1));
+        }
+    }
+}
+
+#[test]
+fn trap_23_without_the_first_piece_the_packet_is_lost_like_any_other() {
+    let mut net = Net::with_traffic(Form::Sll2, false);
+    arrive(&mut net, &long(100, 50, 4), &[1, 2]);
+    let findings = ends(&net);
+    let p = number(&findings, 0, 50);
+    assert_eq!((p.packets, p.lost), (1, 1));
+    assert!(!p.reasons.iter().any(|reason| reason.contains("piece")));
+    assert_eq!(point(&findings, "server").incomplete, 0);
+}
+
+#[test]
+fn trap_23_a_piece_that_only_one_capture_lacks_is_no_loss() {
+    let mut net = Net::with_traffic(Form::Sll2, false);
+    let packet = long(100, 50, 4);
+    arrive(&mut net, &packet, &[0, 1, 2]);
+    // The router's capture lacks the middle one on one side, and all is there behind it.
+    for (port, is_outgoing, pieces) in [
+        (Port::Client, false, &[0, 1, 2][..]),
+        (Port::Server, true, &[0, 2]),
+    ] {
+        let mut packet = packet.clone();
+        packet.ip.ttl -= u8::from(is_outgoing);
+        let fragments = packet.to_fragments(1_500);
+        for &piece in pieces {
+            let time = packet.timestamp_ns.cast_signed() + 100 * MICROSECOND;
+            let network = ip(fragments[piece].clone());
+            let frame = net.form.frame(time, port, is_outgoing, &network);
+            net.router.frames.push(frame);
+        }
+    }
+    let findings = net.findings();
+    assert_eq!(names(&findings), APART);
+    let p = number(&findings, 0, 50);
+    assert_eq!((p.packets, p.delivered, p.lost), (1, 1, 0));
+    assert_eq!(p.seen, [1, 1, 0, 1]);
+    let of_sides = ["router (in)", "router (out)"].map(|name| {
+        let side = point(&findings, name);
+        (side.incomplete, side.missed)
+    });
+    assert_eq!(of_sides, [(0, 0), (1, 1)]);
+}
+
+#[test]
+fn trap_23_a_piece_lost_inside_a_router_is_lost_there() {
+    let mut net = Net::with_traffic(Form::Sll2, false);
+    let packet = long(100, 50, 4);
+    arrive(&mut net, &packet, &[0, 2]);
+    for (port, is_outgoing, pieces) in [
+        (Port::Client, false, &[0, 1, 2][..]),
+        (Port::Server, true, &[0, 2]),
+    ] {
+        let mut packet = packet.clone();
+        packet.ip.ttl -= u8::from(is_outgoing);
+        let fragments = packet.to_fragments(1_500);
+        for &piece in pieces {
+            let time = packet.timestamp_ns.cast_signed() + 100 * MICROSECOND;
+            let network = ip(fragments[piece].clone());
+            let frame = net.form.frame(time, port, is_outgoing, &network);
+            net.router.frames.push(frame);
+        }
+    }
+    let findings = net.findings();
+    let p = number(&findings, 0, 50);
+    assert_eq!(lost_at(p), [("router (in)", "router (out)", 1)]);
+}
+
+#[test]
+fn trap_23_a_piece_quoted_in_an_icmp_error_has_not_come() {
+    let mut net = Net::with_traffic(Form::Sll2, false);
+    let packet = long(100, 50, 4);
+    arrive(&mut net, &packet, &[0, 2]);
+    // The router cannot send the middle piece on and says so; the error passes the server's port.
+    let router = Ip::new([10, 77, 1, 1].into(), packet.ip.src, 1);
+    let lost = &packet.to_fragments(1_500)[1];
+    let error = icmp_error(&router, 11, 1, lost, Quote::Whole);
+    add(
+        &mut net.server,
+        &packet,
+        MILLISECOND,
+        Link::ETHERNET.frame(&ip(error)),
+    );
+    let findings = ends(&net);
+    assert_eq!(number(&findings, 0, 50).lost, 1);
+}
+
+#[test]
+fn trap_23_a_capture_that_is_surveyed_while_it_is_read_knows_its_incomplete_packets() {
+    let mut net = Net::new(Form::Sll2);
+    arrive(&mut net, &long(1, 50, 4), &[0, 1, 2]);
+    arrive(&mut net, &long(2, 50, 4), &[0, 2]);
+    for n in 0..12_000 {
+        let mut packet = packet(3, 253);
+        packet.timestamp_ns += n * 100_000;
+        net.send(&packet, Reach::Receiver);
+    }
+    let findings = ends(&net);
+    let p = number(&findings, 0, 50);
+    assert_eq!((p.packets, p.delivered, p.lost), (2, 1, 1));
+    assert_eq!(number(&findings, 0, 253).delivered, 12_000);
 }
