@@ -171,7 +171,8 @@ impl<'a> Host<'a> {
     fn roles(&self) -> Option<Vec<Role>> {
         let flows = &self.point().flows;
         let way = |flow: u32| self.relations.way(self.index, flow);
-        // Where the capture does not say, an interface has one role for what goes one way.
+        // Where the capture does not say, an interface has one role for what goes one way, and the
+        // other for what goes back.
         let mut votes: FxHashMap<(Way, u32), [u64; 2]> = FxHashMap::default();
         self.packets(|copies| {
             let of_copy = |copy: &Sighting| &flows[copy.flow as usize].flow;
@@ -190,12 +191,16 @@ impl<'a> Host<'a> {
         });
         let role = |(entry, index): (&FlowEntry, u32)| {
             let stage = entry.flow.stage;
-            let voted = || match votes.get(&(way(index), stage.interface))? {
+            let count = |way| votes.get(&(way, stage.interface)).copied();
+            let own = count(way(index)).unwrap_or_default();
+            let back = count(way(index).opposite()).unwrap_or_default();
+            let by_interface = || match [own[0] + back[1], own[1] + back[0]] {
+                [0, 0] => None,
                 [_, 0] => Some(Role::ComesIn),
                 [0, _] => Some(Role::GoesOut),
                 _ => None,
             };
-            stage.packet_type.map(Role::of).or_else(voted)
+            stage.packet_type.map(Role::of).or_else(by_interface)
         };
         flows.iter().zip(0..).map(role).collect()
     }

@@ -113,7 +113,9 @@ impl Fragments {
             .open
             .extract_if(|_, set| set.since_ns.abs_diff(time_ns) > JOINED_WITHIN_NS);
         let old: Vec<Set> = old.map(|(_, set)| set).collect();
-        old.into_iter().for_each(|set| self.close(set));
+        for set in old {
+            self.close(set);
+        }
         self.many = 2 * self.open.len();
     }
 

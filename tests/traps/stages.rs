@@ -3,11 +3,15 @@
 
 use std::{net::IpAddr, path::Path, process::Command};
 
-use hdp::findings::{ClockMethod, Findings, Point, Protocol, Side, System, Verdict};
+use hdp::{
+    findings::{ClockMethod, Findings, Point, Protocol, Side, System, Verdict},
+    source::{Origin, Source},
+};
 
 use super::support::{
     capture::{ByteOrder, Capture, Format, Interface, OwnedFrame, PacketBlock, Packing},
     frames::{GreFields, Ip, Link, Network, Packet, Quote, gre, icmp_error, ip, vlan, vxlan},
+    hosts::{self, file, success},
     scene::{MILLISECOND, START_NS},
 };
 
@@ -937,4 +941,54 @@ fn trap_23_a_capture_that_is_surveyed_while_it_is_read_knows_its_incomplete_pack
     let p = number(&findings, 0, 50);
     assert_eq!((p.packets, p.delivered, p.lost), (2, 1, 1));
     assert_eq!(number(&findings, 0, 253).delivered, 12_000);
+}
+
+#[test]
+fn trap_23_pieces_that_a_real_router_drops_are_lost_inside_it() {
+    let Some(hosts) = hosts::routed("fragments") else {
+        return;
+    };
+    hosts.router.nft(
+        "table ip losses { chain losses { type filter hook forward priority 0; \
+         ip protocol 50 ip frag-off & 0x1fff != 0 drop; }; }",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["client", "router", "server"];
+    let [client, router, server] = names.map(|name| file(&folder, name));
+    let captures = [
+        hosts.client.capture("router", &client),
+        hosts.router.capture("any", &router),
+        hosts.server.capture("router", &server),
+    ];
+    let send = |arguments: &[&str]| {
+        let arguments = [&["send", "10.77.2.2"], arguments].concat();
+        success(&mut hosts.client.hdp(&arguments));
+    };
+    // Before and behind, so that all points are known to watch.
+    let small = ["--protocols", "254", "--count", "5", "--interval", "100ms"];
+    send(&small);
+    let large = ["--protocols", "50,253", "--count", "5", "--interval", "2ms"];
+    send(&[&large[..], &["--size", "3000"]].concat());
+    send(&small);
+    hosts::until("the server's capture holds all packets", || {
+        // It may be in the middle of one.
+        let mut source = Source::open(Origin::Path(server.clone())).unwrap();
+        let mut count = 0;
+        while let Some(frame) = source.next_frame() {
+            count += i32::from(frame.bytes[14 + 9] == 254);
+        }
+        count == 10
+    });
+    for capture in captures {
+        capture.interrupt();
+    }
+    let findings = path(folder.path(), &names, &[]);
+    assert_eq!(self::names(&findings), APART);
+    let p = number(&findings, 0, 50);
+    assert_eq!(p.seen, [5, 5, 0, 0], "{:?}", p.reasons);
+    assert_eq!(lost_at(p), [("router (in)", "router (out)", 5)]);
+    let piece = "the piece from byte 1480 did not";
+    assert!(p.reasons.iter().any(|reason| reason.contains(piece)));
+    assert_eq!(number(&findings, 0, 253).seen, [5; 4]);
+    assert_eq!(number(&findings, 0, 254).seen, [10; 4]);
 }
