@@ -137,8 +137,6 @@ pub struct LaterPiece {
     pub packet_type: Option<PacketType>,
     /// As [`Datagram::interface`].
     pub interface: Option<u32>,
-    /// Whether it is only quoted in an ICMP error.
-    pub is_quoted: bool,
 }
 
 /// The HDP header as far as it is there.
@@ -486,14 +484,14 @@ impl<'a> Walk<'a, '_> {
         Ok(region.behind(len))
     }
 
-    /// A piece without the datagram's beginning: there is no HDP header in it.
+    /// A piece without the datagram's beginning: there is no HDP header in it. An ICMP error that
+    /// quotes one is none itself.
     #[cold]
     fn later_piece(&self, piece: Piece) -> Skip {
         Skip::Fragment(LaterPiece {
             piece,
             packet_type: self.packet_type,
             interface: self.interface,
-            is_quoted: self.quote.is_some(),
         })
     }
 

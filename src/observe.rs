@@ -464,9 +464,7 @@ impl Observer {
 
     #[cold]
     fn later_piece(&mut self, frame: &Frame, later: &LaterPiece) {
-        if let Some(time_ns) = frame.time_ns
-            && !later.is_quoted
-        {
+        if let Some(time_ns) = frame.time_ns {
             let stage = stage(frame, later.packet_type, later.interface);
             let key = key(later.piece.set, stage);
             self.fragments.add(key, time_ns, &later.piece, None);

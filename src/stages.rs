@@ -339,3 +339,64 @@ fn split(mut point: Point, sides: &[Side]) -> Vec<Point> {
     };
     vec![part(Side::In), part(Side::Out)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decode::{Carrier, Encapsulation},
+        observe::Stage,
+    };
+
+    fn flow(interface: u32, packet_type: Option<PacketType>, ttl: u8) -> Flow {
+        Flow {
+            source: [10, 77, 1, 2].into(),
+            destination: [10, 77, 2, 2].into(),
+            source_port: 420,
+            destination_port: 420,
+            protocol: 253,
+            carrier: Carrier::Ip,
+            ttl,
+            dscp: 0,
+            ecn: 0,
+            is_fragment: false,
+            encapsulation: Encapsulation::default(),
+            stage: Stage {
+                interface,
+                packet_type,
+            },
+        }
+    }
+
+    #[test]
+    fn a_host_forwards_what_comes_in_and_goes_out_with_a_lower_ttl() {
+        const IN: Option<PacketType> = Some(PacketType::Host);
+        const OUT: Option<PacketType> = Some(PacketType::Outgoing);
+        let came = flow(2, IN, 64);
+        assert!(forwards(&came, &flow(3, OUT, 63)));
+        // One interface is enough where the capture says which way a frame went.
+        assert!(forwards(&came, &flow(2, OUT, 63)));
+        for other in [flow(3, OUT, 64), flow(3, OUT, 65), flow(3, IN, 63)] {
+            assert!(!forwards(&came, &other), "{other:?}");
+        }
+        assert!(!forwards(&flow(3, OUT, 64), &flow(2, IN, 63)));
+        let answer = Flow {
+            source: came.destination,
+            destination: came.source,
+            ..flow(2, OUT, 63)
+        };
+        assert!(!forwards(&came, &answer));
+        let translated = Flow {
+            source: [192, 0, 2, 1].into(),
+            ..flow(3, OUT, 63)
+        };
+        assert!(forwards(&came, &translated));
+    }
+
+    #[test]
+    fn without_in_and_out_it_takes_two_interfaces() {
+        assert!(forwards(&flow(0, None, 64), &flow(1, None, 63)));
+        assert!(!forwards(&flow(0, None, 64), &flow(0, None, 63)));
+        assert!(!forwards(&flow(0, None, 64), &flow(1, None, 64)));
+    }
+}

@@ -158,7 +158,6 @@ fn the_first_fragment_is_the_packet_and_later_ones_are_none() {
                         piece,
                         packet_type: None,
                         interface: None,
-                        is_quoted: false,
                     };
                     assert_eq!(decoded, Err(Skip::Fragment(later)), "{protocol}");
                     continue;

@@ -386,6 +386,35 @@ fn trap_16_a_router_at_the_end_of_the_path_has_two_sides_too() {
 }
 
 #[test]
+fn trap_16_packets_that_cross_one_after_the_other_are_in_order_on_each_side() {
+    // In, in, out, out: among each other the second one is before the first.
+    let order = |of_two: [i64; 2]| {
+        let mut net = Net::new(Form::Sll2);
+        let packets = [packet(100, 253), packet(100, 253)];
+        for (n, (mut packet, place)) in (0..).zip(packets.into_iter().zip(of_two)) {
+            packet.timestamp_ns += n * 1_000;
+            packet.ip.id += u32::try_from(n).unwrap();
+            net.send(&packet, Reach::Sender);
+            for (is_outgoing, port, later) in [
+                (false, Port::Client, 100 + n.cast_signed()),
+                (true, Port::Server, 110 + place),
+            ] {
+                packet.ip.ttl -= u8::from(is_outgoing);
+                let time = START_NS + 100 * MILLISECOND + later * MICROSECOND;
+                let network = ip(packet.to_ip());
+                let frame = net.form.frame(time, port, is_outgoing, &network);
+                net.router.frames.push(frame);
+            }
+        }
+        let findings = findings(&[("client", &net.client), ("router", &net.router)]);
+        assert_eq!(names(&findings), APART[..3]);
+        number(&findings, 0, 253).reordered
+    };
+    assert_eq!(order([0, 1]), 0);
+    assert_eq!(order([1, 0]), 1);
+}
+
+#[test]
 fn trap_14_a_host_that_also_forwards_keeps_what_is_meant_for_it() {
     // The server at the path's end forwards 253 into a container and takes 50 itself.
     let mut net = Net::with_traffic(Form::Sll2, false);
