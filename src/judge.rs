@@ -88,6 +88,7 @@ pub fn judge(
         tally_of_flow: tallies_of_flows(points, &relations),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
+        copies: vec![0; points.len()],
     };
     let suspicions = warnings::suspicions(points, &survey, &relations);
     for second in 1..points.len() {
@@ -132,6 +133,7 @@ struct Judgement<'a> {
     tally_of_flow: Vec<Vec<usize>>,
     changes: Changes,
     missed: Vec<u64>,
+    copies: Vec<u64>,
 }
 
 /// The position of the last point that can see what comes along: a sender's log sees only what
@@ -208,6 +210,8 @@ impl Judgement<'_> {
         let gaps = coverage.gaps().iter().map(|&(from, to)| [from, to]);
         PointFindings {
             name: point.name.clone(),
+            capture: point.capture.clone(),
+            side: point.side,
             source: point.source.clone(),
             kind: point.kind,
             link_types: point
@@ -224,6 +228,8 @@ impl Judgement<'_> {
             gaps: gaps.collect(),
             capture_drops: point.summary.capture_drops,
             missed: self.missed[index],
+            copies: self.copies[index],
+            incomplete: point.incomplete.len() as u64,
             skipped: point.skipped,
         }
     }
@@ -389,9 +395,12 @@ impl Judgement<'_> {
         }
     }
 
-    /// The one system that lies between a program's log and the capture next to it: no router
-    /// lowered the TTL of any packet that was seen at both.
+    /// The one system that lies between two sides of a capture, or between a program's log and the
+    /// capture next to it: no router lowered the TTL of any packet that was seen at both.
     fn within(&self, way: Way, from: usize, to: usize) -> Option<System> {
+        if clocks::are_one_capture(self.points, from, to) {
+            return Some(System::Forwarding);
+        }
         let system = match (self.points[from].kind, self.points[to].kind) {
             (PointKind::SendLog | PointKind::ListenLog, PointKind::Capture) => System::Sending,
             (PointKind::Capture, PointKind::ListenLog) => System::Receiving,

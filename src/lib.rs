@@ -3,8 +3,8 @@
 //! Data flows one way, and each stage sees only what the one before it gives:
 //!
 //! ```text
-//! source ──► decode ──► observe ──► correlate ──► judge ──► report
-//!  Frame     Datagram    Sighting     Journey     Findings   table | markdown | csv | json
+//! source ──► decode ──► observe ──► (stages) ──► correlate ──► judge ──► report
+//!  Frame     Datagram    Sighting                  Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
@@ -23,3 +23,4 @@ pub mod probe;
 pub mod protocols;
 pub mod report;
 pub mod source;
+pub mod stages;
