@@ -39,7 +39,7 @@ local HEADER_LEN = 12
 local QUOTED_AT_LEAST = 8
 -- The port of the article's client and server, by which the control in UDP is known.
 local PORT = 420
-local IPPROTO_UDP = 17
+local IPPROTO_UDP, IPPROTO_FRAGMENT, IPPROTO_AH, IPPROTO_NONE = 17, 44, 51, 59
 -- The timestamp's upper half counts in units of 2^32 ns.
 local UPPER_HALF_SECONDS = 4.294967296
 -- Dates that are HDP's where a frame has no capture time: 2001-09-09 to 2096-10-02.
@@ -49,10 +49,6 @@ local COARSEST_RESOLUTION = 1e-6
 -- Shorter than this, many a word of a language is base64 too.
 local MIN_BASE64_LEN = 8
 
--- IPv6 next headers whose bytes IPv6 reads itself before any dissector is asked.
-local READ_BY_IPV6 = {
-    [0] = true, [43] = true, [44] = true, [51] = true, [59] = true, [60] = true, [135] = true, [140] = true,
-}
 -- Headers that another header may stand behind; their own "next header" names it.
 local TRANSPARENT = {
     [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true,
@@ -245,28 +241,26 @@ end
 
 -- Times -------------------------------------------------------------------------------------------
 
--- Seconds by which the capture time is later than the upper half of the timestamp.
-local function lateness(tvb, pinfo)
-    return pinfo.abs_ts - tvb(4, 4):uint() * UPPER_HALF_SECONDS
-end
-
--- Whether the timestamp, in as far as its upper half tells, lies within the window. This is all
--- that most packets that are not HDP cost.
-local function is_plausible(tvb, pinfo)
-    local late = lateness(tvb, pinfo)
-    if late <= window + UPPER_HALF_SECONDS and late >= -window then
-        return true
-    end
-    if pinfo.abs_ts ~= 0 or frame_time() then
-        return false
-    end
-    return -late >= FIRST_DATE and -late < LAST_DATE
-end
-
 -- An NSTime of a timestamp, exact: a double has not so many digits.
 local function time_of(range)
     local timestamp = range:uint64()
     return NSTime.new((timestamp / 1000000000):tonumber(), (timestamp % 1000000000):tonumber())
+end
+
+-- Whether the timestamp lies within the window, in as far as the captured part of it tells. Most
+-- packets that are not HDP cost no more than the first comparison.
+local function is_plausible(tvb, pinfo)
+    local upper_half = tvb(4, 4):uint() * UPPER_HALF_SECONDS
+    local late = pinfo.abs_ts - upper_half
+    if late > window + UPPER_HALF_SECONDS or late < -window then
+        return pinfo.abs_ts == 0 and not frame_time() and upper_half >= FIRST_DATE and upper_half < LAST_DATE
+    end
+    -- The lower half decides near the window's ends only.
+    if tvb:captured_len() < HEADER_LEN or late > UPPER_HALF_SECONDS + 1 - window and late < window - 1 then
+        return true
+    end
+    local delay = (frame_time().value - time_of(tvb(4, 8))):tonumber()
+    return delay <= window and delay >= -window
 end
 
 -- Payload -----------------------------------------------------------------------------------------
@@ -428,28 +422,37 @@ local function is_udp(tvb, pinfo, len)
     return stated == len
 end
 
--- By the timestamp, before IP's own protocols. What is turned down here goes on as if nobody had
+-- Whether bytes may be HDP by their timestamp. What is turned down here goes on as if nobody had
 -- asked, so that has to be cheap.
-local function ip_heuristic(tvb, pinfo, root)
+local function may_be_hdp(tvb, pinfo, is_quote)
     local captured = tvb:captured_len()
-    local is_quote = pinfo.in_error_pkt
-    if captured < HEADER_LEN and not (is_quote and captured >= QUOTED_AT_LEAST)
-        or not is_plausible(tvb, pinfo) then
+    return (captured >= HEADER_LEN or is_quote and captured >= QUOTED_AT_LEAST) and is_plausible(tvb, pinfo)
+end
+
+-- Adds what may be HDP, if its number and length leave it that; tells whether it did.
+local function claim(tvb, pinfo, root, layer, number, len, is_quote)
+    local is_cut = tvb:captured_len() < HEADER_LEN
+    if len < HEADER_LEN or number == IPPROTO_UDP and not is_cut and is_udp(tvb, pinfo, len) then
         return false
     end
-    local number = number_before(tvb)
-    local len = is_quote and quoted_len(tvb) or tvb:reported_len()
-    if len < HEADER_LEN or number == IPPROTO_UDP and captured >= HEADER_LEN and is_udp(tvb, pinfo, len) then
-        return false
-    end
-    add(tvb, pinfo, root, "heuristic", number, len, is_quote)
+    add(tvb, pinfo, root, layer, number, len, is_quote)
     return true
+end
+
+-- By the timestamp, before IP's own protocols.
+local function ip_heuristic(tvb, pinfo, root)
+    local is_quote = pinfo.in_error_pkt
+    if not may_be_hdp(tvb, pinfo, is_quote) then
+        return false
+    end
+    local len = is_quote and quoted_len(tvb) or tvb:reported_len()
+    return claim(tvb, pinfo, root, "heuristic", number_before(tvb), len, is_quote)
 end
 
 -- The control: HDP in a valid UDP datagram.
 local function udp_heuristic(tvb, pinfo, root)
     if pinfo.src_port ~= PORT and pinfo.dst_port ~= PORT
-        or tvb:captured_len() < HEADER_LEN or not is_plausible(tvb, pinfo) then
+        or not may_be_hdp(tvb, pinfo, false) then
         return false
     end
     local is_quote = pinfo.in_error_pkt
@@ -463,30 +466,39 @@ hdp:register_heuristic("udp", udp_heuristic)
 
 -- After all others --------------------------------------------------------------------------------
 
--- HDP under a next header that IPv6 has taken for its own, from where the base header ends.
+-- The header's own "next header" and length, as IPv6 counts it.
+local function behind(source, number, start)
+    local next_header, units = source(start, 1):uint(), source(start + 1, 1):uint()
+    if number == IPPROTO_AH then
+        return next_header, start + (units + 2) * 4
+    end
+    return next_header, start + (units + 1) * 8
+end
+
+-- HDP under a next header that IPv6 has taken for its own, from where the base header ends, or
+-- behind such headers where others did not get to.
 local function claim_behind_ipv6(nxt, pinfo, root)
-    local source, start = nxt.source, nxt.offset + 34
-    if claimed_frame == pinfo.number and claimed_offset == start then
-        return
-    end
-    local there = source:captured_len() - start
+    local source, start, number = nxt.source, nxt.offset + 34, nxt.value
     local len = source(nxt.offset - 2, 2):uint()
-    if len == 0 then
-        -- A segment that the network card was left to cut: the frame's length counts.
-        len = source:reported_len() - start
-    end
-    if there > len then
-        there = len
-    end
+    -- 0 is a segment that the network card was left to cut: the frame's length counts.
+    local finish = len > 0 and start + len or source:reported_len()
+    local captured = math.min(source:captured_len(), finish)
     -- The error's own header stands before the packet that it quotes.
     local icmp = icmpv6_type()
     local is_quote = icmp ~= nil and icmp.offset < nxt.offset
-    if there < HEADER_LEN and not (is_quote and there >= QUOTED_AT_LEAST) or len < HEADER_LEN then
-        return
-    end
-    local tvb = source(start, there):tvb()
-    if is_plausible(tvb, pinfo) then
-        add(tvb, pinfo, root, "postdissector", nxt.value, len, is_quote)
+    while captured - start >= QUOTED_AT_LEAST do
+        if claimed_frame == pinfo.number and claimed_offset == start then
+            return
+        end
+        local tvb = source(start, captured - start):tvb()
+        if may_be_hdp(tvb, pinfo, is_quote)
+            and claim(tvb, pinfo, root, "postdissector", number, finish - start, is_quote) then
+            return
+        end
+        if not TRANSPARENT[number] or number == IPPROTO_FRAGMENT then
+            return
+        end
+        number, start = behind(source, number, start)
     end
 end
 
@@ -528,7 +540,7 @@ local after = Proto("hdp_after", "HDP after all others")
 
 function after.dissector(_, pinfo, root)
     for _, nxt in ipairs({ ipv6_nxt() }) do
-        if READ_BY_IPV6[nxt.value] then
+        if TRANSPARENT[nxt.value] or nxt.value == IPPROTO_NONE then
             claim_behind_ipv6(nxt, pinfo, root)
         end
     end
