@@ -681,7 +681,7 @@ fn another_reading_does_not_go_unnoticed() {
         ("time.value - timestamp", "timestamp - time.value"),
         ("is_quote and quoted_len(tvb) or", ""),
         ("delay <= window and delay >= -window", "true"),
-        ("TRANSPARENT[number] or number ==", "true or number =="),
+        ("not TRANSPARENT[number] or", "true or"),
     ] {
         let broken = folder.path().join("broken.lua");
         fs::write(&broken, script.replace(right, wrong)).unwrap();

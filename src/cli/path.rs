@@ -1,8 +1,8 @@
 //! `hdp path`: what was typed, what it means, and the stages in their order.
 
 use std::{
-    fs,
-    io::{self, IsTerminal, Write},
+    fs::{self, File},
+    io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -14,11 +14,9 @@ use super::{
     read::{self, Planned, Settings},
 };
 use crate::{
-    correlate::Survey,
-    findings::{Findings, Packet, Verdict},
-    judge,
-    observe::Point,
-    protocols, report,
+    annotate,
+    findings::{Findings, Packet, PointKind, Verdict},
+    judge, protocols, report,
     source::Origin,
 };
 
@@ -47,6 +45,15 @@ pub(super) struct Arguments {
     /// Write the fate of every packet to FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     packets: Option<PathBuf>,
+
+    /// Write all captures into FILE, one pcapng on the first point's clock, the fate of each packet
+    /// as a comment on its frames
+    #[arg(long, value_name = "FILE")]
+    annotate: Option<PathBuf>,
+
+    /// Write the frames of the lost packets into FILE, as the last point that saw them captured them
+    #[arg(long, value_name = "FILE")]
+    write_lost: Option<PathBuf>,
 
     /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
     #[arg(long, value_name = "LIST")]
@@ -91,8 +98,14 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     let plan = plan(&arguments.sources)?;
     keep_sources(
         &plan,
-        [arguments.output.as_deref(), arguments.packets.as_deref()],
+        [
+            arguments.output.as_deref(),
+            arguments.packets.as_deref(),
+            arguments.annotate.as_deref(),
+            arguments.write_lost.as_deref(),
+        ],
     )?;
+    let mut frames = Frames::plan(arguments, &plan)?;
     let mut out = output::open(arguments.output.as_deref())?;
     let mut packets = arguments
         .packets
@@ -104,17 +117,33 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
-        keep_all: arguments.packets.is_some(),
+        keep_all: arguments.packets.is_some() || frames.is_some(),
     };
     let (points, survey) = read::points(&plan, &settings)?;
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
         protocols: arguments.protocols.clone(),
     };
-    let findings = match (&mut packets, arguments.packets.as_deref()) {
-        (Some(file), Some(path)) => judge_into((&points, survey), &options, file, path)?,
-        _ => judge::judge(&points, survey, &options, None),
+    let mut written: io::Result<()> = Ok(());
+    let mut note = |packet: &Packet| {
+        if let (Some(file), Ok(())) = (&mut packets, &written) {
+            written = report::packet_line(packet, file);
+        }
+        if let Some(frames) = &mut frames {
+            frames.notes.add(packet);
+        }
     };
+    let is_noted = settings.keep_all;
+    let note: Option<&mut dyn FnMut(&Packet)> = if is_noted { Some(&mut note) } else { None };
+    let findings = judge::judge(&points, survey, &options, note);
+    if let (Some(mut file), Some(path)) = (packets, &arguments.packets) {
+        written
+            .and_then(|()| file.flush())
+            .with_context(|| format!("{}: cannot write", path.display()))?;
+    }
+    if let Some(frames) = frames {
+        frames.write(&plan, &findings, settings.window_ns)?;
+    }
 
     let text = match arguments.format {
         Format::Table => {
@@ -166,24 +195,79 @@ fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Judges, and writes each packet's fate as it becomes known.
-fn judge_into(
-    (points, survey): (&[Point], Survey),
-    options: &judge::Options,
-    file: &mut impl Write,
-    path: &Path,
-) -> anyhow::Result<Findings> {
-    let mut written: io::Result<()> = Ok(());
-    let mut write = |packet: &Packet| {
-        if written.is_ok() {
-            written = report::packet_line(packet, file);
+/// Captures to be written from the points' own frames.
+struct Frames {
+    files: Vec<(annotate::Which, PathBuf, BufWriter<File>)>,
+    notes: annotate::Notes,
+}
+
+impl Frames {
+    /// Creates the files, if the points can be read again for them.
+    fn plan(arguments: &Arguments, plan: &[Planned]) -> anyhow::Result<Option<Self>> {
+        let mut files = Vec::new();
+        for (option, which, path) in [
+            ("--annotate", annotate::Which::All, &arguments.annotate),
+            ("--write-lost", annotate::Which::Lost, &arguments.write_lost),
+        ] {
+            let Some(path) = path else { continue };
+            for Planned { origin, .. } in plan {
+                ensure!(
+                    read::can_be_repeated(origin),
+                    "{origin}: {option} reads the captures twice, which a pipe cannot be; save it \
+                     to a file first"
+                );
+            }
+            files.push((which, path.clone(), output::create(path)?));
         }
-    };
-    let findings = judge::judge(points, survey, options, Some(&mut write));
-    written
-        .and_then(|()| file.flush())
-        .with_context(|| format!("{}: cannot write", path.display()))?;
-    Ok(findings)
+        let points = plan.iter().map(|planned| planned.name.clone()).collect();
+        Ok((!files.is_empty()).then(|| Self {
+            files,
+            notes: annotate::Notes::new(points),
+        }))
+    }
+
+    /// Reads the captures again. Logs have no frames, and are left out.
+    fn write(self, plan: &[Planned], findings: &Findings, window_ns: u64) -> anyhow::Result<()> {
+        let is_capture = |point: &usize| findings.points[*point].kind == PointKind::Capture;
+        let (captures, logs): (Vec<usize>, Vec<usize>) = (0..plan.len()).partition(is_capture);
+        let captures: Vec<_> = captures
+            .into_iter()
+            .map(|point| annotate::Capture {
+                point,
+                name: &plan[point].name,
+                origin: &plan[point].origin,
+            })
+            .collect();
+        ensure!(
+            !captures.is_empty(),
+            "{}: all points are logs, which hold no frames",
+            self.files[0].1.display()
+        );
+        let clocks = self.notes.clocks(findings);
+        for (which, path, file) in self.files {
+            let job = annotate::Job {
+                captures: &captures,
+                window_ns,
+                which,
+            };
+            annotate::write(file, job, &self.notes, &clocks).map_err(|error| match error {
+                annotate::Error::Source(error) => error.into(),
+                error @ annotate::Error::Write(_) => {
+                    anyhow::Error::new(error).context(path.display().to_string())
+                }
+            })?;
+            for log in &logs {
+                let lost = self.notes.lost_behind(*log);
+                if which == annotate::Which::Lost && lost > 0 {
+                    let name = &plan[*log].name;
+                    eprintln!(
+                        "hdp: warning: {name}: is a log, which holds no frames of the {lost} packets that were lost behind it"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What the arguments mean, checked before any packet is read.
@@ -241,7 +325,7 @@ fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
 }
 
 /// Sees that no result is written over a source.
-fn keep_sources(plan: &[Planned], results: [Option<&Path>; 2]) -> anyhow::Result<()> {
+fn keep_sources(plan: &[Planned], results: [Option<&Path>; 4]) -> anyhow::Result<()> {
     for result in results.into_iter().flatten() {
         let result = Origin::Path(result.to_owned());
         ensure!(

@@ -54,10 +54,7 @@ pub(super) fn points(
     plan: &[Planned],
     settings: &Settings,
 ) -> anyhow::Result<(Vec<Point>, Survey)> {
-    let can_be_read_twice = plan.iter().all(|planned| match &planned.origin {
-        Origin::Stdin => false,
-        Origin::Path(path) => path.is_file(),
-    });
+    let can_be_read_twice = plan.iter().all(|planned| can_be_repeated(&planned.origin));
     if can_be_read_twice
         && !settings.keep_all
         && !has_log(plan)?
@@ -77,6 +74,14 @@ pub(super) fn points(
     })?;
     let survey = Survey::of(&points);
     Ok((points, survey))
+}
+
+/// Whether a source can be read a second time: a pipe gives what it holds once.
+pub(super) fn can_be_repeated(origin: &Origin) -> bool {
+    match origin {
+        Origin::Stdin => false,
+        Origin::Path(path) => path.is_file(),
+    }
 }
 
 /// Whether one of these files is a log: those are small next to captures, and read whole.
