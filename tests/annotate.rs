@@ -14,7 +14,7 @@ use std::{
 };
 
 use hdp::{
-    findings::{Fate, Packet},
+    findings::{Carrier, Fate, Findings, Packet},
     source::{FrameDirection, Origin, Source},
 };
 use support::{
@@ -100,15 +100,25 @@ fn fixtures() -> Vec<(PathBuf, Vec<String>)> {
     all
 }
 
-/// The points of a path that are captures.
+/// The points of a path that are captures, by name and file.
+fn capture_points(points: &[String]) -> impl Iterator<Item = (&str, &Path)> {
+    points
+        .iter()
+        .map(|point| match point.split_once('=') {
+            Some((name, file)) => (name, Path::new(file)),
+            None => (point.split('.').next().unwrap(), Path::new(point)),
+        })
+        .filter(|(_, file)| file.extension().is_none_or(|ending| ending != "jsonl"))
+}
+
+fn names(points: &[String]) -> Vec<String> {
+    let names = capture_points(points).map(|(name, _)| name.to_owned());
+    names.collect()
+}
+
 fn captures(folder: &Path, points: &[String]) -> Vec<Capture> {
-    let file =
-        |point: &String| folder.join(point.split_once('=').map_or(&**point, |(_, file)| file));
-    let files = points.iter().map(file);
-    files
-        .filter(|file| file.extension().is_none_or(|ending| ending != "jsonl"))
-        .map(|file| Capture::read(&file))
-        .collect()
+    let files = capture_points(points).map(|(_, file)| folder.join(file));
+    files.map(|file| Capture::read(&file)).collect()
 }
 
 fn is_there(program: &str, test: &str) -> bool {
@@ -117,6 +127,15 @@ fn is_there(program: &str, test: &str) -> bool {
         eprintln!("{test}: skipped, there is no {program}");
     }
     there
+}
+
+/// The frames that hold a packet, as `hdp.pair` names them.
+fn pair(packet: &Packet) -> String {
+    let seen = packet.seen.iter();
+    let seen: Vec<_> = seen
+        .map(|seen| format!("{}:{}", seen.point, seen.frame))
+        .collect();
+    seen.join(",")
 }
 
 /// Fields of the frames that pass a filter, by tshark with the dissector and nobody's settings.
@@ -220,15 +239,9 @@ fn the_lost_frames_are_those_of_the_last_point_that_saw_them() {
     let mut most = 0;
     for (folder, points) in fixtures() {
         let run = annotate(&folder, &points);
-        let originals: BTreeMap<String, Capture> = points
-            .iter()
-            .filter(|point| !point.ends_with(".jsonl"))
-            .map(|point| {
-                let (name, file) = point
-                    .split_once('=')
-                    .unwrap_or((point.trim_end_matches(".pcap"), point));
-                (name.to_owned(), Capture::read(&folder.join(file)))
-            })
+        let originals: BTreeMap<String, Capture> = names(&points)
+            .into_iter()
+            .zip(captures(&folder, &points))
             .collect();
         let mut expected: Vec<_> = run
             .packets
@@ -409,42 +422,95 @@ fn tshark_lists_exactly_the_lost_packets_of_the_report() {
     let mut by_fate: BTreeMap<String, usize> = BTreeMap::new();
     for (folder, points) in fixtures() {
         let run = annotate(&folder, &points);
-        let is_log = |name: &str| points.iter().any(|point| *point == format!("{name}.jsonl"));
+        let captures = names(&points);
         // Each packet by its fate and by the frames that hold it.
         let expected: BTreeSet<(String, String)> = run
             .packets
             .iter()
-            .filter(|packet| packet.seen.iter().any(|seen| !is_log(&seen.point)))
-            .map(|packet| {
-                let fate = serde_json::to_value(packet.fate).unwrap();
-                let seen: Vec<_> = packet
+            .filter(|packet| {
+                packet
                     .seen
                     .iter()
-                    .map(|seen| format!("{}:{}", seen.point, seen.frame))
-                    .collect();
-                (fate.as_str().unwrap().to_owned(), seen.join(","))
+                    .any(|seen| captures.contains(&seen.point))
+            })
+            .map(|packet| {
+                let fate = serde_json::to_value(packet.fate).unwrap();
+                (fate.as_str().unwrap().to_owned(), pair(packet))
             })
             .collect();
-        for fate in ["delivered", "lost", "edge", "late", "ambiguous"] {
-            let frames = tshark(
-                &run.annotated(),
-                &format!("hdp.fate == \"{fate}\""),
-                &["hdp.pair"],
-            );
-            let found: BTreeSet<_> = frames.into_iter().flatten().collect();
-            let expected: BTreeSet<_> = expected
-                .iter()
-                .filter(|(of, _)| of == fate)
-                .map(|(_, seen)| seen.clone())
-                .collect();
-            assert_eq!(found, expected, "{}: {fate}", folder.display());
-            *by_fate.entry(fate.to_owned()).or_default() += found.len();
+        let fields = ["hdp.fate", "hdp.pair"];
+        let [lost, all] = [r#"hdp.fate == "lost""#, "hdp.fate"].map(|filter| {
+            let frames = tshark(&run.annotated(), filter, &fields);
+            let packets = frames.into_iter().map(|frame| {
+                let [fate, pair] = frame.try_into().unwrap();
+                (fate, pair)
+            });
+            packets.collect::<BTreeSet<(String, String)>>()
+        });
+        assert_eq!(all, expected, "{}", folder.display());
+        let is_lost = |(fate, _): &&(String, String)| fate == "lost";
+        let expected = expected.iter().filter(is_lost).cloned().collect();
+        assert_eq!(lost, expected, "{}", folder.display());
+        for (fate, _) in all {
+            *by_fate.entry(fate).or_default() += 1;
         }
     }
     assert!(
         by_fate["lost"] > 100 && by_fate["delivered"] > 1000,
         "{by_fate:?}"
     );
+}
+
+#[test]
+fn path_delays_are_those_of_the_report() {
+    if !is_there("tshark", "path_delays_are_those_of_the_report") {
+        return;
+    }
+    let mut compared = 0;
+    for (folder, points) in fixtures() {
+        let run = annotate(&folder, &points);
+        let points: Vec<_> = points.iter().map(String::as_str).collect();
+        let report = hdp(&folder, &[&["--format", "json"], &points[..]].concat());
+        let findings: Findings = serde_json::from_slice(&report.stdout).unwrap();
+        let fields = ["hdp.ip_proto", "hdp.claim", "hdp.pair", "hdp.path_delay"];
+        let filter = "hdp.ip_proto and hdp.fate == \"delivered\" and hdp.path_delay";
+        let back: BTreeSet<String> = run
+            .packets
+            .iter()
+            .filter(|packet| packet.from != findings.points[0].name)
+            .map(pair)
+            .collect();
+        let mut found: BTreeMap<(String, bool, bool), BTreeSet<i64>> = BTreeMap::new();
+        for frame in tshark(&run.annotated(), filter, &fields) {
+            let [number, claim, pair, delay] = frame.try_into().unwrap();
+            let delay_ns = delay.replace('.', "").parse().unwrap();
+            let went_back = back.contains(&pair);
+            let key = (number, claim.starts_with("UDP"), went_back);
+            found.entry(key).or_default().insert(delay_ns);
+        }
+        for (went_back, direction) in [false, true].into_iter().zip(&findings.directions) {
+            for protocol in &direction.protocols {
+                let Some(delay) = protocol.delay_ns else {
+                    continue;
+                };
+                let is_control = protocol.carrier == Carrier::Udp;
+                let key = (protocol.protocol.to_string(), is_control, went_back);
+                // A fragmented packet has its fate on the first frame, its number on the last.
+                let Some(delays) = found.get(&key) else {
+                    continue;
+                };
+                let range = (*delays.first().unwrap(), *delays.last().unwrap());
+                assert_eq!(
+                    range,
+                    (delay.min, delay.max),
+                    "{}: {key:?}",
+                    folder.display()
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 2000, "{compared} numbers");
 }
 
 #[test]

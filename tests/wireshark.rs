@@ -753,3 +753,143 @@ fn what_it_shows_is_what_was_reviewed() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+// --- Statistics, preferences, colours ------------------------------------------------------------
+
+/// Packets and quotes by number, 256 being the control, as `-z hdp,proto` prints them.
+fn counts_by_tshark(file: &Path) -> BTreeMap<u64, [u64; 2]> {
+    let file = file.to_str().unwrap();
+    let mut arguments = vec!["-q", "-z", "hdp,proto", "-r", file];
+    arguments.extend(AS_HDP);
+    let text = Tshark::with(SCRIPT).run(&arguments).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("HDP by IP protocol number"));
+    assert_eq!(lines.next(), Some("Number       Packets  ICMP quotes"));
+    let counts: BTreeMap<u64, [u64; 2]> = lines
+        .map(|line| {
+            let line = line.replace("UDP control", "256").replace("all", "257");
+            let numbers: Vec<u64> = line
+                .split_whitespace()
+                .map(|word| word.parse().unwrap())
+                .collect();
+            (numbers[0], [numbers[1], numbers[2]])
+        })
+        .collect();
+    let all = counts[&257];
+    let sum = |kind: usize| -> u64 { counts.range(..257).map(|(_, counts)| counts[kind]).sum() };
+    assert_eq!(all, [sum(0), sum(1)]);
+    counts
+        .into_iter()
+        .filter(|(number, _)| *number != 257)
+        .collect()
+}
+
+#[test]
+fn statistics_count_what_hdp_counts() {
+    if !is_there("statistics_count_what_hdp_counts") {
+        return;
+    }
+    for file in [
+        "control/client.pcap",
+        "ipv6/server.pcap",
+        "fragments/server.pcap",
+    ] {
+        let file = Path::new("fixtures").join(file);
+        let output = Command::new(env!("CARGO_BIN_EXE_hdp"))
+            .args(["dissect", "--format", "jsonl"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let mut ours: BTreeMap<u64, [u64; 2]> = BTreeMap::new();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let packet: Value = serde_json::from_str(line).unwrap();
+            let number = match packet["carrier"].as_str() {
+                Some("udp") => 256,
+                _ => packet["protocol"].as_u64().unwrap(),
+            };
+            ours.entry(number).or_default()[usize::from(!packet["quoted_by"].is_null())] += 1;
+        }
+        assert_eq!(counts_by_tshark(&file), ours, "{}", file.display());
+    }
+}
+
+#[test]
+fn preferences_and_decode_as_choose_what_is_claimed() {
+    if !is_there("preferences_and_decode_as_choose_what_is_claimed") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut capture = Capture::new(1);
+    // Stamped ten days before they were captured.
+    for protocol in [6, 50, 253, 254] {
+        let mut packet = hdp(4, protocol, b"SGVsbG8gd29ybGQh");
+        packet.timestamp_ns -= 864_000_000_000_000;
+        capture.push(TIME_NS, Link::ETHERNET.frame(&ip(packet.to_ip())));
+    }
+    let file = write(&capture, &folder, "old.pcap");
+    let claimed = |more: &[&str]| {
+        let fields = ["hdp.ip_proto"];
+        let lines = Tshark::with(SCRIPT)
+            .fields(&file, "hdp", &fields, more)
+            .unwrap();
+        lines.concat().join(" ")
+    };
+    assert_eq!(claimed(&[]), "253 254");
+    assert_eq!(claimed(&["-o", "hdp.numbers:50,254"]), "50 254");
+    assert_eq!(claimed(&["-o", "hdp.numbers:"]), "");
+    assert_eq!(claimed(&["-d", "ip.proto==6,hdp"]), "6 253 254");
+    assert_eq!(claimed(&["-o", "hdp.window:864001"]), "6 50 253 254");
+    assert_eq!(claimed(&["-o", "hdp.window:863999"]), "253 254");
+    let heuristic = [
+        "-o",
+        "hdp.window:864001",
+        "-o",
+        "ip.try_heuristic_first:FALSE",
+    ];
+    assert_eq!(
+        claimed(&heuristic),
+        "253 254",
+        "the user's own setting wins"
+    );
+    let decoded = |more: &[&str]| {
+        let fields = ["hdp.payload.decoded"];
+        let lines = Tshark::with(SCRIPT)
+            .fields(&file, "hdp.ip_proto == 253", &fields, more)
+            .unwrap();
+        lines.concat().join(" ")
+    };
+    assert_eq!(decoded(&[]), "48656c6c6f20776f726c6421");
+    assert_eq!(decoded(&["-o", "hdp.base64:FALSE"]), "");
+}
+
+#[test]
+fn colour_rules_are_filters_that_wireshark_takes() {
+    if !is_there("colour_rules_are_filters_that_wireshark_takes") {
+        return;
+    }
+    let rules = fs::read_to_string("dissector.colorfilters").unwrap();
+    let file = "fixtures/control/client.pcap";
+    let mut names = Vec::new();
+    for rule in rules.lines().filter(|line| !line.starts_with('#')) {
+        let [_, name, filter, colours] = *rule.split('@').collect::<Vec<_>>() else {
+            panic!("{rule}")
+        };
+        assert!(colours.starts_with('[') && colours.ends_with(']'), "{rule}");
+        Tshark::with(SCRIPT)
+            .run(&["-r", file, "-Y", filter])
+            .unwrap();
+        names.push(name);
+    }
+    assert_eq!(
+        names,
+        [
+            "HDP lost",
+            "HDP altered",
+            "HDP refused",
+            "HDP delivered",
+            "HDP"
+        ]
+    );
+    let unknown = Tshark::with(SCRIPT).run(&["-r", file, "-Y", "hdp.fait == \"lost\""]);
+    assert!(unknown.is_err());
+}

@@ -6,9 +6,18 @@ use crate::findings::{ClockMethod, DelayReference, Findings, Packet};
 ///
 /// Where packets went both ways the findings bound the offset between two clocks, and the middle of
 /// the bounds is taken. Where they went one way, the shortest delay counts as 0. Where nothing
-/// relates a point to one before it, its times stay as they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Clocks(Vec<Shift>);
+/// relates a point to one before it, its times stay as they are. Points are set beside their
+/// neighbours, so that no packet reaches one before it has left the other.
+///
+/// Delays along the whole path are another matter: they are counted as the findings count them,
+/// from sending where both ends read one clock, else from the shortest one of the same direction.
+#[derive(Debug, Clone)]
+pub struct Clocks {
+    shifts: Vec<Shift>,
+    shortest: Shortest,
+    /// Both ends of the path read the same clock.
+    is_one: bool,
+}
 
 /// What is known of one point's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +55,21 @@ impl Shortest {
         }
     }
 
+    /// The shortest time from one point to another.
+    fn took_ns(&self, from: usize, to: usize) -> Option<i64> {
+        self.ns[from * self.points + to]
+    }
+
     /// How far the clock at `to` is before the one at `from` if the shortest delay is 0.
     fn offset_ns(&self, from: usize, to: usize) -> Option<i64> {
-        let took = |from: usize, to: usize| self.ns[from * self.points + to];
-        took(from, to).or_else(|| took(to, from).map(i64::saturating_neg))
+        let back = || self.took_ns(to, from).map(i64::saturating_neg);
+        self.took_ns(from, to).or_else(back)
     }
 }
 
 impl Clocks {
     pub(super) fn new(findings: &Findings, shortest: &Shortest) -> Self {
+        let is_one = is_one(findings);
         let mut shifts = vec![Shift {
             shift_ns: 0,
             method: ClockMethod::SameHost,
@@ -76,27 +91,31 @@ impl Clocks {
                 method: ClockMethod::None,
             }));
         }
-        Self(shifts)
+        Self {
+            shifts,
+            shortest: shortest.clone(),
+            is_one,
+        }
     }
 
     /// Nanoseconds to be added to the point's times.
     #[must_use]
     pub fn shift_ns(&self, point: usize) -> i64 {
-        self.0[point].shift_ns
+        self.shifts[point].shift_ns
     }
 
-    /// The span from one point's time to another's, if their clocks are related at all.
-    pub(super) fn span_ns(&self, from: (usize, i64), to: (usize, i64)) -> Option<i64> {
-        let on_first = |(point, time_ns): (usize, i64)| {
-            let is_related = self.0[point].method != ClockMethod::None;
-            is_related.then(|| time_ns.saturating_add(self.0[point].shift_ns))
-        };
-        Some(on_first(to)?.saturating_sub(on_first(from)?))
+    /// The delay from one end of the path to the other, as the findings count it.
+    pub(super) fn delay_ns(&self, sent: (usize, i64), arrived: (usize, i64)) -> i64 {
+        let took_ns = arrived.1.saturating_sub(sent.1);
+        match self.shortest.took_ns(sent.0, arrived.0) {
+            Some(shortest_ns) if !self.is_one => took_ns.saturating_sub(shortest_ns),
+            _ => took_ns,
+        }
     }
 
     /// What was done to the point's times, in words.
     pub(super) fn words(&self, point: usize) -> String {
-        let Shift { shift_ns, method } = self.0[point];
+        let Shift { shift_ns, method } = self.shifts[point];
         let seconds = format!(
             "{}{}.{:09} s",
             if shift_ns < 0 { '-' } else { '+' },
@@ -117,16 +136,20 @@ impl Clocks {
     }
 }
 
-/// What the findings know of two points' clocks: neighbours', and whether both ends read the same.
-fn known(findings: &Findings, before: usize, point: usize) -> Option<(i64, ClockMethod)> {
-    let name = |point: usize| findings.points[point].name.as_str();
-    let is_whole_path = before == 0 && point + 1 == findings.points.len();
-    let mut delays = findings
+/// Whether delays along the path are absolute: its ends are logs of one kernel.
+fn is_one(findings: &Findings) -> bool {
+    findings
         .directions
         .iter()
         .flat_map(|direction| &direction.protocols)
-        .filter_map(|protocol| protocol.delay_ns);
-    if is_whole_path && delays.any(|delay| delay.reference == DelayReference::Absolute) {
+        .filter_map(|protocol| protocol.delay_ns)
+        .any(|delay| delay.reference == DelayReference::Absolute)
+}
+
+/// What the findings know of two points' clocks: neighbours', and whether both ends read the same.
+fn known(findings: &Findings, before: usize, point: usize) -> Option<(i64, ClockMethod)> {
+    let name = |point: usize| findings.points[point].name.as_str();
+    if before == 0 && point + 1 == findings.points.len() && is_one(findings) {
         return Some((0, ClockMethod::SameHost));
     }
     let mut segments = findings
@@ -213,7 +236,11 @@ mod tests {
             [0, 1, 2].map(|point| clocks.shift_ns(point)),
             [0, -100, -1_100]
         );
-        assert_eq!(clocks.span_ns((0, 0), (2, 1_170)), Some(70));
+        assert_eq!(
+            clocks.delay_ns((0, 0), (2, 1_200)),
+            30,
+            "from the shortest one"
+        );
     }
 
     #[test]
@@ -223,7 +250,6 @@ mod tests {
         shortest.note([(1, 1_000), (0, 10)].into_iter());
         let clocks = Clocks::new(&findings, &shortest);
         assert_eq!([0, 1, 2].map(|point| clocks.shift_ns(point)), [0, -990, 0]);
-        assert_eq!(clocks.span_ns((1, 1_000), (0, 10)), Some(0));
-        assert_eq!(clocks.span_ns((0, 0), (2, 5)), None, "nothing relates them");
+        assert_eq!(clocks.delay_ns((1, 1_000), (0, 20)), 10);
     }
 }

@@ -200,10 +200,9 @@ impl Notes {
             let _ = write!(comment, "{separator}{}:{}", name(sight.point), sight.frame);
             separator = ", ";
         }
-        let ends = note
-            .ends
-            .map(|ends| ends.map(|(point, time_ns)| (usize::from(point), time_ns)));
-        if let Some(delay_ns) = ends.and_then(|[from, to]| clocks.span_ns(from, to)) {
+        if let Some(ends) = note.ends {
+            let [sent, arrived] = ends.map(|(point, time_ns)| (usize::from(point), time_ns));
+            let delay_ns = clocks.delay_ns(sent, arrived);
             let sign = if delay_ns < 0 { "-" } else { "" };
             let ns = delay_ns.unsigned_abs();
             let (seconds, fraction) = (ns / 1_000_000_000, ns % 1_000_000_000);

@@ -41,7 +41,7 @@ pub(super) struct Head {
 /// The frames behind the next one.
 enum Rest {
     /// In the file.
-    Unread(Reader),
+    Unread(Box<Reader>),
     /// All of them, sorted.
     Sorted(vec::IntoIter<Head>),
 }
@@ -104,7 +104,7 @@ impl Track {
         let mut track = Self {
             interfaces,
             rest: if is_in_order {
-                Rest::Unread(reader)
+                Rest::Unread(Box::new(reader))
             } else {
                 Rest::Sorted(reader.sorted())
             },
