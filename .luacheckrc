@@ -4,6 +4,6 @@ std = "lua52"
 max_line_length = 110
 read_globals = {
     "ByteArray", "DissectorTable", "Field", "Listener", "NSTime", "Pref", "Proto", "ProtoExpert", "ProtoField",
-    "TextWindow", "base", "expert", "MENU_STAT_GENERIC", "gui_enabled", "register_menu",
+    "TextWindow", "base", "expert", "MENU_PACKET_STAT_UNSORTED", "MENU_STAT_UNSORTED", "gui_enabled", "register_menu",
     "register_postdissector", "register_stat_cmd_arg", "retap_packets", "set_plugin_info", "set_preference",
 }

@@ -553,7 +553,7 @@ end
 
 register_postdissector(after)
 
--- Counts by protocol number: tshark -q -z hdp,proto, and Statistics → HDP ---------------------------
+-- Counts by protocol number: tshark -q -z hdp,proto, and Statistics → HDP -----------------------
 
 local hdp_ip_proto = Field.new("hdp.ip_proto")
 local hdp_claim = Field.new("hdp.claim")
@@ -626,7 +626,9 @@ end
 
 register_stat_cmd_arg("hdp,proto", count_on_command_line)
 if gui_enabled() then
-    register_menu("HDP/Packets by protocol number", count_in_window, MENU_STAT_GENERIC)
+    -- MENU_STAT_GENERIC is shown nowhere; the group has had two names.
+    local statistics = MENU_PACKET_STAT_UNSORTED or MENU_STAT_UNSORTED
+    register_menu("HDP by IP Protocol Number", count_in_window, statistics)
 end
 
 -- Load --------------------------------------------------------------------------------------------
