@@ -538,15 +538,20 @@ end
 
 local after = Proto("hdp_after", "HDP after all others")
 
+-- Most frames have neither, and pay for asking only.
 function after.dissector(_, pinfo, root)
-    for _, nxt in ipairs({ ipv6_nxt() }) do
-        if TRANSPARENT[nxt.value] or nxt.value == IPPROTO_NONE then
-            claim_behind_ipv6(nxt, pinfo, root)
+    if ipv6_nxt() then
+        for _, nxt in ipairs({ ipv6_nxt() }) do
+            if TRANSPARENT[nxt.value] or nxt.value == IPPROTO_NONE then
+                claim_behind_ipv6(nxt, pinfo, root)
+            end
         end
     end
-    for _, comment in ipairs({ frame_comment() }) do
-        if comment.value:sub(1, 5) == "hdp: " then
-            add_annotation(comment.value, root)
+    if frame_comment() then
+        for _, comment in ipairs({ frame_comment() }) do
+            if comment.value:sub(1, 5) == "hdp: " then
+                add_annotation(comment.value, root)
+            end
         end
     end
 end

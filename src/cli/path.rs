@@ -1,8 +1,8 @@
 //! `hdp path`: what was typed, what it means, and the stages in their order.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter, IsTerminal, Write},
+    fs,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,12 +10,13 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, output,
+    Outcome, duration,
+    frames::Frames,
+    output,
     read::{self, Planned, Settings},
 };
 use crate::{
-    annotate,
-    findings::{Findings, Packet, PointKind, Verdict},
+    findings::{Findings, Packet, Verdict},
     judge, protocols, report,
     source::Origin,
 };
@@ -105,7 +106,11 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
             arguments.write_lost.as_deref(),
         ],
     )?;
-    let mut frames = Frames::plan(arguments, &plan)?;
+    let mut frames = Frames::plan(
+        &plan,
+        arguments.annotate.as_deref(),
+        arguments.write_lost.as_deref(),
+    )?;
     let mut out = output::open(arguments.output.as_deref())?;
     let mut packets = arguments
         .packets
@@ -133,9 +138,8 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
             frames.notes.add(packet);
         }
     };
-    let is_noted = settings.keep_all;
-    let note: Option<&mut dyn FnMut(&Packet)> = if is_noted { Some(&mut note) } else { None };
-    let findings = judge::judge(&points, survey, &options, note);
+    let note: &mut dyn FnMut(&Packet) = &mut note;
+    let findings = judge::judge(&points, survey, &options, settings.keep_all.then_some(note));
     if let (Some(mut file), Some(path)) = (packets, &arguments.packets) {
         written
             .and_then(|()| file.flush())
@@ -193,81 +197,6 @@ fn width(to_stdout: bool) -> usize {
 
 fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Captures to be written from the points' own frames.
-struct Frames {
-    files: Vec<(annotate::Which, PathBuf, BufWriter<File>)>,
-    notes: annotate::Notes,
-}
-
-impl Frames {
-    /// Creates the files, if the points can be read again for them.
-    fn plan(arguments: &Arguments, plan: &[Planned]) -> anyhow::Result<Option<Self>> {
-        let mut files = Vec::new();
-        for (option, which, path) in [
-            ("--annotate", annotate::Which::All, &arguments.annotate),
-            ("--write-lost", annotate::Which::Lost, &arguments.write_lost),
-        ] {
-            let Some(path) = path else { continue };
-            for Planned { origin, .. } in plan {
-                ensure!(
-                    read::can_be_repeated(origin),
-                    "{origin}: {option} reads the captures twice, which a pipe cannot be; save it \
-                     to a file first"
-                );
-            }
-            files.push((which, path.clone(), output::create(path)?));
-        }
-        let points = plan.iter().map(|planned| planned.name.clone()).collect();
-        Ok((!files.is_empty()).then(|| Self {
-            files,
-            notes: annotate::Notes::new(points),
-        }))
-    }
-
-    /// Reads the captures again. Logs have no frames, and are left out.
-    fn write(self, plan: &[Planned], findings: &Findings, window_ns: u64) -> anyhow::Result<()> {
-        let is_capture = |point: &usize| findings.points[*point].kind == PointKind::Capture;
-        let (captures, logs): (Vec<usize>, Vec<usize>) = (0..plan.len()).partition(is_capture);
-        let captures: Vec<_> = captures
-            .into_iter()
-            .map(|point| annotate::Capture {
-                point,
-                name: &plan[point].name,
-                origin: &plan[point].origin,
-            })
-            .collect();
-        ensure!(
-            !captures.is_empty(),
-            "{}: all points are logs, which hold no frames",
-            self.files[0].1.display()
-        );
-        let clocks = self.notes.clocks(findings);
-        for (which, path, file) in self.files {
-            let job = annotate::Job {
-                captures: &captures,
-                window_ns,
-                which,
-            };
-            annotate::write(file, job, &self.notes, &clocks).map_err(|error| match error {
-                annotate::Error::Source(error) => error.into(),
-                error @ annotate::Error::Write(_) => {
-                    anyhow::Error::new(error).context(path.display().to_string())
-                }
-            })?;
-            for log in &logs {
-                let lost = self.notes.lost_behind(*log);
-                if which == annotate::Which::Lost && lost > 0 {
-                    let name = &plan[*log].name;
-                    eprintln!(
-                        "hdp: warning: {name}: is a log, which holds no frames of the {lost} packets that were lost behind it"
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What the arguments mean, checked before any packet is read.
