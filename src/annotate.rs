@@ -1,7 +1,7 @@
 //! Annotation: the points' frames in one pcapng, each HDP packet with its fate as a comment.
 //!
 //! Fates are noted by frame number while the packets are judged ([`Notes`]); then the files are
-//! read again and merged ([`write`]). A comment is one line,
+//! read again and merged ([`write()`]). A comment is one line,
 //!
 //! ```text
 //! hdp: fate=lost; segment=router → server; pair=client:17, router:31
