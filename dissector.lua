@@ -80,20 +80,16 @@ local f = {
     altered = ProtoField.bool("hdp.altered", "Altered on the way"),
 }
 
-local function expert_info(name, text, group, severity)
-    return ProtoExpert.new(name, text, group, severity)
-end
-
 local e = {
-    short = expert_info("hdp.short", "Shorter than HDP's header of 12 bytes",
+    short = ProtoExpert.new("hdp.short", "Shorter than HDP's header of 12 bytes",
         expert.group.MALFORMED, expert.severity.ERROR),
-    snaplen = expert_info("hdp.snaplen", "Header cut by the capture's snapshot length",
+    snaplen = ProtoExpert.new("hdp.snaplen", "Header cut by the capture's snapshot length",
         expert.group.UNDECODED, expert.severity.NOTE),
-    quoted = expert_info("hdp.quoted", "Quoted by an ICMP error",
+    quoted = ProtoExpert.new("hdp.quoted", "Quoted by an ICMP error",
         expert.group.COMMENTS_GROUP, expert.severity.CHAT),
-    implausible = expert_info("hdp.timestamp.implausible", "Timestamp far from the capture time: HDP?",
+    implausible = ProtoExpert.new("hdp.timestamp.implausible", "Timestamp far from the capture time: HDP?",
         expert.group.PROTOCOL, expert.severity.WARN),
-    future = expert_info("hdp.timestamp.future", "Timestamp after the capture time: clocks differ",
+    future = ProtoExpert.new("hdp.timestamp.future", "Timestamp after the capture time: clocks differ",
         expert.group.SEQUENCE, expert.severity.NOTE),
 }
 

@@ -918,3 +918,64 @@ fn colour_rules_are_filters_that_wireshark_takes() {
     let unknown = Tshark::with(SCRIPT).run(&["-r", file, "-Y", "hdp.fait == \"lost\""]);
     assert!(unknown.is_err());
 }
+
+#[test]
+fn comments_of_hdp_become_fields_and_others_do_not() {
+    let test = "comments_of_hdp_become_fields_and_others_do_not";
+    if !is_there(test) {
+        return;
+    }
+    if Command::new("editcap").arg("--version").output().is_err() {
+        eprintln!("{test}: skipped, there is no editcap");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let plain = write(&sweep(4), &folder, "plain.pcap");
+    let file = folder.path().join("commented.pcapng");
+    let whole = "hdp: fate=delivered; pair=a:1, b b:20; path_delay=-1.000123456 s; altered=yes";
+    let edited = Command::new("editcap")
+        .args(["-a", &format!("1:{whole}")])
+        .args([
+            "-a",
+            "2:hdp: fate=lost; segment=a → b; pair=a:2; path_delay=soon; colour=red",
+        ])
+        .args([
+            "-a",
+            "3:this is hdp: fate=lost",
+            "-a",
+            "4:hdp: nothing of the kind",
+        ])
+        .args([&plain, &file])
+        .output()
+        .unwrap();
+    assert!(edited.status.success(), "{edited:?}");
+    let fields = [
+        "frame.number",
+        "hdp.fate",
+        "hdp.segment",
+        "hdp.pair",
+        "hdp.path_delay",
+        "hdp.altered",
+    ];
+    let found = Tshark::with(SCRIPT)
+        .fields(&file, "hdp.fate or hdp.pair", &fields, &[])
+        .unwrap();
+    // True is 1 up to 4.2.
+    let found: Vec<String> = found
+        .iter()
+        .map(|line| line.join("|").replace("True", "1"))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "1|delivered||a:1,b b:20|-1.000123456|1",
+            "2|lost|a → b|a:2||"
+        ]
+    );
+}
+
+#[test]
+fn the_script_names_its_version() {
+    let script = fs::read_to_string(SCRIPT).unwrap();
+    assert!(script.contains(concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")));
+}

@@ -235,3 +235,87 @@ fn plain(name: &str) -> String {
 fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::PacketSighting;
+
+    /// A packet from the first point to the last that these points saw at these times.
+    fn packet(
+        names: &[&str],
+        seen: &[(&str, i64)],
+        fate: Fate,
+        lost_at: Option<[&str; 2]>,
+    ) -> Packet {
+        Packet {
+            from: names[0].to_owned(),
+            to: names[names.len() - 1].to_owned(),
+            timestamp_ns: 7,
+            protocol: 50,
+            carrier: Carrier::Ip,
+            srcport: 420,
+            dstport: 420,
+            payload_len: 0,
+            fate,
+            lost_at: lost_at.map(|points| points.map(str::to_owned)),
+            reordered: false,
+            altered: fate == Fate::Late,
+            seen: (1..)
+                .zip(seen)
+                .map(|(frame, (point, time_ns))| PacketSighting {
+                    point: (*point).to_owned(),
+                    frame,
+                    time_ns: *time_ns,
+                    src: String::new(),
+                    dst: String::new(),
+                    ttl: 64,
+                    duplicates: 0,
+                })
+                .collect(),
+        }
+    }
+
+    fn comments(names: &[&str], packet: &Packet) -> [String; 2] {
+        let mut notes = Notes::new(names.iter().map(|name| (*name).to_owned()).collect());
+        notes.add(packet);
+        let findings = Findings {
+            schema_version: Findings::SCHEMA_VERSION,
+            generator: String::new(),
+            points: Vec::new(),
+            directions: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let clocks = notes.clocks(&findings);
+        [1, 99].map(|frame| {
+            let mut comment = String::new();
+            notes.comment((0, frame, None), &clocks, &mut comment);
+            comment
+        })
+    }
+
+    #[test]
+    fn a_comment_is_one_line_of_what_is_known() {
+        let names = ["a", "b"];
+        let lost = packet(&names, &[("a", 5)], Fate::Lost, Some(["a", "b"]));
+        let [comment, elsewhere] = comments(&names, &lost);
+        assert_eq!(comment, "hdp: fate=lost; segment=a → b; pair=a:1");
+        assert_eq!(elsewhere, "", "another frame");
+
+        let altered = packet(&names, &[("a", 5), ("b", 2_000_000_005)], Fate::Late, None);
+        assert_eq!(
+            comments(&names, &altered)[0],
+            "hdp: fate=late; pair=a:1, b:2; path_delay=0.000000000 s; altered=yes"
+        );
+    }
+
+    #[test]
+    fn a_name_does_not_break_the_line_or_its_parts() {
+        let names = ["a; fate=lost, b\n", "c"];
+        let edge = packet(&names, &[("a; fate=lost, b\n", 5)], Fate::Edge, None);
+        assert_eq!(
+            comments(&names, &edge)[0],
+            "hdp: fate=edge; pair=a_ fate=lost_ b_:1"
+        );
+    }
+}
