@@ -28,8 +28,8 @@ pub use clocks::Clocks;
 pub use notes::Notes;
 
 use crate::{
-    capture_file::{CaptureFile, Captured, Interface, InterfaceId},
-    source::{self, Origin},
+    capture_file::{CaptureFile, Captured},
+    source::{self, Interface, Origin},
 };
 
 use track::Track;
@@ -81,16 +81,19 @@ pub enum Error {
 /// # Errors
 /// Those of the files and of `out`.
 pub fn write(out: impl Write, job: Job<'_>, notes: &Notes, clocks: &Clocks) -> Result<(), Error> {
-    let mut file = CaptureFile::without_interface(out)?;
+    let mut file = CaptureFile::begin(out)?;
     let mut tracks = Vec::new();
+    let mut described = 0;
     for capture in job.captures {
         let track = Track::open(capture, clocks, job.window_ns)?;
-        let interfaces = describe(&mut file, capture, &track, clocks)?;
-        tracks.push((capture.point, track, interfaces));
+        describe(&mut file, capture, &track, clocks)?;
+        let first_interface = described;
+        described += track.interfaces().len();
+        tracks.push((capture.point, track, first_interface));
     }
     let mut comment = String::new();
     // Points are few: the earliest is found sooner by looking at each than in a heap.
-    while let Some((point, track, interfaces)) = tracks
+    while let Some((point, track, first_interface)) = tracks
         .iter_mut()
         .filter(|(_, track, _)| track.head().is_some())
         .min_by_key(|(_, track, _)| track.head().map(|head| head.time_ns))
@@ -107,7 +110,7 @@ pub fn write(out: impl Write, job: Job<'_>, notes: &Notes, clocks: &Clocks) -> R
                 options: &head.options,
                 comment: is_noted.then_some(&comment),
             };
-            file.frame(interfaces[head.interface as usize], &frame)?;
+            file.captured(*first_interface + head.interface as usize, &frame)?;
         }
         track.advance();
     }
@@ -120,23 +123,20 @@ fn describe(
     capture: &Capture<'_>,
     track: &Track,
     clocks: &Clocks,
-) -> io::Result<Vec<InterfaceId>> {
+) -> io::Result<()> {
     let description = format!("{}; {}", capture.origin, clocks.words(capture.point));
     let is_only = track.interfaces().len() == 1;
-    let interfaces = track.interfaces().iter().enumerate();
-    interfaces
-        .map(|(index, interface)| {
-            let name = match &interface.name {
-                _ if is_only => capture.name.to_owned(),
-                Some(name) => format!("{}/{name}", capture.name),
-                None => format!("{}/{index}", capture.name),
-            };
-            file.interface(Interface {
-                link_type: interface.link_type,
-                name: Some(&name),
-                description: &description,
-                resolution_ns: interface.resolution_ns,
-            })
-        })
-        .collect()
+    for (index, interface) in track.interfaces().iter().enumerate() {
+        let name = match &interface.name {
+            _ if is_only => capture.name.to_owned(),
+            Some(name) => format!("{}/{name}", capture.name),
+            None => format!("{}/{index}", capture.name),
+        };
+        let interface = Interface {
+            name: Some(name),
+            ..interface.clone()
+        };
+        file.interface(&interface, &description)?;
+    }
+    Ok(())
 }

@@ -8,12 +8,14 @@
 //!
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
+mod coverage;
 mod log;
 
 use std::{hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+pub use coverage::Coverage;
 pub use log::{Claims, Heard, Refused};
 
 use crate::{
@@ -158,44 +160,6 @@ pub struct IcmpSighting {
     pub destination: IpAddr,
 }
 
-/// When a point was watching: from its first frame to its last, HDP or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Coverage(Option<(i64, i64)>);
-
-impl Coverage {
-    #[inline]
-    fn extend(&mut self, time_ns: i64) {
-        let (first, last) = self.0.unwrap_or((time_ns, time_ns));
-        self.0 = Some((first.min(time_ns), last.max(time_ns)));
-    }
-
-    /// Time of the first frame, ns since the epoch on the point's clock.
-    #[must_use]
-    pub fn first_ns(self) -> Option<i64> {
-        self.0.map(|(first, _)| first)
-    }
-
-    /// Time of the last frame.
-    #[must_use]
-    pub fn last_ns(self) -> Option<i64> {
-        self.0.map(|(_, last)| last)
-    }
-
-    /// Whether nothing was recorded before `from_ns` or after `to_ns`.
-    fn is_within(self, from_ns: i64, to_ns: i64) -> bool {
-        self.0
-            .is_none_or(|(first, last)| from_ns <= first && last <= to_ns)
-    }
-
-    /// Whether the point was watching during all of `from_ns..=to_ns`.
-    #[inline]
-    #[must_use]
-    pub fn contains(self, from_ns: i64, to_ns: i64) -> bool {
-        self.0
-            .is_some_and(|(first, last)| first <= from_ns && to_ns <= last)
-    }
-}
-
 /// Everything that one observation point recorded.
 #[derive(Debug)]
 pub struct Point {
@@ -269,6 +233,8 @@ pub struct Observer {
     /// Sightings whose place is far before the end, in the order of the capture.
     stragglers: Vec<Sighting>,
     hdp: u64,
+    /// The latest timestamp of all.
+    newest_ns: u64,
     /// The last timestamp in a batch.
     handed_over_to: u64,
     flows_handed_over: usize,
@@ -292,7 +258,14 @@ impl Observer {
     pub fn watch(&mut self, frame: &Frame) {
         self.frames += 1;
         if let Some(time_ns) = frame.time_ns {
-            self.coverage.extend(time_ns);
+            self.coverage.note(time_ns);
+        }
+    }
+
+    /// Notes that a frame was passed over unread: traffic that has nothing to do with HDP.
+    pub fn pass_over(&mut self, frame: &Frame) {
+        if let Some(time_ns) = frame.time_ns {
+            self.coverage.note_background(time_ns);
         }
     }
 
@@ -311,6 +284,10 @@ impl Observer {
                     Skip::UnsupportedLink(_) => &mut self.skipped.unsupported_link,
                 };
                 *count += 1;
+                // Fragments are HDP's own.
+                if skip != Skip::Fragment {
+                    self.pass_over(frame);
+                }
             }
         }
     }
@@ -429,15 +406,24 @@ impl Observer {
         if covered < DIGEST_LEN && covered < payload_len as usize {
             flags |= Sighting::DIGEST_UNKNOWN;
         }
-        self.push(Sighting {
+        let digest_and_flags = digest(&payload[..covered]) << Sighting::FLAG_BITS | flags;
+        // Made where it is put: on the way through memory, its small fields would be waited for.
+        let sighting = || Sighting {
             timestamp_ns,
             time_ns,
             frame: u32::try_from(number).unwrap_or(u32::MAX),
             flow,
             payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
             ip_id: ip_id.unwrap_or(0),
-            digest_and_flags: digest(&payload[..covered]) << Sighting::FLAG_BITS | flags,
-        });
+            digest_and_flags,
+        };
+        self.hdp += 1;
+        if timestamp_ns >= self.newest_ns {
+            self.newest_ns = timestamp_ns;
+            self.sightings.push(sighting());
+        } else {
+            self.push_out_of_order(sighting());
+        }
     }
 
     fn intern(&mut self, flow: &Flow) -> u32 {
@@ -472,16 +458,9 @@ impl Observer {
 
     /// Puts the sighting behind all with the same or an earlier timestamp, as long as that place
     /// is near the end.
-    #[inline]
-    fn push(&mut self, sighting: Sighting) {
-        self.hdp += 1;
-        let end = self.sightings.len();
+    fn push_out_of_order(&mut self, sighting: Sighting) {
         let is_later = |before: &Sighting| before.timestamp_ns > sighting.timestamp_ns;
-        if !self.sightings.last().is_some_and(is_later) {
-            self.sightings.push(sighting);
-            return;
-        }
-        let farthest = end.saturating_sub(NEARLY);
+        let farthest = self.sightings.len().saturating_sub(NEARLY);
         let behind = self.sightings[farthest..]
             .iter()
             .rposition(|before| !is_later(before));
@@ -530,7 +509,10 @@ impl Observer {
         self.take_in_stragglers();
         self.check_order()?;
         let ready = self.sightings.len().saturating_sub(keep);
-        batch.sightings.extend(self.sightings.drain(..ready));
+        // All but the last change places, with the few that stay copied.
+        batch.sightings.extend_from_slice(&self.sightings[ready..]);
+        std::mem::swap(&mut self.sightings, &mut batch.sightings);
+        batch.sightings.truncate(ready);
         batch
             .flows
             .extend_from_slice(&self.flows[self.flows_handed_over..]);
@@ -571,6 +553,7 @@ impl Observer {
             self.coverage.extend(start);
             self.coverage.extend(end);
         }
+        self.coverage.complete(&summary.dropped_ns);
         Point {
             name,
             source,
@@ -646,7 +629,7 @@ mod tests {
     fn sorted(timestamps: impl IntoIterator<Item = u64>) -> Vec<(u64, u32)> {
         let mut observer = Observer::default();
         for (frame, timestamp) in timestamps.into_iter().enumerate() {
-            observer.push(sighting(timestamp, u32::try_from(frame).unwrap()));
+            observer.push_out_of_order(sighting(timestamp, u32::try_from(frame).unwrap()));
         }
         let point = observer.finish(String::new(), String::new(), Summary::default());
         point
@@ -694,16 +677,5 @@ mod tests {
                 Some(1_795_348_086_326_628_316)
             )
         );
-    }
-
-    #[test]
-    fn coverage_holds_its_ends_and_nothing_beyond() {
-        let mut coverage = Coverage::default();
-        assert!(!coverage.contains(0, 0));
-        coverage.extend(20);
-        coverage.extend(10);
-        assert!(coverage.contains(10, 20));
-        assert!(!coverage.contains(9, 20));
-        assert!(!coverage.contains(10, 21));
     }
 }

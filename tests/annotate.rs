@@ -601,7 +601,7 @@ fn what_cannot_be_annotated_is_named_before_anything_is_read() {
         assert_error(
             &[option, result, "-", server],
             &format!(
-                "-: {option} reads the captures twice, which a pipe cannot be; save it to a file first"
+                "-: {option} reads the captures twice, which only a file can be; save it to one first"
             ),
         );
         assert_error(

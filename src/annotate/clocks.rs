@@ -203,13 +203,14 @@ mod tests {
             serde_json::json!({
                 "name": name, "source": "", "kind": "capture", "link_types": [], "resolution_ns": 1,
                 "frames": 0, "hdp": 0, "first_ns": null, "last_ns": null, "capture_drops": null,
-                "missed": 0, "skipped": crate::findings::Skipped::default(),
+                "missed": 0, "gaps": [], "skipped": crate::findings::Skipped::default(),
             })
         };
         let segment = |(from, to): (&str, &str), (method, offset_ns): (&str, Option<i64>)| {
             serde_json::json!({
                 "from": from, "to": to, "lost": 0, "within": null, "clock": {
-                    "method": method, "offset_ns": offset_ns, "error_ns": null, "skew_ppm": null,
+                    "method": method, "offset_ns": offset_ns, "error_ns": null, "at_ns": null,
+                    "skew_ppm": null, "steps": [],
                 },
             })
         };

@@ -5,7 +5,7 @@ use std::vec;
 use super::{Capture, Clocks, notes::Key};
 use crate::{
     decode::Decoder,
-    source::{Error, LinkType, Source},
+    source::{Error, Interface, Source},
 };
 
 /// A capture of which one frame at a time is in memory, unless it is out of order.
@@ -13,14 +13,6 @@ pub(super) struct Track {
     interfaces: Vec<Interface>,
     rest: Rest,
     head: Option<Head>,
-}
-
-/// What describes an interface.
-#[derive(Debug, Clone)]
-pub(super) struct Interface {
-    pub(super) name: Option<String>,
-    pub(super) link_type: LinkType,
-    pub(super) resolution_ns: u64,
 }
 
 /// The next frame.
@@ -65,32 +57,14 @@ impl Track {
         window_ns: u64,
     ) -> Result<Self, Error> {
         let mut source = Source::open(capture.origin.clone())?;
-        let mut link_types: Vec<Option<LinkType>> = Vec::new();
         let mut is_in_order = true;
         let mut latest_ns = i64::MIN;
         while let Some(frame) = source.next_frame() {
-            let index = frame.interface as usize;
-            if link_types.len() <= index {
-                link_types.resize(index + 1, None);
-            }
-            link_types[index] = Some(frame.link_type);
             let time_ns = frame.time_ns.unwrap_or(latest_ns);
             is_in_order &= time_ns >= latest_ns;
             latest_ns = time_ns;
         }
-        let summary = source.summary();
-        // An interface without a frame needs a link type too, and it matters little which.
-        let any = summary.link_types.first().copied().unwrap_or(LinkType::RAW);
-        let interfaces: Vec<_> = summary
-            .interfaces
-            .iter()
-            .enumerate()
-            .map(|(index, interface)| Interface {
-                name: interface.name.clone(),
-                link_type: link_types.get(index).copied().flatten().unwrap_or(any),
-                resolution_ns: interface.resolution_ns,
-            })
-            .collect();
+        let interfaces = source.summary().interfaces.clone();
         let shifts_ns = interfaces
             .iter()
             .map(|interface| rounded(clocks.shift_ns(capture.point), interface.resolution_ns))

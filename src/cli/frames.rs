@@ -39,8 +39,8 @@ impl Frames {
             for Planned { origin, .. } in plan {
                 ensure!(
                     read::can_be_repeated(origin),
-                    "{origin}: {option} reads the captures twice, which a pipe cannot be; save it \
-                     to a file first"
+                    "{origin}: {option} reads the captures twice, which only a file can be; save \
+                     it to one first"
                 );
             }
             files.push((which, path.to_owned(), output::create(path)?));

@@ -86,7 +86,9 @@ pub fn journeys(
 /// Calls `visit` with the journey of every packet, by rising timestamp.
 pub fn all_journeys(points: &[Point], relations: &Relations, mut visit: impl FnMut(&Journey)) {
     let mut classes = Classes::default();
-    groups(points, &Stretch::all(points), |group| {
+    let all = Stretch::all(points);
+    let mut merge = Merge::new(points, &all);
+    while let Some(group) = merge.next_group() {
         classes.journeys(
             points,
             relations,
@@ -94,7 +96,7 @@ pub fn all_journeys(points: &[Point], relations: &Relations, mut visit: impl FnM
             group.sightings,
             &mut visit,
         );
-    });
+    }
 }
 
 /// How many of the first sightings have this timestamp.
@@ -222,60 +224,59 @@ impl Stretch {
     }
 }
 
-/// Calls `visit` with the sightings of each timestamp in the stretch, rising.
-#[inline]
-pub(super) fn groups<'a>(
+/// Goes through a stretch of all points' sightings, timestamp by timestamp.
+pub(super) struct Merge<'a, 's> {
     points: &'a [Point],
-    stretch: &Stretch,
-    mut visit: impl FnMut(Group<'a, '_>),
-) {
-    let whole = stretch.starts.iter().zip(&stretch.ends);
-    let mut ahead: Vec<&[Sighting]> = points
-        .iter()
-        .zip(whole)
-        .map(|(point, (&start, &end))| &point.sightings[start..end])
-        .collect();
-    // Two points are the common case; knowing that saves the compiler all the loops.
-    if let ([_, _], &[a, b]) = (points, &ahead[..]) {
-        merge(points, stretch, &mut [a, b], &mut [&[][..]; 2], &mut visit);
-    } else {
-        let mut group = vec![&[][..]; points.len()];
-        merge(points, stretch, &mut ahead, &mut group, &mut visit);
-    }
+    stretch: &'s Stretch,
+    /// Of each point, the sightings that are still to come.
+    ahead: Vec<&'a [Sighting]>,
+    group: Vec<&'a [Sighting]>,
 }
 
-#[inline(always)]
-fn merge<'a>(
-    points: &'a [Point],
-    stretch: &Stretch,
-    ahead: &mut [&'a [Sighting]],
-    group: &mut [&'a [Sighting]],
-    visit: &mut impl FnMut(Group<'a, '_>),
-) {
-    loop {
-        let mut earliest = None;
-        for ahead in &*ahead {
-            if let [next, ..] = ahead
-                && earliest.is_none_or(|earliest| next.timestamp_ns < earliest)
-            {
-                earliest = Some(next.timestamp_ns);
-            }
+impl<'a, 's> Merge<'a, 's> {
+    pub(super) fn new(points: &'a [Point], stretch: &'s Stretch) -> Self {
+        let whole = stretch.starts.iter().zip(&stretch.ends);
+        Self {
+            points,
+            stretch,
+            ahead: points
+                .iter()
+                .zip(whole)
+                .map(|(point, (&start, &end))| &point.sightings[start..end])
+                .collect(),
+            group: vec![&[]; points.len()],
         }
-        let Some(timestamp_ns) = earliest else { return };
+    }
+
+    /// What lies ahead of each point; who takes from it what needs no group, takes whole
+    /// timestamps.
+    #[inline]
+    pub(super) fn ahead(&mut self) -> &mut [&'a [Sighting]] {
+        &mut self.ahead
+    }
+
+    /// The sightings with the next timestamp.
+    #[inline]
+    pub(super) fn next_group(&mut self) -> Option<Group<'a, '_>> {
+        let next = self
+            .ahead
+            .iter()
+            .filter_map(|ahead| Some(ahead.first()?.timestamp_ns));
+        let timestamp_ns = next.min()?;
         let mut is_single = true;
-        for (ahead, group) in ahead.iter_mut().zip(&mut *group) {
+        for (ahead, group) in self.ahead.iter_mut().zip(&mut self.group) {
             let here = run(ahead, timestamp_ns);
             (*group, *ahead) = ahead.split_at(here);
             is_single &= here <= 1;
         }
-        visit(Group {
+        Some(Group {
             timestamp_ns,
-            points,
-            stretch,
-            sightings: group,
-            ahead,
+            points: self.points,
+            stretch: self.stretch,
+            sightings: &self.group,
+            ahead: &self.ahead,
             is_single,
-        });
+        })
     }
 }
 

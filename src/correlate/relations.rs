@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::Survey;
+use super::{Spans, Survey, Trend};
 use crate::{decode::PacketType, observe::Point};
 
 /// Initial TTL values of the systems in use; a packet that has one was sent right here.
@@ -78,13 +78,16 @@ impl Offsets {
     }
 
     /// Of many differences, or `None` of none.
-    pub(super) fn of_all(offsets_ns: &[i64]) -> Option<Self> {
-        let (first, others) = offsets_ns.split_first()?;
-        let mut all = Self::of(*first);
-        for offset_ns in others {
-            all.add(*offset_ns);
-        }
-        Some(all)
+    pub(super) fn of_all(offsets_ns: &Spans) -> Option<Self> {
+        let [sum, sum_of_squares] = offsets_ns.sums();
+        Some(Self {
+            count: offsets_ns.len() as u64,
+            min_ns: offsets_ns.min()?,
+            max_ns: offsets_ns.max()?,
+            base_ns: offsets_ns.middle_ns(),
+            sum,
+            sum_of_squares,
+        })
     }
 
     #[inline]
@@ -146,6 +149,8 @@ pub struct Relations {
     pair_ways: FxHashMap<(IpAddr, IpAddr), Way>,
     /// For each two points (first below second) and way: second's time less first's.
     offsets: FxHashMap<(usize, usize, Way), Offsets>,
+    /// The same, over time.
+    trends: FxHashMap<(usize, usize, Way), Trend>,
 }
 
 /// Signs of an address pair's way, strongest first; positive is forward.
@@ -221,6 +226,18 @@ impl Relations {
                 .and_modify(|sum| sum.merge(&offsets))
                 .or_insert(offsets);
         }
+        let mut trends: FxHashMap<(usize, usize, Way), Trend> = FxHashMap::default();
+        for first in 0..points.len() {
+            for second in first + 1..points.len() {
+                for (pair, trend) in survey.trends(points.len(), first, second) {
+                    let way = pair_ways[&points[first].pairs[pair]];
+                    trends
+                        .entry((first, second, way))
+                        .and_modify(|sum| sum.merge(trend))
+                        .or_insert_with(|| trend.clone());
+                }
+            }
+        }
         Self {
             ways: pairs_of_flows
                 .iter()
@@ -228,6 +245,7 @@ impl Relations {
                 .collect(),
             pair_ways,
             offsets: by_way,
+            trends,
         }
     }
 
@@ -249,6 +267,13 @@ impl Relations {
                     .get(&(destination, source))
                     .map(|way| way.opposite())
             })
+    }
+
+    /// How point `second`'s capture time less point `first`'s went, first before second in path
+    /// order, over the packets going `way` that were seen at both.
+    #[must_use]
+    pub fn trend(&self, first: usize, second: usize, way: Way) -> Option<&Trend> {
+        self.trends.get(&(first, second, way))
     }
 
     /// Point `to`'s capture time less point `from`'s, over the packets going `way` that were seen

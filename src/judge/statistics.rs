@@ -63,24 +63,6 @@ pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
     sum.min(1.0)
 }
 
-/// Quantiles by nearest rank, for rising `qs`: of each, the smallest value that at least that share
-/// of the values does not exceed. `None` without values. Reorders them.
-pub(super) fn quantiles<const N: usize>(values: &mut [i64], qs: [f64; N]) -> Option<[i64; N]> {
-    if values.is_empty() {
-        return None;
-    }
-    let count = values.len() as f64;
-    // What lies before has been found to be no larger than what lies from here on.
-    let mut from = 0;
-    Some(qs.map(|q| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank in the slice.
-        let rank = ((q * count).ceil() as usize).max(1) - 1;
-        let value = *values[from..].select_nth_unstable(rank - from).1;
-        from = rank;
-        value
-    }))
-}
-
 /// The chance that two samples differ so much in rank if they were drawn alike (Mann and Whitney
 /// 1947), two-sided, by the normal approximation; `None` where one is empty.
 pub(super) fn rank_test(a: &[i64], b: &[i64]) -> Option<f64> {
@@ -147,13 +129,5 @@ mod tests {
         let (early, late): (Vec<i64>, Vec<i64>) = ((0..50).collect(), (50..100).collect());
         assert!(rank_test(&early, &late).unwrap() < 1e-15);
         assert_eq!(rank_test(&[], &[1]), None);
-    }
-
-    #[test]
-    fn quantiles_are_values_that_occurred() {
-        let quantiles_of = |mut values: Vec<i64>| quantiles(&mut values, [0.0, 0.5, 0.99, 1.0]);
-        assert_eq!(quantiles_of(vec![30, 10, 20, 40]), Some([10, 20, 40, 40]));
-        assert_eq!(quantiles_of(vec![7]), Some([7; 4]));
-        assert_eq!(quantiles_of(vec![]), None);
     }
 }

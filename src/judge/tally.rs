@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Judgement, clocks::window_index, order};
+use super::{Judgement, order};
 use crate::{
-    correlate::{Journey, Station, Through, Way},
+    correlate::{Journey, Spans, Station, Through, Way},
     findings::PointKind,
     observe::{Flow, Point, Sighting},
 };
@@ -34,7 +34,7 @@ pub(super) struct Tally {
     /// See above.
     pub(super) last_delivered_ns: Option<u64>,
     /// Last point's time less first point's of each delivered packet, on their own clocks.
-    pub(super) delays_ns: Vec<i64>,
+    pub(super) delays_ns: Spans,
     /// Packets at the edge, by the point that was not watching for them.
     pub(super) unwatched: Vec<u64>,
     /// Packets at the edge, by the listener that had no socket open for them.
@@ -74,7 +74,7 @@ impl Tally {
 
     /// The smallest difference between the last and the first point's times.
     pub(super) fn fastest_ns(&self) -> Option<i64> {
-        self.delays_ns.iter().copied().min()
+        self.delays_ns.min()
     }
 }
 
@@ -103,10 +103,8 @@ impl Judgement<'_> {
             Way::Forward => offset_ns,
             Way::Reverse => offset_ns.saturating_neg(),
         };
-        let fastest = self.fastest_ns[window_index(points, way, from, to)];
         let is_late = |offset_ns: i64| {
-            fastest
-                .is_some_and(|fastest| arrived_ns(offset_ns).saturating_sub(fastest) > self.wait_ns)
+            self.clocks.lateness(way, from, to, arrived_ns(offset_ns)) > self.wait_ns
         };
         let reordered = match way {
             Way::Forward => &through.reordered_at_last_ns,
@@ -115,11 +113,16 @@ impl Judgement<'_> {
         let reordered = reordered.iter().filter(|offset| !is_late(**offset)).count() as u64;
         let packets = through.offsets_ns.len() as u64;
         let mut delays_ns = through.offsets_ns;
-        delays_ns.retain(|offset| !is_late(*offset));
-        if way == Way::Reverse {
-            for offset in &mut delays_ns {
-                *offset = arrived_ns(*offset);
-            }
+        if way == Way::Reverse
+            || delays_ns.max().is_some_and(is_late)
+            || delays_ns.min().is_some_and(is_late)
+        {
+            let in_time = delays_ns.iter().filter(|offset| !is_late(*offset));
+            delays_ns = in_time.map(arrived_ns).collect();
+        }
+        if self.clocks.has_steps(way, from, to) {
+            let unstepped = |delay| self.clocks.unstepped(way, from, to, delay);
+            delays_ns = delays_ns.iter().map(unstepped).collect();
         }
         let delivered = delays_ns.len() as u64;
 
@@ -135,11 +138,7 @@ impl Judgement<'_> {
         if delivered > 0 {
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(through.last_timestamp_ns));
         }
-        if tally.delays_ns.is_empty() {
-            tally.delays_ns = delays_ns;
-        } else {
-            tally.delays_ns.append(&mut delays_ns);
-        }
+        tally.delays_ns.append(delays_ns);
     }
 
     /// Judges one packet and counts it.
@@ -175,9 +174,10 @@ impl Judgement<'_> {
                 tally.reordered += u64::from(end.is_reordered());
                 tally.last_delivered_ns = tally.last_delivered_ns.max(Some(journey.timestamp_ns));
                 if first.position == 0 {
-                    tally
-                        .delays_ns
-                        .push(end.time_ns.saturating_sub(origin.time_ns));
+                    let delay_ns = end.time_ns.saturating_sub(origin.time_ns);
+                    let (from, to) = (first.point, last.point);
+                    let delay_ns = self.clocks.unstepped(journey.way, from, to, delay_ns);
+                    tally.delays_ns.push(delay_ns);
                 }
             }
             Ruling::Late => tally.late += 1,
@@ -258,8 +258,10 @@ impl Judgement<'_> {
         {
             return false;
         }
-        let window = self.windows[window_index(self.points.len(), way, from, to)];
-        self.points[to].coverage.contains(
+        let Some(window) = self.clocks.window(way, from, to, sighting.time_ns) else {
+            return false;
+        };
+        self.coverages[to].contains(
             sighting.time_ns.saturating_add(window.from_ns),
             sighting.time_ns.saturating_add(window.to_ns),
         )
@@ -272,13 +274,8 @@ impl Judgement<'_> {
         (from, origin): (usize, &Sighting),
         (to, end): (usize, &Sighting),
     ) -> bool {
-        let fastest = self.fastest_ns[window_index(self.points.len(), way, from, to)];
-        fastest.is_some_and(|fastest| {
-            end.time_ns
-                .saturating_sub(origin.time_ns)
-                .saturating_sub(fastest)
-                > self.wait_ns
-        })
+        let difference_ns = end.time_ns.saturating_sub(origin.time_ns);
+        self.clocks.lateness(way, from, to, difference_ns) > self.wait_ns
     }
 }
 

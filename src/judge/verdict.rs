@@ -5,6 +5,7 @@ use super::{
     tally::{Judged, Tally},
 };
 use crate::{
+    correlate::Spans,
     decode::{Carrier, icmp_meaning},
     findings::{
         AgainstControl, Change, Delay, DelayReference, Grade, IcmpEvidence, LostAt, PointKind,
@@ -223,9 +224,10 @@ fn refusal_in_words(refusal: &Refusal) -> String {
     format!("{call} refused {requested} with {name} ({errno}), {count} of {count}{meaning}")
 }
 
-fn delay(delays_ns: &mut [i64], reference: Option<Reference>) -> Option<Delay> {
+fn delay(delays_ns: &mut Spans, reference: Option<Reference>) -> Option<Delay> {
     let Reference { zero_ns, kind } = reference?;
-    let [min, p50, p90, p99, max] = statistics::quantiles(delays_ns, [0.0, 0.5, 0.9, 0.99, 1.0])?
+    let [min, p50, p90, p99, max] = delays_ns
+        .quantiles([0.0, 0.5, 0.9, 0.99, 1.0])?
         .map(|delay| delay.saturating_sub(zero_ns));
     Some(Delay {
         min,

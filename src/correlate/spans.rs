@@ -1,0 +1,220 @@
+//! Many spans of time, exact, in four bytes each.
+
+/// Differences between two points' times, in nanoseconds. They lie near each other whatever the
+/// clocks are off, so what is kept of one is how far it lies from where the first one put zero;
+/// the few farther than 2 s are kept whole.
+#[derive(Debug, Clone, Default)]
+pub struct Spans {
+    base_ns: i64,
+    near: Vec<u32>,
+    far_ns: Vec<i64>,
+}
+
+impl Spans {
+    const MIDDLE: i64 = 1 << 31;
+
+    /// Adds one.
+    #[inline(always)]
+    pub fn push(&mut self, span_ns: i64) {
+        match self.from_base(span_ns) {
+            Some(near) if !self.near.is_empty() => self.near.push(near),
+            _ => self.push_unlike(span_ns),
+        }
+    }
+
+    #[cold]
+    fn push_unlike(&mut self, span_ns: i64) {
+        if self.is_empty() {
+            self.base_ns = span_ns.saturating_sub(Self::MIDDLE);
+        }
+        match self.from_base(span_ns) {
+            Some(near) => self.near.push(near),
+            None => self.far_ns.push(span_ns),
+        }
+    }
+
+    #[inline(always)]
+    fn from_base(&self, span_ns: i64) -> Option<u32> {
+        u32::try_from(span_ns.checked_sub(self.base_ns)?).ok()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.near.len() + self.far_ns.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, in nanoseconds, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = i64> {
+        let base_ns = self.base_ns;
+        let near = self.near.iter().map(move |near| base_ns + i64::from(*near));
+        near.chain(self.far_ns.iter().copied())
+    }
+
+    /// The smallest.
+    #[must_use]
+    pub fn min(&self) -> Option<i64> {
+        let near = self
+            .near
+            .iter()
+            .min()
+            .map(|near| self.base_ns + i64::from(*near));
+        near.into_iter().chain(self.far_ns.iter().copied()).min()
+    }
+
+    /// The largest.
+    #[must_use]
+    pub fn max(&self) -> Option<i64> {
+        let near = self
+            .near
+            .iter()
+            .max()
+            .map(|near| self.base_ns + i64::from(*near));
+        near.into_iter().chain(self.far_ns.iter().copied()).max()
+    }
+
+    /// What the sums below count from.
+    pub(super) fn middle_ns(&self) -> i64 {
+        self.base_ns.saturating_add(Self::MIDDLE)
+    }
+
+    /// The sum of all differences from the middle, and that of their squares.
+    pub(super) fn sums(&self) -> [f64; 2] {
+        // Sums of their own for every eighth one: they need not wait for each other.
+        let mut sums = [[0.0; 8]; 2];
+        let (eights, others) = self.near.as_chunks::<8>();
+        for eight in eights {
+            for (lane, near) in eight.iter().enumerate() {
+                let difference = f64::from(*near) - Self::MIDDLE as f64;
+                sums[0][lane] += difference;
+                sums[1][lane] += difference * difference;
+            }
+        }
+        let others = others.iter().map(|near| i64::from(*near) - Self::MIDDLE);
+        let far = self.far_ns.iter();
+        let far = far.map(|span_ns| span_ns.saturating_sub(self.middle_ns()));
+        for difference in others.chain(far) {
+            sums[0][0] += difference as f64;
+            sums[1][0] += difference as f64 * difference as f64;
+        }
+        sums.map(|lanes| lanes.iter().sum())
+    }
+
+    /// Takes in others.
+    pub fn append(&mut self, others: Self) {
+        if self.is_empty() {
+            *self = others;
+        } else {
+            others.iter().for_each(|span_ns| self.push(span_ns));
+        }
+    }
+
+    /// Quantiles by nearest rank, for rising `qs`: of each, the smallest span that at least that
+    /// share of them does not exceed. `None` without spans. Reorders them.
+    pub fn quantiles<const N: usize>(&mut self, qs: [f64; N]) -> Option<[i64; N]> {
+        if self.far_ns.is_empty() {
+            let base_ns = self.base_ns;
+            return quantiles(&mut self.near, qs)
+                .map(|values| values.map(|near| base_ns + i64::from(near)));
+        }
+        let mut all: Vec<i64> = self.iter().collect();
+        quantiles(&mut all, qs)
+    }
+}
+
+impl Extend<i64> for Spans {
+    fn extend<T: IntoIterator<Item = i64>>(&mut self, spans_ns: T) {
+        spans_ns.into_iter().for_each(|span_ns| self.push(span_ns));
+    }
+}
+
+impl FromIterator<i64> for Spans {
+    fn from_iter<T: IntoIterator<Item = i64>>(spans_ns: T) -> Self {
+        let mut spans = Self::default();
+        spans.extend(spans_ns);
+        spans
+    }
+}
+
+fn quantiles<T: Ord + Copy, const N: usize>(values: &mut [T], qs: [f64; N]) -> Option<[T; N]> {
+    let (least, most) = (*values.iter().min()?, *values.iter().max()?);
+    let count = values.len();
+    // What lies before has been found to be no larger than what lies from here on.
+    let mut from = 0;
+    Some(qs.map(|q| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank in the slice.
+        let rank = ((q * count as f64).ceil() as usize).max(1) - 1;
+        if rank == 0 {
+            least
+        } else if rank + 1 == count {
+            most
+        } else {
+            let value = *values[from..].select_nth_unstable(rank - from).1;
+            from = rank;
+            value
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_come_back_as_they_were() {
+        let day = 86_400_000_000_000;
+        let given = [day, day + 5, day - 5, 0, -day, i64::MAX, i64::MIN, day + 1];
+        let spans: Spans = given.into_iter().collect();
+        let mut back: Vec<i64> = spans.iter().collect();
+        let mut given = given.to_vec();
+        back.sort_unstable();
+        given.sort_unstable();
+        assert_eq!(back, given);
+        assert_eq!(spans.len(), given.len());
+        assert_eq!((spans.min(), spans.max()), (Some(i64::MIN), Some(i64::MAX)));
+    }
+
+    #[test]
+    fn extremes_at_first_are_kept_too() {
+        for first in [i64::MIN, i64::MAX, 0] {
+            let mut spans: Spans = [first, 1, -1].into_iter().collect();
+            spans.append([first].into_iter().collect());
+            assert_eq!(spans.iter().filter(|&span| span == first).count(), 2);
+            assert_eq!(spans.len(), 4);
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_the_differences_from_the_middle() {
+        let given: Vec<i64> = (0..1003).map(|i| 7_000_000_000 + i * i).collect();
+        let spans: Spans = given.iter().copied().collect();
+        let from_middle = |span: &i64| (span - spans.middle_ns()) as f64;
+        let [sum, squares] = spans.sums();
+        let expected: Vec<f64> = given.iter().map(from_middle).collect();
+        let is_near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-12;
+        assert!(is_near(sum, expected.iter().sum::<f64>()));
+        assert!(is_near(
+            squares,
+            expected.iter().map(|span| span * span).sum::<f64>()
+        ));
+    }
+
+    #[test]
+    fn quantiles_are_values_that_occurred() {
+        let quantiles_of = |values: &[i64]| {
+            let mut spans: Spans = values.iter().copied().collect();
+            spans.quantiles([0.0, 0.5, 0.99, 1.0])
+        };
+        assert_eq!(quantiles_of(&[30, 10, 20, 40]), Some([10, 20, 40, 40]));
+        assert_eq!(quantiles_of(&[7]), Some([7; 4]));
+        assert_eq!(quantiles_of(&[]), None);
+        let day = 86_400_000_000_000;
+        assert_eq!(quantiles_of(&[0, day, -day]), Some([-day, 0, day, day]));
+    }
+}
