@@ -6,10 +6,12 @@
 //! source ──► decode ──► observe ──► (stages) ──► correlate ──► judge ──► report
 //!  Frame     Datagram    Sighting                  Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
+//!   └─ the files once more, with the findings ──► annotate ► pcapng
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
 //! ```
 
+pub mod annotate;
 pub mod capture_file;
 pub mod cli;
 pub mod correlate;

@@ -64,10 +64,7 @@ pub(super) fn points(
     plan: &[Planned],
     settings: &Settings,
 ) -> anyhow::Result<(Vec<Point>, Survey)> {
-    let can_be_read_twice = plan.iter().all(|planned| match &planned.origin {
-        Origin::Stdin | Origin::Live(_) => false,
-        Origin::Path(path) => path.is_file(),
-    });
+    let can_be_read_twice = plan.iter().all(|planned| can_be_repeated(&planned.origin));
     if can_be_read_twice
         && !settings.keep_all
         && !has_log(plan)?
@@ -102,6 +99,14 @@ pub(super) fn points(
     })?;
     let survey = Survey::of(&points);
     Ok(stages::take_apart(points, survey))
+}
+
+/// Whether a source can be read a second time: pipes and interfaces give what they have once.
+pub(super) fn can_be_repeated(origin: &Origin) -> bool {
+    match origin {
+        Origin::Stdin | Origin::Live(_) => false,
+        Origin::Path(path) => path.is_file(),
+    }
 }
 
 /// Whether one of these files is a log: those are small next to captures, and read whole.
