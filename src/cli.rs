@@ -5,6 +5,7 @@
 
 mod dissect;
 mod duration;
+mod explain;
 #[cfg(target_os = "linux")]
 mod listen;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@
 //! source ──► decode ──► observe ──► correlate ──► judge ──► report
 //!  Frame     Datagram    Sighting     Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
+//!              explain: one packet, with a second reading of its frames ──► text | json
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
 //! ```
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod correlate;
 pub mod decode;
 pub mod dissect;
+pub mod explain;
 pub mod findings;
 pub mod hdp;
 pub mod judge;
@@ -22,4 +24,5 @@ pub mod observe;
 pub mod probe;
 pub mod protocols;
 pub mod report;
+pub mod shell;
 pub mod source;

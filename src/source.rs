@@ -15,6 +15,7 @@ mod filter;
 mod input;
 mod link_type;
 mod log;
+mod packing;
 mod pcapng;
 
 use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
@@ -23,6 +24,7 @@ use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
 pub use filter::Filter;
 pub use link_type::LinkType;
 pub use log::{Line, Log};
+pub use packing::Packing;
 
 use input::Buffer;
 

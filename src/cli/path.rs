@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, output,
+    Outcome, duration, explain, output,
     read::{self, Planned, Settings},
 };
 use crate::{
@@ -47,6 +47,12 @@ pub(super) struct Arguments {
     /// Write the fate of every packet to FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     packets: Option<PathBuf>,
+
+    /// Tell the life of one packet instead: by its HDP timestamp, or by a frame of a point
+    ///
+    /// Where it was seen, what was changed on the way, what became of it and how to check that.
+    #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "protocols", "all", "exit_code"])]
+    explain: Option<explain::Subject>,
 
     /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
     #[arg(long, value_name = "LIST")]
@@ -88,6 +94,10 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
+    ensure!(
+        arguments.explain.is_none() || matches!(arguments.format, Format::Table | Format::Json),
+        "--explain: writes a table or json"
+    );
     let plan = plan(&arguments.sources)?;
     keep_sources(
         &plan,
@@ -104,27 +114,36 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
-        keep_all: arguments.packets.is_some(),
+        keep_all: arguments.packets.is_some() || arguments.explain.is_some(),
     };
     let (points, survey) = read::points(&plan, &settings)?;
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
         protocols: arguments.protocols.clone(),
     };
+    let layout = report::Layout {
+        width: width(arguments.output.is_none()),
+        color: use_color && arguments.output.is_none(),
+        all: arguments.all,
+    };
+    if let Some(subject) = &arguments.explain {
+        let points = (points.as_slice(), survey);
+        let explanation = explain::run(subject, &plan, points, &options, settings.window_ns)?;
+        let text = match arguments.format {
+            Format::Json => report::json(&explanation),
+            _ => report::explanation(&explanation, &layout),
+        };
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        return Ok(Outcome::Done);
+    }
     let findings = match (&mut packets, arguments.packets.as_deref()) {
         (Some(file), Some(path)) => judge_into((&points, survey), &options, file, path)?,
         _ => judge::judge(&points, survey, &options, None),
     };
 
     let text = match arguments.format {
-        Format::Table => {
-            let layout = report::Layout {
-                width: width(arguments.output.is_none()),
-                color: use_color && arguments.output.is_none(),
-                all: arguments.all,
-            };
-            report::table(&findings, &layout)
-        }
+        Format::Table => report::table(&findings, &layout),
         Format::Markdown => report::markdown(&findings, arguments.all),
         Format::Csv => report::csv(&findings),
         Format::Json => report::json(&findings),

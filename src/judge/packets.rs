@@ -1,12 +1,14 @@
 //! Packets one by one: the fate of each, for `--packets`.
 
 use super::{
-    Judgement, changes, order,
-    tally::{Ruling, ends},
+    Judgement, changes,
+    clocks::window_index,
+    order,
+    tally::{Ruling, ends, is_unheard},
 };
 use crate::{
-    correlate::Journey,
-    findings::{Fate, Packet, PacketSighting},
+    correlate::{Journey, Station, Way},
+    findings::{Expected, Fate, Packet, PacketSighting},
 };
 
 impl Judgement<'_> {
@@ -48,6 +50,12 @@ impl Judgement<'_> {
                 Ruling::Lost(from, to) => Some([name(from), name(to)]),
                 _ => None,
             },
+            expected: match ruling {
+                Ruling::Lost(_, point) | Ruling::Edge(point) => {
+                    Some(self.expected(journey.way, &last, point))
+                }
+                _ => None,
+            },
             reordered: is_delivered && end.is_reordered(),
             altered: is_delivered && is_altered,
             seen: journey
@@ -69,5 +77,17 @@ impl Judgement<'_> {
                 })
                 .collect(),
         })
+    }
+
+    /// When `point` should have seen what was seen last at a station before it.
+    fn expected(&self, way: Way, last: &Station, point: usize) -> Expected {
+        let sighting = last.seen.sighting;
+        let window = self.windows[window_index(self.points.len(), way, last.point, point)];
+        Expected {
+            point: self.points[point].name.clone(),
+            from_ns: sighting.time_ns.saturating_add(window.from_ns),
+            to_ns: sighting.time_ns.saturating_add(window.to_ns),
+            unheard: is_unheard(self.points, point, self.points[last.point].flow(sighting)),
+        }
     }
 }
