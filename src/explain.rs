@@ -460,11 +460,18 @@ impl Telling<'_> {
                 packets: None,
             });
         }
-        let at = journey.order.iter().position(|&point| point == stop.point)?;
+        let at = journey
+            .order
+            .iter()
+            .position(|&point| point == stop.point)?;
         let mut judged = journey.stops.iter().filter(|before| before.is_judged);
         let before = judged.rfind(|before| journey.order[..at].contains(&before.point))?;
         let (from, to) = (self.name(before.point), self.name(stop.point));
-        let mut segments = self.findings.directions.iter().flat_map(|way| &way.segments);
+        let mut segments = self
+            .findings
+            .directions
+            .iter()
+            .flat_map(|way| &way.segments);
         let shares_clock = segments.any(|segment| {
             segment.clock.method == ClockMethod::SameHost
                 && [&segment.from, &segment.to] == [&from, &to]
@@ -492,10 +499,7 @@ impl Telling<'_> {
         let expected = journey.packet.expected.as_ref()?;
         let from = self.name(journey.stops.last()?.point);
         let none = || Some([None, None]);
-        let Some(stretch) = self
-            .witness
-            .stretch(journey.packet, &from, &expected.point)
-        else {
+        let Some(stretch) = self.witness.stretch(journey.packet, &from, &expected.point) else {
             return none();
         };
         let neighbours = stretch.neighbours.map(|crossing| {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use super::read::Planned;
 use crate::{
     correlate::Survey,
+    decode::Skip,
     explain::{self, Explanation, Material, Reread, Unseen, Wanted, Witness},
     findings::{Packet, PointKind},
     judge,
@@ -132,6 +133,10 @@ fn wanted(
     };
     Err(match Unseen::find(&mut source, window_ns, frame) {
         Unseen::Quote(timestamp_ns) => return Ok(Wanted::Timestamp(timestamp_ns)),
+        Unseen::Skipped(Skip::NotIp) => holds_none(&"there is no IP in it"),
+        Unseen::Skipped(Skip::NotHdp) => {
+            holds_none(&"it is IP, but has no HDP timestamp within --window of the capture time")
+        }
         Unseen::Skipped(skip) => holds_none(&skip),
         Unseen::Beyond => holds_none(&"the file ends before it now"),
         Unseen::ShortQuote => holds_none(
@@ -187,10 +192,7 @@ mod tests {
                 ":3",
                 "':3' is neither a timestamp in nanoseconds nor POINT:FRAME",
             ),
-            (
-                "client:x",
-                "'x' is no frame number; write POINT:FRAME",
-            ),
+            ("client:x", "'x' is no frame number; write POINT:FRAME"),
             ("client:0", "'client:0': frames are counted from 1"),
         ] {
             assert_eq!(text.parse::<Subject>(), Err(why.to_owned()));

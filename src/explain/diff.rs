@@ -1,11 +1,7 @@
 //! What changed between two sightings of one packet, field by field, with its bytes.
 
 use super::{Place, again::Trace};
-use crate::{
-    decode::LayerKind,
-    dissect::read_fields,
-    observe::Flow,
-};
+use crate::{decode::LayerKind, dissect::read_fields, observe::Flow};
 use serde::Serialize;
 
 /// Fewer equal bytes than this between two changed ones of the payload are told with them.
@@ -96,9 +92,8 @@ fn of_traces(a: &Trace, b: &Trace) -> Vec<Difference> {
         let values = [shown(a), shown(b)];
         differences.push(("encapsulation".to_owned(), values, None));
     }
-    let kinds = |trace: &Trace| -> Vec<LayerKind> {
-        trace.headers.iter().map(|(kind, _)| *kind).collect()
-    };
+    let kinds =
+        |trace: &Trace| -> Vec<LayerKind> { trace.headers.iter().map(|(kind, _)| *kind).collect() };
     if kinds(a) != kinds(b) {
         let names = |trace: &Trace| {
             let names: Vec<_> = kinds(trace).iter().map(ToString::to_string).collect();

@@ -80,8 +80,11 @@ impl Page<'_> {
 
     /// Rows in columns of their natural widths; columns without a word are left out.
     fn grid(&mut self, cells: &[Vec<String>], first_row: usize) {
-        let is_used =
-            |column: &usize| cells[first_row..].iter().any(|row| !row[*column].is_empty());
+        let is_used = |column: &usize| {
+            cells[first_row..]
+                .iter()
+                .any(|row| !row[*column].is_empty())
+        };
         let used: Vec<usize> = (0..cells[0].len()).filter(is_used).collect();
         let cells: Vec<Vec<String>> = cells
             .iter()
@@ -116,7 +119,12 @@ impl Page<'_> {
             self.grid(&rows, 0);
         }
         if !life.changes.is_empty() {
-            self.title("Changed (byte offsets from the IP header's first)");
+            let has_bytes = life.changes.iter().any(|change| change.bytes.is_some());
+            self.title(if has_bytes {
+                "Changed (byte offsets from the IP header's first)"
+            } else {
+                "Changed"
+            });
             let rows: Vec<_> = life.changes.iter().map(change).collect();
             self.grid(&rows, 0);
         }
@@ -132,7 +140,14 @@ impl Page<'_> {
 
     /// A row for each time that the packet was seen, and one for each point that did not see it.
     fn ladder(&mut self, life: &Life) {
-        let titles = ["Point", "Frame", "Time (its own clock)", "Delay", "Where", "TTL"];
+        let titles = [
+            "Point",
+            "Frame",
+            "Time (its own clock)",
+            "Delay",
+            "Where",
+            "TTL",
+        ];
         let mut rows: Vec<Vec<String>> = vec![titles.map(str::to_owned).to_vec()];
         for station in &life.stations {
             if station.sightings.is_empty() {
@@ -152,23 +167,23 @@ impl Page<'_> {
         self.grid(&rows, 1);
         let mut stretches: Vec<String> = Vec::new();
         for station in &life.stations {
-            let delays = station.sightings.iter().filter_map(|seen| seen.delay.as_ref());
+            let delays = station
+                .sightings
+                .iter()
+                .filter_map(|seen| seen.delay.as_ref());
             for delay in delays {
                 let (DelayReference::Minimum, Some(packets)) = (delay.reference, delay.packets)
                 else {
                     continue;
                 };
                 let stretch = path([delay.since.point.as_str(), &station.point]);
-                stretches.push(format!(
-                    "{stretch} from the fastest of {}",
-                    count(packets, "packet")
-                ));
+                stretches.push(format!("{} {stretch}", count(packets, "packet")));
             }
         }
         if !stretches.is_empty() {
             let text = format!(
-                "Delays with + are counted, {}: the clocks are unrelated.",
-                stretches.join(", ")
+                "Delays with + are counted from the fastest of {}: no two clocks are taken to agree.",
+                stretches.join(", of ")
             );
             self.paragraph("", "  ", &text);
         }
@@ -185,7 +200,10 @@ fn row(station: &Station, sighting: &StationSighting) -> Vec<String> {
             DelayReference::Minimum => "+",
             DelayReference::Absolute => "",
         };
-        format!("{sign}{}", span(i64::try_from(delay.ns).unwrap_or(i64::MAX)))
+        format!(
+            "{sign}{}",
+            span(i64::try_from(delay.ns).unwrap_or(i64::MAX))
+        )
     };
     let stage = sighting.stage.map(|stage| match stage {
         StageName::In => "in",
@@ -234,7 +252,10 @@ fn number(protocol: u8, carrier: Carrier) -> String {
 /// Addresses where it was seen first, length and timestamp.
 fn identity(life: &Life) -> String {
     let packet = &life.packet;
-    let first = life.stations.iter().find_map(|station| station.sightings.first());
+    let first = life
+        .stations
+        .iter()
+        .find_map(|station| station.sightings.first());
     let ends = first.map_or_else(String::new, |first| {
         let (src, dst) = (&first.src, &first.dst);
         format!("{src} → {dst}, ")
@@ -442,11 +463,10 @@ fn change(change: &FieldChange) -> Vec<String> {
         bytes,
         ..
     } = change;
-    let is_payload = field == "payload";
-    let values = if is_payload {
-        format!("from byte {}", bytes.as_ref().map_or(0, |bytes| bytes.offset))
-    } else {
-        format!("{} → {}", change.from, change.to)
+    let values = match bytes {
+        // Its bytes are all there is to say of it.
+        Some(bytes) if field == "payload" => count(bytes.from.len() as u64 / 2, "byte"),
+        _ => format!("{} → {}", change.from, change.to),
     };
     vec![
         place(from, to),
