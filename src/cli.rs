@@ -10,6 +10,7 @@ mod explain;
 mod listen;
 #[cfg(target_os = "linux")]
 mod loopback;
+mod order;
 mod output;
 mod path;
 mod read;

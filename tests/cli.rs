@@ -275,7 +275,10 @@ fn points_in_the_wrong_order_give_the_right_answer_and_a_warning() {
     assert_eq!(verdicts(&wrong, 1), verdicts(&right, 0));
     assert_eq!(
         wrong.warnings,
-        ["all HDP goes from client to server, against the order of the points: give client first"]
+        [format!(
+            "the points are not in path order: the TTL falls from client to server; \
+             try: hdp path client={CLIENT} server={SERVER}"
+        )]
     );
     let (table, _) = done(&[SERVER, CLIENT]);
     assert!(table.contains("client → server"), "{table}");

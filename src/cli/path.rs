@@ -10,7 +10,9 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, explain, output,
+    Outcome, duration, explain,
+    order::{self, Order, Ordered},
+    output,
     read::{self, Planned, Settings},
 };
 use crate::{
@@ -35,6 +37,10 @@ pub(super) struct Arguments {
     /// Observation points in path order; NAME labels the point in the report
     #[arg(value_name = "[NAME=]SOURCE", required = true)]
     sources: Vec<String>,
+
+    /// Whether the points are in path order as given, or are put in order by what their packets show
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    order: Order,
 
     /// How the findings are written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -114,9 +120,23 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
-        keep_all: arguments.packets.is_some() || arguments.explain.is_some(),
+        keep_all: arguments.packets.is_some()
+            || arguments.explain.is_some()
+            || arguments.order == Order::Auto,
     };
     let (points, survey) = read::points(&plan, &settings)?;
+    let Ordered {
+        plan,
+        points,
+        survey,
+    } = match arguments.order {
+        Order::Given => Ordered {
+            plan,
+            points,
+            survey,
+        },
+        Order::Auto => order::by_packets(plan, points, survey),
+    };
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
         protocols: arguments.protocols.clone(),

@@ -13,7 +13,7 @@ use super::{
 use crate::observe::{Point, Sighting};
 
 /// Packets of a flow whose nearness is counted: it only has to show a direction.
-const ENOUGH_FOR_NEARNESS: usize = 64;
+pub(super) const ENOUGH_FOR_NEARNESS: usize = 64;
 
 /// From so many sightings on, a second thread takes less time than it costs.
 const WORTH_A_THREAD: usize = 100_000;
