@@ -155,7 +155,8 @@ fn numbered(protocol: u8) -> String {
 }
 
 /// Bytes as hexadecimal digits.
-fn digits(bytes: &[u8]) -> String {
+#[must_use]
+pub fn digits(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {

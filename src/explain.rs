@@ -23,6 +23,7 @@ pub use witness::{Wanted, Witness};
 
 use crate::{
     decode::{Carrier, HeaderView, PacketType, icmp_meaning},
+    dissect::digits,
     findings::{ClockMethod, DelayReference, Findings, Packet, PointKind},
     observe::{Flow, Point, Sighting},
     protocols,
@@ -431,7 +432,7 @@ impl Telling<'_> {
                 dst: destination.to_string(),
                 ttl: Some(*ttl).filter(|_| point.kind == PointKind::Capture || *ttl > 0),
                 duplicate: stop.is_duplicate,
-                bytes: trace.map(|trace| diff::hexadecimal(&trace.bytes())),
+                bytes: trace.map(|trace| digits(&trace.bytes())),
             }
         });
         Station {

@@ -99,7 +99,7 @@ pub fn judge(
             }
         });
     }
-    judgement.finish(misplaced, suspicions)
+    judgement.finish(misplaced.as_deref(), suspicions)
 }
 
 /// The judging of one set of points.
@@ -135,9 +135,10 @@ fn reach(points: &[Point], way: Way) -> usize {
 
 impl Judgement<'_> {
     /// Makes the findings of all that was counted.
-    fn finish(mut self, misplaced: Option<String>, suspicions: Vec<String>) -> Findings {
+    fn finish(mut self, misplaced: Option<&str>, suspicions: Vec<String>) -> Findings {
         let mut warnings = self.warnings();
-        warnings.extend(misplaced.iter().cloned().chain(suspicions));
+        warnings.extend(misplaced.map(str::to_owned));
+        warnings.extend(suspicions);
         let forward = self.direction(Way::Forward);
         let reverse = self.direction(Way::Reverse);
         let is_against = forward.protocols.is_empty() && !reverse.protocols.is_empty();

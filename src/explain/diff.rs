@@ -1,7 +1,11 @@
 //! What changed between two sightings of one packet, field by field, with its bytes.
 
 use super::{Place, again::Trace};
-use crate::{decode::LayerKind, dissect::read_fields, observe::Flow};
+use crate::{
+    decode::LayerKind,
+    dissect::{digits, read_fields},
+    observe::Flow,
+};
 use serde::Serialize;
 
 /// Fewer equal bytes than this between two changed ones of the payload are told with them.
@@ -124,8 +128,8 @@ fn of_header(kind: LayerKind, offset: usize, a: &[u8], b: &[u8]) -> Vec<Differen
         };
         let bytes = ChangedBytes {
             offset: offset + before.start,
-            from: hexadecimal(&a[before.start..before.end]),
-            to: hexadecimal(&b[after.start..after.end]),
+            from: digits(&a[before.start..before.end]),
+            to: digits(&b[after.start..after.end]),
         };
         let values = [before.value.clone(), after.value.clone()];
         differences.push((name(kind, before.name), values, Some(bytes)));
@@ -161,7 +165,7 @@ fn of_payload(offset: usize, a: &[u8], b: &[u8]) -> Vec<Difference> {
         .chunk_by(|at, next| next - at <= GAP)
         .map(|run| {
             let range = run[0]..run[run.len() - 1] + 1;
-            let [from, to] = [&a[range.clone()], &b[range.clone()]].map(hexadecimal);
+            let [from, to] = [&a[range.clone()], &b[range.clone()]].map(digits);
             let bytes = ChangedBytes {
                 offset: offset + range.start,
                 from: from.clone(),
@@ -170,10 +174,6 @@ fn of_payload(offset: usize, a: &[u8], b: &[u8]) -> Vec<Difference> {
             ("payload".to_owned(), [from, to], Some(bytes))
         })
         .collect()
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

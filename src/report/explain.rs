@@ -151,11 +151,8 @@ impl Page<'_> {
         let mut rows: Vec<Vec<String>> = vec![titles.map(str::to_owned).to_vec()];
         for station in &life.stations {
             if station.sightings.is_empty() {
-                let mut row = vec![String::new(); titles.len()];
-                row[0].clone_from(&station.point);
-                row[1] = "-".to_owned();
-                row[2] = "not seen".to_owned();
-                rows.push(row);
+                let row = [&station.point, "-", "not seen", "", "", ""];
+                rows.push(row.map(str::to_owned).to_vec());
             }
             rows.extend(
                 station
