@@ -286,6 +286,47 @@ fn points_in_the_wrong_order_give_the_right_answer_and_a_warning() {
 }
 
 #[test]
+fn where_nothing_tells_the_order_the_given_one_stays_and_that_is_said() {
+    let folder = Folder::new();
+    let mut capture = Capture::new(1);
+    capture.push(
+        1_795_348_800_000_000_000,
+        Link::ETHERNET.frame(&arp_request()),
+    );
+    let a = folder.file("a.pcap", capture.to_bytes(PCAP));
+    let b = folder.file("b.pcap", capture.to_bytes(PCAP));
+    let (table, stderr) = done(&["--order", "auto", &b, &a]);
+    assert!(table.contains("No HDP packet seen"), "{table}");
+    assert_eq!(
+        stderr,
+        "hdp: warning: --order auto: nothing tells which of b and a comes first; \
+         they stay as given\n"
+    );
+}
+
+#[test]
+fn the_order_of_fifos_is_found_too() {
+    let given = "\"$0\" path --format json <(cat \"$1\") <(cat \"$2\")";
+    Command::new("bash")
+        .args(["-c", given, env!("CARGO_BIN_EXE_hdp"), SERVER, CLIENT])
+        .assert()
+        .success()
+        .stderr(
+            "hdp: warning: the points are not in path order: the TTL falls from pipe2 to pipe1; \
+             try --order auto, or give them so: pipe2, pipe1\n",
+        );
+    let script = "\"$0\" path --order auto --format json <(cat \"$1\") <(cat \"$2\")";
+    let done = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_hdp"), SERVER, CLIENT])
+        .assert()
+        .success()
+        .stderr("hdp: --order auto: pipe2 → pipe1\n");
+    let found: Findings = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    let expected = findings(&[CLIENT, SERVER]);
+    assert_eq!(verdicts(&found, 0), verdicts(&expected, 0));
+}
+
+#[test]
 fn two_fifos_are_points_like_others() {
     let expected = findings(&[CLIENT, SERVER]);
     let script = "\"$0\" path --format json <(cat \"$1\") <(cat \"$2\")";

@@ -81,15 +81,19 @@ pub(super) fn misplaced(points: &[Point], proposal: &Proposal) -> Option<String>
         }
         Sign::Silence => format!("{first} saw HDP that never came to {second}"),
     };
-    let right: Vec<String> = proposal
-        .order
-        .iter()
-        .map(|&point| shell::quoted(&format!("{}={}", points[point].name, points[point].source)))
-        .collect();
-    Some(format!(
-        "the points are not in path order: {why}; try: hdp path {}",
-        right.join(" ")
-    ))
+    let in_order = || proposal.order.iter().map(|&point| &points[point]);
+    // A shell's <(...) goes by another name the next time.
+    let is_nameless = |point: &Point| point.source.starts_with("/dev/fd/");
+    let remedy = if in_order().any(is_nameless) {
+        let names: Vec<&str> = in_order().map(|point| point.name.as_str()).collect();
+        format!("try --order auto, or give them so: {}", names.join(", "))
+    } else {
+        let words: Vec<String> = in_order()
+            .map(|point| shell::quoted(&format!("{}={}", point.name, point.source)))
+            .collect();
+        format!("try: hdp path {}", words.join(" "))
+    };
+    Some(format!("the points are not in path order: {why}; {remedy}"))
 }
 
 /// What speaks against the points being neighbours in path order, or different places at all.
