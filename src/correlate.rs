@@ -18,6 +18,7 @@ mod relations;
 mod rolling;
 mod spans;
 mod survey;
+mod trend;
 
 pub use flow_pairs::FlowPairs;
 pub use merge::{Journey, Seen, Station, all_journeys, journeys};
@@ -26,3 +27,4 @@ pub use relations::{Offsets, Relations, Way};
 pub use rolling::Rolling;
 pub use spans::Spans;
 pub use survey::{Link, Survey, Through};
+pub use trend::{Difference, Extremes, Trend};

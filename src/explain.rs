@@ -24,7 +24,7 @@ pub use witness::{Wanted, Witness};
 use crate::{
     decode::{Carrier, HeaderView, PacketType, icmp_meaning},
     dissect::digits,
-    findings::{ClockMethod, DelayReference, Findings, Packet, PointKind},
+    findings::{Clock, ClockMethod, DelayReference, Findings, Packet, PointKind},
     observe::{Flow, Point, Sighting},
     protocols,
     source::{Packing, Source},
@@ -83,6 +83,8 @@ pub struct Station {
     pub first_ns: Option<i64>,
     /// When it ended.
     pub last_ns: Option<i64>,
+    /// When it recorded nothing in between, though it should have.
+    pub gaps: Vec<[i64; 2]>,
     /// Each time it saw the packet, in the order of its record.
     pub sightings: Vec<StationSighting>,
 }
@@ -409,7 +411,7 @@ impl Telling<'_> {
     }
 
     fn station(&self, journey: &Journey, index: usize) -> Station {
-        let point = &self.points[index];
+        let (point, recorded) = (&self.points[index], &self.findings.points[index]);
         let sightings = journey.at(index).map(|stop| {
             let trace = self.trace(stop);
             let Flow {
@@ -439,8 +441,9 @@ impl Telling<'_> {
             point: self.name(index),
             kind: point.kind,
             read_again: matches!(self.sources[index], Reread::Capture(..)),
-            first_ns: point.coverage.first_ns(),
-            last_ns: point.coverage.last_ns(),
+            first_ns: recorded.first_ns,
+            last_ns: recorded.last_ns,
+            gaps: recorded.gaps.clone(),
             sightings: sightings.collect(),
         }
     }
@@ -468,15 +471,13 @@ impl Telling<'_> {
         let mut judged = journey.stops.iter().filter(|before| before.is_judged);
         let before = judged.rfind(|before| journey.order[..at].contains(&before.point))?;
         let (from, to) = (self.name(before.point), self.name(stop.point));
-        let mut segments = self
-            .findings
-            .directions
-            .iter()
-            .flat_map(|way| &way.segments);
-        let shares_clock = segments.any(|segment| {
-            segment.clock.method == ClockMethod::SameHost
-                && [&segment.from, &segment.to] == [&from, &to]
-        });
+        let clocks = self.clocks(journey, &from, &to);
+        if clocks.iter().any(|clock| !clock.steps.is_empty()) {
+            // The fastest packet may have crossed before a clock was set.
+            return None;
+        }
+        let shares_clock =
+            matches!(clocks.as_slice(), [clock] if clock.method == ClockMethod::SameHost);
         let since = self.place(before);
         if shares_clock {
             return Some(SightingDelay {
@@ -494,6 +495,21 @@ impl Telling<'_> {
             since,
             packets: Some(stretch.packets),
         })
+    }
+
+    /// What is known of the clocks on the segments between two points along a packet's way.
+    fn clocks(&self, journey: &Journey, from: &str, to: &str) -> Vec<&Clock> {
+        let ways = self.findings.directions.iter();
+        let way = ways.filter(|way| way.from == journey.packet.from);
+        let segments = way.flat_map(|way| &way.segments);
+        let mut between = Vec::new();
+        for segment in segments.skip_while(|segment| segment.from != from) {
+            between.push(&segment.clock);
+            if segment.to == to {
+                break;
+            }
+        }
+        between
     }
 
     fn neighbours(&self, journey: &Journey) -> Option<[Option<Neighbour>; 2]> {

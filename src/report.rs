@@ -13,6 +13,7 @@ mod answer;
 mod captures;
 mod csv;
 mod explain;
+mod interfaces;
 mod json;
 mod live;
 mod loopback;
@@ -31,6 +32,7 @@ use crate::findings::Verdict;
 
 pub use csv::csv;
 pub use explain::explanation;
+pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
 pub use json::json;
 pub use live::{Align, Column, OrDash, RowFormat, Rows};
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};

@@ -1,9 +1,7 @@
 //! Packets one by one: the fate of each, for `--packets`.
 
 use super::{
-    Judgement, changes,
-    clocks::window_index,
-    order,
+    Judgement, changes, order,
     tally::{Ruling, ends, is_unheard},
 };
 use crate::{
@@ -82,11 +80,12 @@ impl Judgement<'_> {
     /// When `point` should have seen what was seen last at a station before it.
     fn expected(&self, way: Way, last: &Station, point: usize) -> Expected {
         let sighting = last.seen.sighting;
-        let window = self.windows[window_index(self.points.len(), way, last.point, point)];
+        let at_ns = sighting.time_ns;
+        let window = self.clocks.window(way, last.point, point, at_ns);
         Expected {
             point: self.points[point].name.clone(),
-            from_ns: sighting.time_ns.saturating_add(window.from_ns),
-            to_ns: sighting.time_ns.saturating_add(window.to_ns),
+            from_ns: window.map(|window| at_ns.saturating_add(window.from_ns)),
+            to_ns: window.map(|window| at_ns.saturating_add(window.to_ns)),
             unheard: is_unheard(self.points, point, self.points[last.point].flow(sighting)),
         }
     }

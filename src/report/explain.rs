@@ -359,27 +359,33 @@ fn moment(time_ns: Option<i64>) -> String {
     time_ns.map_or_else(|| "an unknown time".to_owned(), exact_time_of_day)
 }
 
-fn window(expected: &Expected) -> String {
-    format!(
-        "between {} and {} by its clock",
-        exact_time_of_day(expected.from_ns),
-        exact_time_of_day(expected.to_ns)
-    )
+/// When it should have come by; `None` where nothing relates the clocks.
+fn window(expected: &Expected) -> Option<String> {
+    Some(format!(
+        "between {} and {} by its clock (guard band included)",
+        exact_time_of_day(expected.from_ns?),
+        exact_time_of_day(expected.to_ns?)
+    ))
 }
 
 fn lost(life: &Life, expected: &Expected) -> String {
     let point = &expected.point;
     let watching = station(life, point).map_or_else(String::new, |station| {
-        format!(
-            "was watching from {} to {} and ",
-            moment(station.first_ns),
-            moment(station.last_ns)
-        )
+        let [from, to] = watched_around(station, expected);
+        format!("was watching from {} to {} and ", moment(from), moment(to))
     });
-    format!(
-        "Lost: {point} {watching}should have seen it {} (guard band included), and did not.",
-        window(expected)
-    )
+    let when = window(expected).unwrap_or_default();
+    format!("Lost: {point} {watching}should have seen it {when}, and did not.")
+}
+
+/// The stretch without gaps in which a point was watching for a packet.
+fn watched_around(station: &Station, expected: &Expected) -> [Option<i64>; 2] {
+    let gaps = || station.gaps.iter();
+    let before = gaps().filter(|[_, end]| Some(*end) <= expected.from_ns);
+    let behind = gaps().filter(|[start, _]| Some(*start) >= expected.to_ns);
+    let from = before.map(|[_, end]| *end).max();
+    let to = behind.map(|[start, _]| *start).min();
+    [from.or(station.first_ns), to.or(station.last_ns)]
 }
 
 fn at_the_edge(life: &Life, expected: &Expected) -> String {
@@ -390,23 +396,36 @@ fn at_the_edge(life: &Life, expected: &Expected) -> String {
              nothing."
         );
     }
-    let recorded = station(life, point)
-        .filter(|station| station.first_ns.is_some())
-        .map_or_else(
-            || "recorded nothing".to_owned(),
-            |station| {
-                format!(
-                    "recorded from {} to {}",
-                    moment(station.first_ns),
-                    moment(station.last_ns)
-                )
-            },
+    let Some(station) = station(life, point).filter(|station| station.first_ns.is_some()) else {
+        return format!(
+            "Not judged: {point} recorded nothing, so nothing shows that it was watching."
         );
-    format!(
-        "Not judged: {point} {recorded}, and should have seen it {} (guard band included): that is \
-         not all within.",
-        window(expected)
-    )
+    };
+    let Some(when) = window(expected) else {
+        return format!(
+            "Not judged: nothing relates the clock of {point} to that of the point before, so it \
+             cannot be said when it should have seen it."
+        );
+    };
+    let gap = station
+        .gaps
+        .iter()
+        .find(|[start, end]| Some(*start) <= expected.to_ns && Some(*end) >= expected.from_ns);
+    let is_within = station.first_ns <= expected.from_ns && expected.to_ns <= station.last_ns;
+    let recorded = match gap {
+        Some([start, end]) => format!(
+            "recorded nothing from {} to {}",
+            exact_time_of_day(*start),
+            exact_time_of_day(*end)
+        ),
+        None if is_within => "dropped frames of its own then".to_owned(),
+        None => format!(
+            "recorded from {} to {} only",
+            moment(station.first_ns),
+            moment(station.last_ns)
+        ),
+    };
+    format!("Not judged: {point} {recorded}, and should have seen it {when}.")
 }
 
 fn told_neighbours(neighbours: &[Option<Neighbour>; 2]) -> Option<String> {
