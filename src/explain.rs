@@ -215,6 +215,16 @@ pub fn sighting(point: &Point, frame: u64) -> Option<&Sighting> {
         .find(|sighting| u64::from(sighting.frame) == frame)
 }
 
+/// What a point saw with this timestamp.
+fn with_timestamp(point: &Point, timestamp_ns: u64) -> impl Iterator<Item = &Sighting> {
+    let from = point
+        .sightings
+        .partition_point(|sighting| sighting.timestamp_ns < timestamp_ns);
+    point.sightings[from..]
+        .iter()
+        .take_while(move |sighting| sighting.timestamp_ns == timestamp_ns)
+}
+
 /// Explains what was asked for; without packets where no point saw such.
 #[must_use]
 pub fn explain(asked: &str, wanted: Wanted, material: Material) -> Explanation {
@@ -230,7 +240,7 @@ pub fn explain(asked: &str, wanted: Wanted, material: Material) -> Explanation {
         .iter()
         .map(|packet| Journey::of(packet, points, all, witness.is_reverse(packet)))
         .collect();
-    if let Wanted::Frame { point, frame, .. } = wanted {
+    if let Some((point, frame)) = wanted.place {
         journeys.retain(|journey| {
             let mut stops = journey.stops.iter();
             stops.any(|stop| stop.point == point && u64::from(stop.sighting.frame) == frame)
@@ -320,18 +330,13 @@ fn stops<'a>(packet: &Packet, index: usize, point: &'a Point, all: &[Packet]) ->
     let Some(judged) = judged_at(packet).and_then(|frame| sighting(point, frame)) else {
         return Vec::new();
     };
-    let from = point
-        .sightings
-        .partition_point(|sighting| sighting.timestamp_ns < judged.timestamp_ns);
     let key = |sighting: &Sighting| point.keys[sighting.flow as usize];
     let way = |sighting: &Sighting| {
         let flow = point.flow(sighting);
         (flow.source, flow.destination)
     };
     let (source, destination) = way(judged);
-    let alike: Vec<&Sighting> = point.sightings[from..]
-        .iter()
-        .take_while(|sighting| sighting.timestamp_ns == judged.timestamp_ns)
+    let alike: Vec<&Sighting> = with_timestamp(point, judged.timestamp_ns)
         .filter(|sighting| sighting.shows_bytes_of(key(sighting), judged, key(judged)))
         .filter(|sighting| way(sighting) != (destination, source))
         .collect();
@@ -614,12 +619,7 @@ impl Telling<'_> {
                 point.kind != PointKind::Capture
                     || (flow.protocol, flow.carrier) == (stop.flow.protocol, stop.flow.carrier)
             };
-            let from = point
-                .sightings
-                .partition_point(|sighting| sighting.timestamp_ns < timestamp_ns);
-            let same = point.sightings[from..]
-                .iter()
-                .take_while(|sighting| sighting.timestamp_ns == timestamp_ns);
+            let same = with_timestamp(point, timestamp_ns);
             Some(Check {
                 point: point.name.clone(),
                 command,

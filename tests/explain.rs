@@ -327,6 +327,33 @@ fn an_altered_packet_shows_its_bytes() {
 }
 
 #[test]
+fn an_altered_timestamp_means_the_packet_that_was_sent() {
+    let mut scene = Scene::new();
+    let at_ns = 5_000_000;
+    let mut packet = Scene::packet(at_ns, 17);
+    scene.leaves(at_ns, &packet);
+    // Where UDP keeps its checksum, HDP has the timestamp's second two bytes.
+    let sent = packet.timestamp_ns;
+    packet.timestamp_ns ^= 0x0000_00ff_0000_0000;
+    scene.arrives(at_ns, &packet);
+    let scene = scene.with_others();
+    let folder = scene.write();
+    let lives = explained(folder, &sent.to_string(), &ENDS);
+    assert_eq!(lives.len(), 1);
+    assert_eq!(lives[0]["timestamp_ns"], sent);
+    assert_eq!(lives[0]["fate"], "delivered");
+    let change = &lives[0]["changes"].as_array().unwrap()[2];
+    assert_eq!(change["field"], "timestamp");
+    assert_eq!(change["bytes"]["offset"], 24);
+    for subject in ["client:1", "server:1", &packet.timestamp_ns.to_string()] {
+        assert_eq!(explained(folder, subject, &ENDS), lives, "{subject}");
+    }
+    for check in lives[0]["checks"].as_array().unwrap() {
+        assert_eq!(check["lines"], 1);
+    }
+}
+
+#[test]
 fn a_timestamp_that_occurs_several_times_gives_each_packet() {
     let mut scene = Scene::new();
     let at_ns = 5_000_000;

@@ -65,8 +65,7 @@ pub(super) fn run(
     window_ns: u64,
 ) -> anyhow::Result<Explanation> {
     let wanted = wanted(subject, plan, points, window_ns)?;
-    let names = points.iter().map(|point| point.name.as_str()).collect();
-    let mut witness = Witness::new(names, wanted);
+    let mut witness = Witness::new(points, wanted.timestamp_ns);
     let mut see = |packet: &Packet| witness.see(packet);
     let findings = judge::judge(points, survey, options, Some(&mut see));
     let mut sources = plan
@@ -98,8 +97,12 @@ fn wanted(
     points: &[Point],
     window_ns: u64,
 ) -> anyhow::Result<Wanted> {
+    let with_timestamp = |timestamp_ns| Wanted {
+        timestamp_ns,
+        place: None,
+    };
     let (name, frame) = match subject {
-        Subject::Timestamp(timestamp_ns) => return Ok(Wanted::Timestamp(*timestamp_ns)),
+        Subject::Timestamp(timestamp_ns) => return Ok(with_timestamp(*timestamp_ns)),
         Subject::Frame { point, frame } => (point, *frame),
     };
     let Some(index) = points.iter().position(|point| point.name == *name) else {
@@ -111,10 +114,9 @@ fn wanted(
     };
     let point = &points[index];
     if let Some(sighting) = explain::sighting(point, frame) {
-        return Ok(Wanted::Frame {
-            point: index,
-            frame,
+        return Ok(Wanted {
             timestamp_ns: sighting.timestamp_ns,
+            place: Some((index, frame)),
         });
     }
     if point.kind != PointKind::Capture {
@@ -132,7 +134,7 @@ fn wanted(
         ));
     };
     Err(match Unseen::find(&mut source, window_ns, frame) {
-        Unseen::Quote(timestamp_ns) => return Ok(Wanted::Timestamp(timestamp_ns)),
+        Unseen::Quote(timestamp_ns) => return Ok(with_timestamp(timestamp_ns)),
         Unseen::Skipped(Skip::NotIp) => holds_none(&"there is no IP in it"),
         Unseen::Skipped(Skip::NotHdp) => {
             holds_none(&"it is IP, but has no HDP timestamp within --window of the capture time")

@@ -1,30 +1,19 @@
 //! The witness: watches all packets go by, and remembers the one that is asked for, its neighbours
 //! and how fast packets crossed each stretch.
 
-use crate::findings::{Carrier, Packet};
+use super::with_timestamp;
+use crate::{
+    findings::{Carrier, Packet},
+    observe::Point,
+};
 
 /// Which packets are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// All with this timestamp.
-    Timestamp(u64),
-    /// The one that was seen in a frame, which has this timestamp.
-    Frame {
-        /// Index of the point.
-        point: usize,
-        /// Frame number there, line number in a log.
-        frame: u64,
-        /// HDP's timestamp in that frame.
-        timestamp_ns: u64,
-    },
-}
-
-impl Wanted {
-    pub(super) fn timestamp_ns(self) -> u64 {
-        match self {
-            Self::Timestamp(timestamp_ns) | Self::Frame { timestamp_ns, .. } => timestamp_ns,
-        }
-    }
+pub struct Wanted {
+    /// HDP's timestamp, as it was sent or as a point saw it.
+    pub timestamp_ns: u64,
+    /// Only the packet that was seen there: the index of a point, and a frame or line.
+    pub place: Option<(usize, u64)>,
 }
 
 /// Another packet that was seen at the same two points.
@@ -53,7 +42,9 @@ pub(super) struct Stretch {
 pub struct Witness<'a> {
     /// Names of the points, in path order.
     points: Vec<&'a str>,
-    wanted: Wanted,
+    timestamp_ns: u64,
+    /// Points and frames that have this timestamp: on the way it may have been altered.
+    frames: Vec<(usize, u64)>,
     /// By way (0 along the points), first and second point.
     stretches: Vec<Stretch>,
     /// The packets that may be meant.
@@ -61,11 +52,21 @@ pub struct Witness<'a> {
 }
 
 impl<'a> Witness<'a> {
-    /// Waits for packets between these points, given by name in path order.
+    /// Waits for the packets with a timestamp, be it the one that was sent or one that a point saw.
     #[must_use]
-    pub fn new(points: Vec<&'a str>, wanted: Wanted) -> Self {
+    pub fn new(points: &'a [Point], timestamp_ns: u64) -> Self {
+        let names = points.iter().map(|point| point.name.as_str()).collect();
+        let frames = points.iter().enumerate().flat_map(|(index, point)| {
+            let sightings = with_timestamp(point, timestamp_ns);
+            sightings.map(move |sighting| (index, u64::from(sighting.frame)))
+        });
+        Self::waiting_for(names, timestamp_ns, frames.collect())
+    }
+
+    fn waiting_for(points: Vec<&'a str>, timestamp_ns: u64, frames: Vec<(usize, u64)>) -> Self {
         Self {
-            wanted,
+            timestamp_ns,
+            frames,
             stretches: vec![Stretch::default(); 2 * points.len() * points.len()],
             points,
             found: Vec::new(),
@@ -74,21 +75,16 @@ impl<'a> Witness<'a> {
 
     /// Sees one packet; they may come in any order.
     pub fn see(&mut self, packet: &Packet) {
-        let is_meant = match self.wanted {
-            Wanted::Timestamp(timestamp_ns) => packet.timestamp_ns == timestamp_ns,
-            Wanted::Frame {
-                point,
-                frame,
-                timestamp_ns,
-            } => packet.seen.iter().any(|seen| {
-                seen.point == self.points[point]
-                    && (seen.frame == frame || packet.timestamp_ns == timestamp_ns)
-            }),
-        };
+        let is_meant = packet.timestamp_ns == self.timestamp_ns
+            || packet.seen.iter().any(|seen| {
+                let mut frames = self.frames.iter();
+                frames
+                    .any(|&(point, frame)| frame == seen.frame && self.points[point] == seen.point)
+            });
         if is_meant {
             self.found.push(packet.clone());
         }
-        let asked_ns = self.wanted.timestamp_ns();
+        let asked_ns = self.timestamp_ns;
         let is_reverse = self.is_reverse(packet);
         // In the order of the points; the way of a packet that goes back is the other one.
         for (index, first) in packet.seen.iter().enumerate() {
@@ -184,7 +180,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_the_nearest_in_the_order_of_sending_whatever_order_they_come_in() {
-        let mut witness = Witness::new(vec!["a", "b"], Wanted::Timestamp(50));
+        let mut witness = Witness::waiting_for(vec!["a", "b"], 50, Vec::new());
         for (timestamp, frame) in [(70, 7), (10, 1), (60, 6), (40, 4), (20, 2)] {
             witness.see(&packet(timestamp, &[("a", frame, 0), ("b", frame, 9)]));
         }
@@ -202,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_fastest_is_the_smallest_difference_of_any_packet_also_below_zero() {
-        let mut witness = Witness::new(vec!["a", "b"], Wanted::Timestamp(1));
+        let mut witness = Witness::waiting_for(vec!["a", "b"], 1, Vec::new());
         for (timestamp, there) in [(1, -3), (2, -9), (3, 4)] {
             witness.see(&packet(timestamp, &[("a", 1, 0), ("b", 1, there)]));
         }

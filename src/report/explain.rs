@@ -418,7 +418,7 @@ fn at_the_edge(life: &Life, expected: &Expected) -> String {
             exact_time_of_day(*start),
             exact_time_of_day(*end)
         ),
-        None if is_within => "dropped frames of its own then".to_owned(),
+        None if is_within => "dropped frames then or kept too few bytes of such packets".to_owned(),
         None => format!(
             "recorded from {} to {} only",
             moment(station.first_ns),
