@@ -182,6 +182,10 @@ struct Brief {
 /// An ICMP error that quotes an HDP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpSighting {
+    /// Frame number of the error in the capture.
+    pub frame: u64,
+    /// When it was captured, on the point's clock.
+    pub time_ns: Option<i64>,
     /// The error.
     pub quote: Quote,
     /// What the quote holds of the header.
@@ -425,6 +429,8 @@ impl Observer {
             (Some(quote), header) => {
                 self.skipped.icmp_quote += 1;
                 self.icmp.push(IcmpSighting {
+                    frame: frame.number,
+                    time_ns: frame.time_ns,
                     quote,
                     header,
                     protocol: datagram.protocol,

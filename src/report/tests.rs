@@ -5,9 +5,9 @@
 use super::*;
 use crate::{
     findings::{
-        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Fate, Findings,
-        Grade, IcmpEvidence, LostAt, Packet, PacketSighting, Point, PointKind, Protocol, Refusal,
-        Segment, Skipped, Verdict,
+        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Expected, Fate,
+        Findings, Grade, IcmpEvidence, LostAt, Packet, PacketSighting, Point, PointKind, Protocol,
+        Refusal, Segment, Skipped, Verdict,
     },
     protocols::keyword,
 };
@@ -642,6 +642,12 @@ fn a_packet_is_one_line() {
         payload_len: 33,
         fate: Fate::Lost,
         lost_at: Some(["router".to_owned(), "server".to_owned()]),
+        expected: Some(Expected {
+            point: "server".to_owned(),
+            from_ns: Some(START),
+            to_ns: Some(START + 1_000_000),
+            unheard: false,
+        }),
         reordered: false,
         altered: false,
         seen: vec![PacketSighting {
