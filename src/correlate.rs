@@ -9,12 +9,15 @@
 //! saw alike, and notes the others; from it, [`Relations`] finds out which way address pairs travel
 //! and how capture times relate. [`journeys`] then gives each of the other packets its journey.
 //! [`propose`] finds the order of the points. The [`Rolling`] survey does
-//! the first pass while captures are being read. What became of a packet is [`crate::judge`]'s business.
+//! the first pass while captures are being read, [`Pending`] in whatever order they come and in
+//! bounded memory. What became of a packet is [`crate::judge`]'s business.
 
 mod copies;
 mod flow_pairs;
+mod generations;
 mod merge;
 mod order;
+mod pending;
 mod relations;
 mod rolling;
 mod second_chance;
@@ -24,6 +27,7 @@ mod trend;
 
 pub use flow_pairs::FlowPairs;
 pub use merge::{Journey, Seen, Station, all_journeys, journeys};
+pub use pending::{Again, GivenUp, Pending, Returned};
 pub use order::{Precedence, Proposal, Sign, propose};
 pub use relations::{Offsets, Relations, Way};
 pub use rolling::Rolling;

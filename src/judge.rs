@@ -11,6 +11,7 @@
 mod changes;
 mod clocks;
 mod control;
+mod decided;
 mod gaps;
 mod hull;
 mod icmp;
@@ -35,13 +36,15 @@ use crate::{
     protocols,
 };
 
-use changes::Changes;
 use clocks::Clocks;
 use control::Control;
 use icmp::Evidence;
 use refusals::Refusals;
 use tally::Tally;
 use verdict::Reference;
+
+pub use decided::{Decided, Reading, Settled};
+pub use tally::Ruling;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
 pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
@@ -63,39 +66,37 @@ pub struct Options {
 #[must_use]
 pub fn judge(
     points: &[Point],
-    mut survey: Survey,
+    survey: Survey,
     options: &Options,
     packet: Option<&mut dyn FnMut(&Packet)>,
 ) -> Findings {
-    let relations = Relations::learn(points, &survey);
-    let evidence = Evidence::collect(points, &relations);
-    let second_chance = SecondChance::find(points, &relations, &survey);
-    let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
-    let error_ns = options
-        .clock_error_ns
-        .map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
-    let clocks = Clocks::learn(points, &relations, wait_ns, error_ns);
-    let mut judgement = Judgement {
-        points,
-        options,
-        relations: &relations,
-        evidence: &evidence,
-        coverages: gaps::coverages(points, &relations, &survey, &second_chance, &clocks),
-        clocks,
-        reach: Way::BOTH.map(|way| reach(points, way)),
-        wait_ns,
-        tallies: std::iter::repeat_with(|| None).take(TALLIES).collect(),
-        tally_of_flow: tallies_of_flows(points, &relations),
-        changes: Changes::new(points.len()),
-        missed: vec![0; points.len()],
-        copies: vec![0; points.len()],
-    };
+    conclude(points, survey, options, Decided::new(points.len()), packet)
+}
+
+/// The same, of points some of whose packets were decided before and are no longer known. The
+/// survey may have forgotten what went through all points.
+#[must_use]
+pub fn conclude(
+    points: &[Point],
+    mut survey: Survey,
+    options: &Options,
+    decided: Decided,
+    packet: Option<&mut dyn FnMut(&Packet)>,
+) -> Findings {
+    let known = Known::learn(points, &survey, options, &decided);
+    let Known {
+        relations,
+        second_chance,
+        ..
+    } = &known;
+    let mut judgement = Judgement::new(points, options, &known, decided, &[]);
     let misplaced = warnings::misplaced(points, &propose(points, &survey));
-    let suspicions = warnings::suspicions(points, &survey, &relations, misplaced.is_some());
+    let suspicions = warnings::suspicions(points, &survey, relations, misplaced.is_some());
     for second in 1..points.len() {
         for (flows, link) in survey.links(points.len(), second - 1, second) {
             let way = relations.way(second - 1, flows.0);
             judgement
+                .decided
                 .changes
                 .note_through(way, (second - 1, second), flows, link.through);
         }
@@ -103,17 +104,52 @@ pub fn judge(
     for (flows, through) in survey.take_through() {
         judgement.through(flows, through);
     }
-    journeys(points, &relations, &survey, &second_chance, |journey| {
+    journeys(points, relations, &survey, second_chance, |journey| {
         judgement.journey(journey);
     });
     if let Some(report) = packet {
-        all_journeys(points, &relations, &second_chance, |journey| {
+        all_journeys(points, relations, second_chance, |journey| {
             if let Some(packet) = judgement.packet(journey) {
                 report(&packet);
             }
         });
     }
+    judgement.again();
     judgement.finish(misplaced.as_deref(), suspicions)
+}
+
+/// What the points have to do with each other, and who was watching when.
+struct Known {
+    relations: Relations,
+    evidence: Evidence,
+    second_chance: SecondChance,
+    clocks: Clocks,
+    coverages: Vec<Coverage>,
+    wait_ns: i64,
+}
+
+impl Known {
+    fn learn(points: &[Point], survey: &Survey, options: &Options, decided: &Decided) -> Self {
+        let relations = Relations::learn(points, survey);
+        let evidence = Evidence::collect(points, &relations);
+        let second_chance = SecondChance::find(points, &relations, survey);
+        let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
+        let error_ns = options
+            .clock_error_ns
+            .map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
+        let clocks = Clocks::learn(points, &relations, wait_ns, error_ns);
+        let coverages = decided
+            .passed
+            .coverages(points, &relations, survey, &second_chance, &clocks);
+        Self {
+            relations,
+            evidence,
+            second_chance,
+            clocks,
+            coverages,
+            wait_ns,
+        }
+    }
 }
 
 /// The judging of one set of points.
@@ -123,18 +159,16 @@ struct Judgement<'a> {
     relations: &'a Relations,
     evidence: &'a Evidence,
     /// When each point was watching.
-    coverages: Vec<Coverage>,
-    clocks: Clocks,
+    coverages: &'a [Coverage],
+    clocks: &'a Clocks,
     /// For each way, the position of the last point that can see what comes.
     reach: [usize; 2],
     wait_ns: i64,
-    /// By way, carrier and number.
-    tallies: Vec<Option<Box<Tally>>>,
     /// For each point and flow, the index of its tally.
     tally_of_flow: Vec<Vec<usize>>,
-    changes: Changes,
-    missed: Vec<u64>,
-    copies: Vec<u64>,
+    /// Points that are still being read; none where all are known to the end.
+    open: &'a [bool],
+    decided: Decided,
 }
 
 /// The position of the last point that can see what comes along: a sender's log sees only what
@@ -147,10 +181,33 @@ fn reach(points: &[Point], way: Way) -> usize {
     reach.max(1).min(points.len().saturating_sub(1))
 }
 
-impl Judgement<'_> {
+impl<'a> Judgement<'a> {
+    fn new(
+        points: &'a [Point],
+        options: &'a Options,
+        known: &'a Known,
+        decided: Decided,
+        open: &'a [bool],
+    ) -> Self {
+        Self {
+            points,
+            options,
+            relations: &known.relations,
+            evidence: &known.evidence,
+            coverages: &known.coverages,
+            clocks: &known.clocks,
+            reach: Way::BOTH.map(|way| reach(points, way)),
+            wait_ns: known.wait_ns,
+            tally_of_flow: tallies_of_flows(points, &known.relations),
+            open,
+            decided,
+        }
+    }
+
     /// Makes the findings of all that was counted.
     fn finish(mut self, misplaced: Option<&str>, suspicions: Vec<String>) -> Findings {
         let mut warnings = self.warnings();
+        warnings.extend(self.decided.warnings(self.points));
         warnings.extend(misplaced.map(str::to_owned));
         warnings.extend(suspicions);
         let forward = self.direction(Way::Forward);
@@ -230,8 +287,8 @@ impl Judgement<'_> {
             last_ns: coverage.last_ns(),
             gaps: gaps.collect(),
             capture_drops: point.summary.capture_drops,
-            missed: self.missed[index],
-            copies: self.copies[index],
+            missed: self.decided.missed[index],
+            copies: self.decided.copies[index],
             incomplete: point.incomplete.len() as u64,
             skipped: point.skipped,
         }
@@ -254,7 +311,7 @@ impl Judgement<'_> {
         let mut tallies = Vec::new();
         for protocol in 0..=255_u8 {
             for carrier in [Carrier::Ip, Carrier::Udp] {
-                let tally = self.tallies[tally_index(way, carrier, protocol)].take();
+                let tally = self.decided.tallies[tally_index(way, carrier, protocol)].take();
                 let tally = tally.map(|tally| *tally);
                 let icmp = self.evidence.of(way, carrier, protocol);
                 let refused = refusals.take(protocol, carrier);
@@ -290,6 +347,7 @@ impl Judgement<'_> {
                 .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
                 .map(|control| control.against(std::iter::once(&tally)));
             let changes = self
+                .decided
                 .changes
                 .of(self.points, self.relations, way, carrier, protocol);
             let subject = verdict::Subject {
@@ -410,6 +468,7 @@ impl Judgement<'_> {
             _ => return None,
         };
         let one_hop = self
+            .decided
             .changes
             .keeps_ttl(self.points, self.relations, way, (from, to));
         one_hop.then_some(system)

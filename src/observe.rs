@@ -653,6 +653,18 @@ impl Observer {
         }
     }
 
+    /// Sightings in all.
+    #[must_use]
+    pub fn hdp(&self) -> u64 {
+        self.hdp
+    }
+
+    /// Whether there were frames, all of link types that are not decoded.
+    #[must_use]
+    pub fn understands_nothing(&self) -> bool {
+        self.frames > 0 && self.skipped.unsupported_link == self.frames
+    }
+
     /// How many sightings have not been handed over.
     #[inline]
     #[must_use]

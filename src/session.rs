@@ -1,17 +1,28 @@
-//! A session: points that are being read at the same time, and what is known of them so far.
+//! A session: points that are being read at the same time, in bounded memory, and what is known of
+//! them so far.
 //!
 //! Each point is read in a thread of its own, which tells the session of every frame
-//! ([`Session::watch`]). Whoever holds the session can ask for the findings at any time
-//! ([`Session::snapshot`]), from any thread: they are those of a capture that had ended there and
-//! then. What lies too near to that end to be judged is `edge`, and gets its fate in a later one.
+//! ([`Session::watch`]) and has it taken in now and then ([`Session::advance`]). Whoever holds the
+//! session can ask for the findings at any time ([`Session::snapshot`]), from any thread: they are
+//! those of captures that had ended there and then. What lies too near to that end to be judged is
+//! `edge`, and gets its fate in a later one.
+//!
+//! As long as there are few sightings they are all kept, and the findings are those of
+//! [`crate::judge::judge`], to the letter. From then on packets that all points saw alike are counted
+//! and forgotten; the others wait ([`Pending`]) until their fate is certain ([`Decided`]). A point
+//! that is read faster than others is held up rather than that a fate is guessed, unless it must not
+//! be, or nothing has come from the others for as long as a packet may take.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use crate::{
-    correlate::Survey,
+    correlate::{Pending, Survey},
     findings::Findings,
-    judge::{self, judge},
-    observe::{Batch, Observer, Point},
+    judge::{self, Decided, Reading, Ruling, conclude, judge},
+    observe::{Batch, Observer, Point, Sighting},
     source::Summary,
     stages,
 };
@@ -25,15 +36,44 @@ pub struct Label {
     pub source: String,
 }
 
+/// How much a session keeps, in sightings (32 bytes each).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// With so many in all, none is forgotten.
+    pub all: usize,
+    /// From so many that wait on, those are decided that can be; beyond four times as many, some
+    /// must be.
+    pub waiting: usize,
+    /// So many packets that all points saw have delays of their own, before these are rounded.
+    pub delays: usize,
+    /// So many that a point was told of are taken in together.
+    pub batch: usize,
+}
+
+impl Default for Room {
+    /// Some 40 MiB in all.
+    fn default() -> Self {
+        Self {
+            all: 1 << 18,
+            waiting: 1 << 16,
+            delays: 1 << 20,
+            batch: 1 << 13,
+        }
+    }
+}
+
 /// Points that are being read.
 #[derive(Debug)]
 pub struct Session {
     options: judge::Options,
+    room: Room,
     labels: Vec<Label>,
     /// What each point's reader has told. Never locked while waiting for anything else.
     feeds: Vec<Mutex<Feed>>,
     /// What was taken from them. Locked before any feed.
-    joined: Mutex<Joined>,
+    taken: Mutex<Taken>,
+    /// Something was taken or decided, or a point has ended.
+    moved: Condvar,
 }
 
 /// One point, as its reader knows it.
@@ -42,35 +82,59 @@ struct Feed {
     observer: Observer,
     /// What the source says of itself, as far as it was told.
     summary: Summary,
-    /// Everything but the sightings, once there is no more to come.
-    finished: Option<Point>,
+    /// A point that was read elsewhere, but for its sightings.
+    elsewhere: Option<Point>,
+    /// No more frames come.
+    has_ended: bool,
 }
 
-/// What all points have handed over.
+/// What was taken from all points.
 #[derive(Debug)]
-struct Joined {
-    /// By point, in the order in which they came.
-    kept: Vec<Batch>,
+enum Taken {
+    /// Everything, by point, in the order in which it came.
+    All(Vec<Batch>),
+    /// What needs to be known of it.
+    Some(Box<Bounded>),
+}
+
+#[derive(Debug)]
+struct Bounded {
+    pending: Pending<Ruling>,
+    decided: Decided,
+    /// When so many wait, some are decided.
+    decide_at: usize,
+    /// How often something was taken in.
+    taken: u64,
 }
 
 impl Session {
     /// A session of these points, in path order, of which nothing is known yet.
     #[must_use]
-    pub fn new(labels: Vec<Label>, options: judge::Options) -> Self {
+    pub fn new(labels: Vec<Label>, options: judge::Options, room: Room) -> Self {
+        let nothing = labels.iter().map(|_| Batch::default()).collect();
         Self {
             options,
+            room,
             feeds: labels.iter().map(|_| Mutex::default()).collect(),
-            joined: Mutex::new(Joined {
-                kept: labels.iter().map(|_| Batch::default()).collect(),
-            }),
+            taken: Mutex::new(Taken::All(nothing)),
+            moved: Condvar::new(),
             labels,
         }
     }
 
-    /// Has a point's observer take a frame or several, however it wants to.
+    /// Has a point's observer take a frame or several, however the reader wants to; whether it
+    /// holds enough to be taken in.
     #[inline]
-    pub fn watch<T>(&self, point: usize, take: impl FnOnce(&mut Observer) -> T) -> T {
-        take(&mut lock(&self.feeds[point]).observer)
+    pub fn watch(&self, point: usize, take: impl FnOnce(&mut Observer)) -> bool {
+        let observer = &mut lock(&self.feeds[point]).observer;
+        take(observer);
+        observer.held() >= self.room.batch + self.held_back()
+    }
+
+    /// Sightings that a point holds back for those with earlier timestamps: what comes in order is
+    /// taken in fastest.
+    fn held_back(&self) -> usize {
+        self.room.batch / 4
     }
 
     /// Takes note of what a point's source says of itself, which must be true of all frames that
@@ -79,56 +143,247 @@ impl Session {
         lock(&self.feeds[point]).summary.clone_from(summary);
     }
 
+    /// Takes in what a point was told of. Where it `may_wait`, this waits for other points that are
+    /// behind while there is no room.
+    pub fn advance(&self, point: usize, may_wait: bool) {
+        let mut batch = Batch::default();
+        let taken = lock(&self.taken);
+        let held_back = self.held_back();
+        lock(&self.feeds[point])
+            .observer
+            .give(held_back, &mut batch);
+        self.take_in(taken, point, batch, may_wait);
+    }
+
     /// Ends a point: no more frames come.
     pub fn finish(&self, point: usize, summary: Summary) {
-        let Label { name, source } = self.labels[point].clone();
-        let observer = std::mem::take(&mut lock(&self.feeds[point]).observer);
-        self.finish_as(point, observer.finish(name, source, summary));
+        let mut batch = Batch::default();
+        let taken = lock(&self.taken);
+        let mut feed = lock(&self.feeds[point]);
+        feed.observer.give(0, &mut batch);
+        feed.summary = summary;
+        feed.has_ended = true;
+        drop(feed);
+        self.take_in(taken, point, batch, false);
     }
 
     /// Ends a point that was read elsewhere, as logs are.
-    pub fn finish_as(&self, point: usize, mut finished: Point) {
-        let mut joined = lock(&self.joined);
-        let sightings = std::mem::take(&mut finished.sightings);
-        joined.kept[point].sightings.extend(sightings);
-        lock(&self.feeds[point]).finished = Some(finished);
+    pub fn finish_as(&self, point: usize, mut read: Point) {
+        let batch = Batch {
+            sightings: std::mem::take(&mut read.sightings),
+            flows: read.flows.clone(),
+            keys: read.keys.clone(),
+        };
+        let taken = lock(&self.taken);
+        let mut feed = lock(&self.feeds[point]);
+        feed.elsewhere = Some(read);
+        feed.has_ended = true;
+        drop(feed);
+        self.take_in(taken, point, batch, false);
     }
 
     /// The findings so far.
     #[must_use]
     pub fn snapshot(&self) -> Findings {
-        let points = self.points();
-        let survey = Survey::of(&points);
-        let (points, survey) = stages::take_apart(points, survey);
-        judge(&points, survey, &self.options, None)
+        let mut taken = lock(&self.taken);
+        let (points, _) = self.points(&mut taken);
+        let options = &self.options;
+        match &*taken {
+            Taken::All(_) => {
+                drop(taken);
+                let survey = Survey::of(&points);
+                let (points, survey) = stages::take_apart(points, survey);
+                judge(&points, survey, options, None)
+            }
+            Taken::Some(bounded) => {
+                let Bounded {
+                    pending, decided, ..
+                } = &**bounded;
+                let survey = pending.survey(&points);
+                let decided = decided.clone().with(
+                    (&points, &survey, options),
+                    pending.again(),
+                    pending.returned(),
+                    pending.stale(),
+                );
+                drop(taken);
+                conclude(&points, survey, options, decided, None)
+            }
+        }
     }
 
-    /// All points as if their sources had ended now.
-    fn points(&self) -> Vec<Point> {
-        let mut joined = lock(&self.joined);
+    /// Takes in a batch, and decides what there is no need or no room to wait for.
+    fn take_in(
+        &self,
+        mut taken: MutexGuard<Taken>,
+        point: usize,
+        mut batch: Batch,
+        may_wait: bool,
+    ) {
+        taken.add(point, &mut batch);
+        taken.bound(self.room);
+        self.moved.notify_all();
+        let patience = Duration::from_nanos(self.options.wait_ns);
+        let mut waiting_since = Instant::now();
+        let mut seen = taken.taken();
+        while self.is_due(&taken) {
+            self.decide(&mut taken, false);
+            if !self.is_full(&taken) {
+                break;
+            }
+            if seen != taken.taken() {
+                (seen, waiting_since) = (taken.taken(), Instant::now());
+            }
+            let is_held_up = may_wait && taken.is_ahead(point) && self.is_behind_others(point);
+            if !is_held_up || waiting_since.elapsed() > patience {
+                self.decide(&mut taken, true);
+                break;
+            }
+            let waited = self.moved.wait_timeout(taken, Duration::from_millis(100));
+            taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.moved.notify_all();
+    }
+
+    /// Whether another point is still being read.
+    fn is_behind_others(&self, point: usize) -> bool {
+        let mut others = self.feeds.iter().enumerate();
+        others.any(|(other, feed)| other != point && !lock(feed).has_ended)
+    }
+
+    fn is_due(&self, taken: &Taken) -> bool {
+        match taken {
+            Taken::All(_) => false,
+            Taken::Some(bounded) => {
+                bounded.waiting() > bounded.decide_at
+                    || bounded.pending.surveyed() > self.room.delays
+            }
+        }
+    }
+
+    fn is_full(&self, taken: &Taken) -> bool {
+        let most = self.room.waiting * 4;
+        matches!(taken, Taken::Some(bounded) if bounded.waiting() > most)
+    }
+
+    /// Decides what can be decided, or half of it all.
+    fn decide(&self, taken: &mut Taken, is_full: bool) {
+        let (points, open) = self.points(taken);
+        let Taken::Some(bounded) = taken else { return };
+        let reading = Reading {
+            open: &open,
+            is_full,
+        };
+        let survey = bounded.pending.take_survey(&points);
+        let returned = bounded.pending.take_returned();
+        let decided = &mut bounded.decided;
+        let settled = decided.decide(&points, survey, &self.options, reading, &returned);
+        let pending = &mut bounded.pending;
+        pending.settle(&settled.timestamps, settled.given_up);
+        for (timestamp_ns, first_flow, last_flow) in settled.concluded {
+            pending.conclude(timestamp_ns, first_flow, last_flow);
+        }
+        let left = bounded.waiting();
+        bounded.decide_at = (2 * left).clamp(self.room.waiting, 4 * self.room.waiting);
+    }
+
+    /// All points as if their sources had ended now, with the sightings that are still known, and
+    /// which of them go on.
+    fn points(&self, taken: &mut Taken) -> (Vec<Point>, Vec<bool>) {
         // All at the same instant: what one was told before, another may not hear of after it.
         let mut feeds: Vec<MutexGuard<Feed>> = self.feeds.iter().map(lock).collect();
-        for (kept, feed) in joined.kept.iter_mut().zip(&mut feeds) {
-            feed.observer.give(0, kept);
+        for (point, feed) in feeds.iter_mut().enumerate() {
+            let mut batch = Batch::default();
+            feed.observer.give(0, &mut batch);
+            taken.add(point, &mut batch);
         }
-        let points = feeds.iter().zip(&joined.kept).zip(&self.labels);
-        points
-            .map(|((feed, kept), Label { name, source })| {
-                let mut sightings = kept.sightings.clone();
+        let points = feeds.iter().zip(&self.labels).enumerate();
+        let points = points.map(|(index, (feed, label))| {
+            let sightings = taken.sightings(index);
+            match &feed.elsewhere {
+                Some(read) => Point {
+                    sightings,
+                    ..read.clone()
+                },
+                None => feed.observer.so_far(sightings).finish(
+                    label.name.clone(),
+                    label.source.clone(),
+                    feed.summary.clone(),
+                ),
+            }
+        });
+        let open = feeds.iter().map(|feed| !feed.has_ended);
+        (points.collect(), open.collect())
+    }
+}
+
+impl Taken {
+    fn add(&mut self, point: usize, batch: &mut Batch) {
+        match self {
+            Self::All(kept) => {
+                let kept = &mut kept[point];
+                kept.sightings.append(&mut batch.sightings);
+                kept.flows.append(&mut batch.flows);
+                kept.keys.append(&mut batch.keys);
+            }
+            Self::Some(bounded) => {
+                bounded.taken += 1;
+                bounded.pending.add(point, batch);
+            }
+        }
+    }
+
+    /// Forgets what need not be known, from a number of sightings on.
+    fn bound(&mut self, room: Room) {
+        let Self::All(kept) = self else { return };
+        let all: usize = kept.iter().map(|batch| batch.sightings.len()).sum();
+        if all <= room.all {
+            return;
+        }
+        let mut pending = Pending::new(kept.len());
+        for (point, batch) in kept.iter_mut().enumerate() {
+            pending.add(point, &mut std::mem::take(batch));
+        }
+        *self = Self::Some(Box::new(Bounded {
+            decided: Decided::new(kept.len()),
+            pending,
+            decide_at: room.waiting,
+            taken: 0,
+        }));
+    }
+
+    fn taken(&self) -> u64 {
+        match self {
+            Self::All(_) => 0,
+            Self::Some(bounded) => bounded.taken,
+        }
+    }
+
+    /// Whether more of this point's sightings wait than of any other's.
+    fn is_ahead(&self, point: usize) -> bool {
+        let Self::Some(bounded) = self else {
+            return false;
+        };
+        let waiting: Vec<usize> = bounded.pending.waiting().collect();
+        waiting.iter().max() == Some(&waiting[point])
+    }
+
+    /// A point's sightings that are still known, by rising timestamp.
+    fn sightings(&self, point: usize) -> Vec<Sighting> {
+        match self {
+            Self::All(kept) => {
+                let mut sightings = kept[point].sightings.clone();
                 sightings.sort_by_key(|sighting| sighting.timestamp_ns);
-                match &feed.finished {
-                    Some(finished) => Point {
-                        sightings,
-                        ..finished.clone()
-                    },
-                    None => feed.observer.so_far(sightings).finish(
-                        name.clone(),
-                        source.clone(),
-                        feed.summary.clone(),
-                    ),
-                }
-            })
-            .collect()
+                sightings
+            }
+            Self::Some(bounded) => bounded.pending.sightings(point).to_vec(),
+        }
+    }
+}
+
+impl Bounded {
+    fn waiting(&self) -> usize {
+        self.pending.waiting().sum()
     }
 }
 

@@ -5,11 +5,17 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use hdp::{correlate::Survey, findings::Fate, observe::Disorder};
+use hdp::{
+    correlate::Survey,
+    findings::{Fate, Findings},
+    observe::Disorder,
+    session::Room,
+};
 use proptest::{prelude::*, sample::Index};
 
 use support::scene::{
-    Captured, MILLISECOND, Scene, Sent, findings, judged, observe, observe_rolling,
+    Captured, MILLISECOND, OPTIONS, Scene, Sent, findings, findings_bounded, judged, observe,
+    observe_rolling,
 };
 
 /// Scenes of 2 to 4 points, clocks off by up to an hour, delays with up to 5 ms of jitter a hop,
@@ -219,6 +225,53 @@ proptest! {
             // Enough held back for the jitter and the copies of these scenes.
             Err(Disorder) => prop_assert!(held_back < 10, "disorder with {} held back", held_back),
         }
+    }
+
+    #[test]
+    fn bounded_memory_gives_the_same_findings(
+        scene in scenes(),
+        copies in prop::collection::vec(copied(), 0..20),
+        by in prop::collection::vec(any::<usize>(), 1..40),
+        batch in 1..40_usize,
+    ) {
+        let mut captures = scene.frames();
+        copy(&mut captures, &copies);
+        let points = observe(&captures);
+        let mut at_once = findings(&points, Survey::of(&points));
+        // Nothing is kept that all points saw; there is room for all others.
+        let room = Room { all: 0, batch, ..Room::default() };
+        let mut bounded = findings_bounded(&captures, OPTIONS, room, &by);
+        prop_assert!(bounded.warnings.iter().any(|warning| warning.contains("bounded memory")));
+        bounded.warnings.retain(|warning| !warning.contains("bounded memory"));
+        at_once.warnings.sort();
+        bounded.warnings.sort();
+        prop_assert_eq!(at_once, bounded);
+    }
+
+    #[test]
+    fn deciding_on_the_way_neither_makes_a_loss_nor_forgets_a_packet(
+        scene in scenes(),
+        copies in prop::collection::vec(copied(), 0..20),
+        by in prop::collection::vec(any::<usize>(), 1..40),
+        batch in 1..40_usize,
+        waiting in 1..40_usize,
+    ) {
+        let mut captures = scene.frames();
+        copy(&mut captures, &copies);
+        let points = observe(&captures);
+        let at_once = findings(&points, Survey::of(&points));
+        let room = Room { all: 0, batch, waiting, delays: 10 };
+        let bounded = findings_bounded(&captures, OPTIONS, room, &by);
+        let sums = |findings: &Findings| {
+            let directions = findings.directions.iter();
+            directions.flat_map(|direction| &direction.protocols).fold([0; 3], |[packets, arrived, lost], p| {
+                [packets + p.packets, arrived + p.delivered + p.late, lost + p.lost]
+            })
+        };
+        let ([packets, arrived, lost], truth) = (sums(&bounded), sums(&at_once));
+        prop_assert_eq!(packets, truth[0]);
+        prop_assert_eq!(arrived, truth[1]);
+        prop_assert!(lost <= truth[2], "{} lost where it was {}", lost, truth[2]);
     }
 
     #[test]

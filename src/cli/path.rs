@@ -21,6 +21,7 @@ use super::{
 use crate::{
     findings::{Findings, Packet, Verdict},
     judge, protocols, report,
+    session::{Label, Room, Session},
     source::Origin,
     stages,
 };
@@ -98,6 +99,15 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "EXPR")]
     filter: Option<String>,
 
+    /// Read files in bounded memory, as pipes and interfaces always are
+    ///
+    /// However many packets there are, 64 MiB are enough for two points. Packets that all points saw
+    /// alike are forgotten at once, the others once their fate is certain. What that costs: delays of
+    /// numbers with many packets are rounded to 1 %, and copies that come much later than the packet
+    /// are not counted.
+    #[arg(long, conflicts_with_all = ["packets", "annotate", "write_lost", "explain"])]
+    bounded: bool,
+
     #[command(flatten)]
     live: live::Capture,
 
@@ -154,6 +164,29 @@ impl Arguments {
         }
         Ok(Some(captures))
     }
+
+    /// Writes the findings.
+    fn report(
+        &self,
+        findings: &Findings,
+        layout: &report::Layout,
+        mut out: impl Write,
+    ) -> anyhow::Result<Outcome> {
+        let text = match self.format {
+            Format::Table => report::table(findings, layout),
+            Format::Markdown => report::markdown(findings, self.all),
+            Format::Csv => report::csv(findings),
+            Format::Json => report::json(findings),
+        };
+        if self.format != Format::Table {
+            for warning in &findings.warnings {
+                eprintln!("hdp: warning: {warning}");
+            }
+        }
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        Ok(outcome(findings, self.exit_code))
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
@@ -183,6 +216,10 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         .map(output::create)
         .transpose()?;
 
+    ensure!(
+        !(arguments.bounded && arguments.order == Order::Auto),
+        "--bounded: points are put in order by all their packets; leave out --order auto"
+    );
     let live = arguments.captures(&plan)?;
     let keep_all = arguments.packets.is_some() || frames.is_some();
     let window_ns = nanoseconds(arguments.window);
@@ -198,6 +235,27 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         },
         live,
     };
+    let options = judge::Options {
+        wait_ns: nanoseconds(arguments.wait),
+        clock_error_ns: arguments.clock_error.map(nanoseconds),
+        protocols: arguments.protocols.clone(),
+    };
+    let layout = report::Layout {
+        width: width(arguments.output.is_none()),
+        color: use_color && arguments.output.is_none(),
+        all: arguments.all,
+    };
+    let is_fleeting = |planned: &Planned| !read::can_be_repeated(&planned.origin);
+    if arguments.bounded || !settings.keep_all && plan.iter().any(is_fleeting) {
+        let label = |planned: &Planned| Label {
+            name: planned.name.clone(),
+            source: planned.origin.to_string(),
+        };
+        let labels = plan.iter().map(label).collect();
+        let session = Session::new(labels, options, Room::default());
+        read::bounded(&plan, &settings, &session)?;
+        return arguments.report(&session.snapshot(), &layout, out);
+    }
     let (points, survey) = read::points(&plan, &settings)?;
     drop(settings);
     let Ordered {
@@ -212,17 +270,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         },
         Order::Auto => order::by_packets(plan, points, survey),
     };
-    let options = judge::Options {
-        wait_ns: nanoseconds(arguments.wait),
-        clock_error_ns: arguments.clock_error.map(nanoseconds),
-        protocols: arguments.protocols.clone(),
-    };
     let (points, survey) = stages::take_apart(points, survey);
-    let layout = report::Layout {
-        width: width(arguments.output.is_none()),
-        color: use_color && arguments.output.is_none(),
-        all: arguments.all,
-    };
     if let Some(subject) = &arguments.explain {
         let points = (points.as_slice(), survey);
         let explanation = explain::run(subject, &plan, points, &options, window_ns)?;
@@ -253,21 +301,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     if let Some(frames) = frames {
         frames.write(&plan, &findings, nanoseconds(arguments.window))?;
     }
-
-    let text = match arguments.format {
-        Format::Table => report::table(&findings, &layout),
-        Format::Markdown => report::markdown(&findings, arguments.all),
-        Format::Csv => report::csv(&findings),
-        Format::Json => report::json(&findings),
-    };
-    if arguments.format != Format::Table {
-        for warning in &findings.warnings {
-            eprintln!("hdp: warning: {warning}");
-        }
-    }
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(outcome(&findings, arguments.exit_code))
+    arguments.report(&findings, &layout, out)
 }
 
 fn outcome(findings: &Findings, exit_code: bool) -> Outcome {

@@ -24,7 +24,8 @@ use crate::{
     decode::Shortcut,
     observe::{Batch, Disorder, Observer, Point},
     probe,
-    source::{Log, Origin, Recording, Source},
+    session::Session,
+    source::{Log, Origin, Recording, Source, Summary},
     stages,
 };
 
@@ -99,6 +100,65 @@ pub(super) fn points(
     })?;
     let survey = Survey::of(&points);
     Ok((points, survey))
+}
+
+/// Reads all points into a session, which keeps memory bounded.
+pub(super) fn bounded(
+    plan: &[Planned],
+    settings: &Settings,
+    session: &Session,
+) -> anyhow::Result<()> {
+    let capturing = match &settings.live {
+        Some(live) => live.open(plan)?,
+        None => plan.iter().map(|_| None).collect(),
+    };
+    thread::scope(|scope| {
+        let readers: Vec<_> = plan
+            .iter()
+            .zip(capturing)
+            .enumerate()
+            .map(|(point, (planned, capturing))| {
+                scope.spawn(move || {
+                    let read = read_bounded(planned, settings, capturing, (session, point));
+                    if read.is_err() {
+                        // The others do not wait for it.
+                        session.finish(point, Summary::default());
+                        if let Some(live) = &settings.live {
+                            live.run.end();
+                        }
+                    }
+                    read
+                })
+            })
+            .collect();
+        readers.into_iter().map(join).collect()
+    })
+}
+
+/// Reads one point into a session, whatever kind of record it is.
+fn read_bounded(
+    planned: &Planned,
+    settings: &Settings,
+    capturing: Option<Capturing>,
+    place: (&Session, usize),
+) -> anyhow::Result<()> {
+    if let (Some(capturing), Some(live)) = (capturing, &settings.live) {
+        probe::drop_capabilities().context("capabilities")?;
+        let reader = Reader::of(planned, settings, capturing.source);
+        return reader.live_into(place, live, capturing.saved);
+    }
+    let recording = Recording::open(planned.origin.clone())?;
+    if settings.live.is_some() {
+        probe::drop_capabilities().context("capabilities")?;
+    }
+    match recording {
+        Recording::Capture(source) => Reader::of(planned, settings, *source).into(place),
+        Recording::Log(log) => {
+            let (session, point) = place;
+            session.finish_as(point, read_log(planned, settings, *log)?);
+            Ok(())
+        }
+    }
 }
 
 /// Whether a source can be read a second time: pipes and interfaces give what they have once.
@@ -297,6 +357,85 @@ impl<'a> Reader<'a> {
         self.finish()
     }
 
+    /// Reads to the end into a session.
+    #[cfg_attr(not(feature = "libpcap"), allow(unused_mut))]
+    fn into(mut self, (session, point): (&Session, usize)) -> anyhow::Result<()> {
+        while let Some(frame) = self.source.next_frame() {
+            let mut passes = true;
+            #[cfg(feature = "libpcap")]
+            if let Some(filter) = &mut self.filter {
+                passes = filter.matches(&frame)?;
+            }
+            let decoder = &mut self.decoder;
+            let is_enough = session.watch(point, |observer| {
+                observer.watch(&frame);
+                if passes {
+                    observer.read(&frame, decoder);
+                } else {
+                    observer.pass_over(&frame);
+                }
+            });
+            if is_enough {
+                session.advance(point, true);
+            }
+        }
+        self.end(session, point)
+    }
+
+    /// Reads an interface into a session, until it is told to stop.
+    fn live_into(
+        mut self,
+        (session, point): (&Session, usize),
+        live: &Captures,
+        mut saved: Option<Saved>,
+    ) -> anyhow::Result<()> {
+        loop {
+            if live.run.is_over() {
+                self.source.stop();
+            }
+            if !self.source.wait() {
+                if let Some(saved) = &mut saved {
+                    saved.flush()?;
+                }
+                session.attest(point, self.source.summary());
+                continue;
+            }
+            let Some((frame, interface)) = self.source.next_with_interface() else {
+                break;
+            };
+            if let Some(saved) = &mut saved {
+                saved.frame(&frame, interface)?;
+            }
+            let decoder = &mut self.decoder;
+            let mut seen = 0;
+            let is_enough = session.watch(point, |observer| {
+                observer.watch(&frame);
+                observer.read(&frame, decoder);
+                seen = observer.hdp();
+            });
+            if is_enough {
+                // The kernel's ring would run over.
+                session.advance(point, false);
+            }
+            if live.count.is_some_and(|count| count <= seen) {
+                live.run.end();
+            }
+        }
+        if let Some(saved) = saved {
+            saved.end(self.source.summary())?;
+        }
+        self.end(session, point)
+    }
+
+    /// Ends the point in a session.
+    fn end(&self, session: &Session, point: usize) -> anyhow::Result<()> {
+        let mut is_unknown = false;
+        session.watch(point, |observer| is_unknown = observer.understands_nothing());
+        self.ensure_known(is_unknown)?;
+        session.finish(point, self.source.summary().clone());
+        Ok(())
+    }
+
     /// Reads to the end and hands over what was seen on the way, in batches that come back empty.
     fn in_batches(
         mut self,
@@ -326,25 +465,25 @@ impl<'a> Reader<'a> {
     }
 
     fn finish(self) -> anyhow::Result<Point> {
+        self.ensure_known(self.observer.understands_nothing())?;
         let name = self.planned.name.clone();
         let source = self.planned.origin.to_string();
-        let point = self
-            .observer
-            .finish(name, source, self.source.summary().clone());
-        if point.frames > 0 && point.skipped.unsupported_link == point.frames {
-            let unknown: Vec<_> = point
-                .summary
-                .link_types
-                .iter()
-                .map(ToString::to_string)
-                .collect();
+        let summary = self.source.summary().clone();
+        Ok(self.observer.finish(name, source, summary))
+    }
+
+    /// Sees that there was something to be understood.
+    fn ensure_known(&self, is_unknown: bool) -> anyhow::Result<()> {
+        if is_unknown {
+            let unknown = self.source.summary().link_types.iter();
+            let unknown: Vec<_> = unknown.map(ToString::to_string).collect();
             bail!(
                 "{}: link type {} cannot be decoded; capture on an Ethernet, cooked (-i any) or \
                  raw IP interface",
-                point.source,
+                self.planned.origin,
                 unknown.join(", ")
             );
         }
-        Ok(point)
+        Ok(())
     }
 }

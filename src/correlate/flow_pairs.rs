@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 /// A value for each flow of one point and the flow that it went on as at another.
 ///
 /// A flow mostly goes on as the flow it went on as before, so that one is found without hashing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FlowPairs<T> {
     /// By flow of the first point: the flow it went on as last, and where its value is.
     recent: Vec<Option<(u32, u32)>>,

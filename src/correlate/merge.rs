@@ -146,7 +146,25 @@ pub(super) struct Group<'a, 'g> {
     pub(super) is_single: bool,
 }
 
-impl<'a> Group<'a, '_> {
+impl<'a, 'g> Group<'a, 'g> {
+    /// Sightings with one timestamp that lie in no stretch: the group has no starts.
+    pub(super) fn apart(
+        points: &'a [Point],
+        sightings: &'g [&'a [Sighting]],
+        nowhere: &'g Stretch,
+    ) -> Self {
+        let timestamps = sightings.iter().filter_map(|of_point| of_point.first());
+        let timestamp_ns = timestamps.map(|sighting| sighting.timestamp_ns).min();
+        Self {
+            timestamp_ns: timestamp_ns.unwrap_or_default(),
+            points,
+            sightings,
+            stretch: nowhere,
+            ahead: &[],
+            is_single: sightings.iter().all(|of_point| of_point.len() <= 1),
+        }
+    }
+
     /// Whether all sightings of the group show the same bytes.
     #[inline]
     pub(super) fn agrees(&self) -> bool {
@@ -209,7 +227,7 @@ impl<'a> Group<'a, '_> {
 }
 
 /// A stretch of all points' sightings: for each point, the indices where it starts and ends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stretch {
     starts: Vec<usize>,
     ends: Vec<usize>,

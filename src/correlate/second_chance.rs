@@ -210,6 +210,23 @@ impl SecondChance {
         chance
     }
 
+    /// Whether the packet that was seen last here continues elsewhere.
+    #[must_use]
+    pub fn continues(&self, point: usize, sighting: &Sighting) -> bool {
+        self.continued.contains_key(&(point, sighting.frame))
+    }
+
+    /// Where each packet that continues elsewhere was seen last (point and frame), and the
+    /// timestamps under which it continues.
+    pub fn continued(&self) -> impl Iterator<Item = ((usize, u32), impl Iterator<Item = u64>)> {
+        let timestamps = |stops: &Stops| -> Vec<u64> {
+            let stops = stops.iter().flatten();
+            stops.map(|stop| stop.sighting.timestamp_ns).collect()
+        };
+        let continued = self.continued.iter();
+        continued.map(move |(place, stops)| (*place, timestamps(stops).into_iter()))
+    }
+
     /// Calls `visit` with the journey as it was, put together again; not at all where it belongs
     /// to another's.
     #[inline]

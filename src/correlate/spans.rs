@@ -1,4 +1,8 @@
-//! Many spans of time, exact, in four bytes each.
+//! Many spans of time, exact, in four bytes each; or in a few kilobytes, rounded.
+
+mod histogram;
+
+use histogram::Histogram;
 
 /// Differences between two points' times, in nanoseconds. They lie near each other whatever the
 /// clocks are off, so what is kept of one is how far it lies from where the first one put zero;
@@ -8,6 +12,8 @@ pub struct Spans {
     base_ns: i64,
     near: Vec<u32>,
     far_ns: Vec<i64>,
+    /// Those that were rounded.
+    rounded: Option<Box<Histogram>>,
 }
 
 impl Spans {
@@ -41,7 +47,10 @@ impl Spans {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.near.len() + self.far_ns.len()
+        let rounded = self.rounded.as_ref().map_or(0, |rounded| rounded.count());
+        #[allow(clippy::cast_possible_truncation)] // A count of things that were there.
+        let rounded = rounded as usize;
+        self.near.len() + self.far_ns.len() + rounded
     }
 
     /// Whether there are none.
@@ -54,7 +63,32 @@ impl Spans {
     pub fn iter(&self) -> impl Iterator<Item = i64> {
         let base_ns = self.base_ns;
         let near = self.near.iter().map(move |near| base_ns + i64::from(*near));
-        near.chain(self.far_ns.iter().copied())
+        let exact = near.chain(self.far_ns.iter().copied());
+        exact.chain(self.rounded.iter().flat_map(|rounded| {
+            let classes = rounded.classes();
+            #[allow(clippy::cast_possible_truncation)] // As above.
+            classes.flat_map(|(span_ns, count)| std::iter::repeat_n(span_ns, count as usize))
+        }))
+    }
+
+    /// How many of them take memory each.
+    #[must_use]
+    pub fn exact(&self) -> usize {
+        self.near.len() + self.far_ns.len()
+    }
+
+    /// Rounds them, so that they take no more memory however many come: beyond the extremes, each is
+    /// known to within 1 % of its distance from the smallest so far.
+    pub fn round(&mut self) {
+        let Some(min_ns) = self.min() else { return };
+        let mut rounded = self
+            .rounded
+            .take()
+            .unwrap_or_else(|| Box::new(Histogram::new(min_ns)));
+        self.iter().for_each(|span_ns| rounded.add(span_ns, 1));
+        self.near = Vec::new();
+        self.far_ns = Vec::new();
+        self.rounded = Some(rounded);
     }
 
     /// The smallest.
@@ -65,7 +99,9 @@ impl Spans {
             .iter()
             .min()
             .map(|near| self.base_ns + i64::from(*near));
-        near.into_iter().chain(self.far_ns.iter().copied()).min()
+        let rounded = self.rounded.iter().map(|rounded| rounded.min_ns());
+        let exact = near.into_iter().chain(self.far_ns.iter().copied());
+        exact.chain(rounded).min()
     }
 
     /// The largest.
@@ -76,7 +112,9 @@ impl Spans {
             .iter()
             .max()
             .map(|near| self.base_ns + i64::from(*near));
-        near.into_iter().chain(self.far_ns.iter().copied()).max()
+        let rounded = self.rounded.iter().map(|rounded| rounded.max_ns());
+        let exact = near.into_iter().chain(self.far_ns.iter().copied());
+        exact.chain(rounded).max()
     }
 
     /// What the sums below count from.
@@ -103,6 +141,12 @@ impl Spans {
             sums[0][0] += difference as f64;
             sums[1][0] += difference as f64 * difference as f64;
         }
+        let rounded = self.rounded.iter().flat_map(|rounded| rounded.classes());
+        for (span_ns, count) in rounded {
+            let difference = span_ns.saturating_sub(self.middle_ns()) as f64;
+            sums[0][0] += difference * count as f64;
+            sums[1][0] += difference * difference * count as f64;
+        }
         sums.map(|lanes| lanes.iter().sum())
     }
 
@@ -118,6 +162,10 @@ impl Spans {
     /// Quantiles by nearest rank, for rising `qs`: of each, the smallest span that at least that
     /// share of them does not exceed. `None` without spans. Reorders them.
     pub fn quantiles<const N: usize>(&mut self, qs: [f64; N]) -> Option<[i64; N]> {
+        if self.rounded.is_some() {
+            self.round();
+            return self.rounded.as_ref().map(|rounded| rounded.quantiles(qs));
+        }
         if self.far_ns.is_empty() {
             let base_ns = self.base_ns;
             return quantiles(&mut self.near, qs)
@@ -203,6 +251,25 @@ mod tests {
             squares,
             expected.iter().map(|span| span * span).sum::<f64>()
         ));
+    }
+
+    #[test]
+    fn rounded_spans_keep_their_number_and_extremes() {
+        let base = 86_400_000_000_000;
+        let mut exact: Spans = (0..10_000).map(|i| base + i * i).collect();
+        let mut spans = exact.clone();
+        spans.round();
+        // More come behind, and are rounded with the others.
+        exact.extend([base - 7, base + 5_000_000]);
+        spans.extend([base - 7, base + 5_000_000]);
+        assert_eq!(spans.len(), 10_002);
+        assert_eq!(spans.iter().count(), 10_002);
+        assert_eq!((spans.min(), spans.max()), (exact.min(), exact.max()));
+        let qs = [0.0, 0.5, 0.9, 0.99, 1.0];
+        let pairs = exact.quantiles(qs).into_iter().zip(spans.quantiles(qs));
+        for (exact, rounded) in pairs.flat_map(|(a, b)| a.into_iter().zip(b)) {
+            assert!(rounded.abs_diff(exact) <= exact.abs_diff(base) / 100);
+        }
     }
 
     #[test]

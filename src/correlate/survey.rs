@@ -22,7 +22,7 @@ const MOST_TO_LINK: usize = 32;
 const WORTH_A_THREAD: usize = 100_000;
 
 /// What the first pass found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Survey {
     /// For each two points (first below second, at `first * points + second`): what packets tell
     /// that were one at sight.
@@ -48,7 +48,7 @@ pub struct Link {
 }
 
 /// Packets that every point saw once, unaltered.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Through {
     /// The last point's time less the first's, in nanoseconds on their own clocks.
     pub offsets_ns: Spans,
@@ -124,10 +124,10 @@ impl Survey {
                 agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
             // What went through both of two points is linked at the end, by the bulk.
             if agrees && !(is_through && count == 2) && !group.goes_both_ways() {
-                self.link(points, &group, is_through);
+                self.link(points, &group, |_, _| Some(is_through));
             }
             if !agrees {
-                self.link_alike(points, &group);
+                self.link_alike(points, &group, |_, _| true);
             }
             match (group.sightings, &mut kept) {
                 ([[first], .., [last]], _) if is_through => {
@@ -144,6 +144,65 @@ impl Survey {
                     }
                 }
             }
+        }
+    }
+
+    /// Surveys a group that one point has added to, apart from all stretches; whether it is a packet
+    /// that every point saw alike, which is counted then. `is_new`: the point had none of the group
+    /// before. A first fragment may turn out to lack another: it is not counted.
+    pub(super) fn join(
+        &mut self,
+        points: &[Point],
+        group: &Group,
+        point: usize,
+        is_new: bool,
+    ) -> bool {
+        let agrees = group.agrees();
+        let is_fragment =
+            |(point, sighting): (usize, &Sighting)| points[point].flow(sighting).is_fragment;
+        let is_through = agrees
+            && group.is_single
+            && group.sightings.iter().all(|s| !s.is_empty())
+            && !group.firsts().any(is_fragment);
+        if is_new && agrees && !(is_through && points.len() == 2) && !group.goes_both_ways() {
+            self.link(points, group, |first, second| {
+                (first == point || second == point).then_some(is_through)
+            });
+        }
+        if is_new && !agrees {
+            self.link_alike(points, group, |first, second| {
+                first == point || second == point
+            });
+        }
+        if let ([[first], .., [last]], true) = (group.sightings, is_through) {
+            self.note_through(first, last);
+            match points {
+                [first_point, _] => note_trend(&mut self.trends[1], first_point, first, last),
+                _ => self.pass_on(group, point),
+            }
+        }
+        is_through
+    }
+
+    /// Notes that a packet was seen at every point, for the flows that were linked before one did.
+    fn pass_on(&mut self, group: &Group, newest: usize) {
+        let points = group.sightings.len();
+        let mut firsts = group.firsts().filter(|(point, _)| *point != newest);
+        while let Some((first, a)) = firsts.next() {
+            for (second, b) in firsts.clone() {
+                let link = self.links[first * points + second].get(a.flow, b.flow, Link::default);
+                link.through += 1;
+            }
+        }
+    }
+
+    /// Notes all sightings that the points hold as the rest.
+    pub(super) fn note_rest(&mut self, points: &[Point]) {
+        self.rest.clear();
+        let all = Stretch::all(points);
+        let mut merge = Merge::new(points, &all);
+        while let Some(group) = merge.next_group() {
+            self.rest.extend(group.starts().map(index));
         }
     }
 
@@ -194,11 +253,21 @@ impl Survey {
         self.rest.extend(behind.rest);
     }
 
+    /// Links the first sightings at each two points that are to be linked; `pair` tells so by
+    /// whether the packet is one that every point saw.
     #[inline]
-    fn link(&mut self, points: &[Point], group: &Group, is_through: bool) {
+    fn link(
+        &mut self,
+        points: &[Point],
+        group: &Group,
+        pair: impl Fn(usize, usize) -> Option<bool>,
+    ) {
         let mut firsts = group.firsts();
         while let Some((first, a)) = firsts.next() {
             for (second, b) in firsts.clone() {
+                let Some(is_through) = pair(first, second) else {
+                    continue;
+                };
                 let index = first * points.len() + second;
                 let link = self.links[index].get(a.flow, b.flow, Link::default);
                 link.note(a, b, is_through);
@@ -208,16 +277,21 @@ impl Survey {
     }
 
     /// Links what shows the same bytes, where several packets share a timestamp: what is the only
-    /// one of its kind at both of two points.
+    /// one of its kind at both of two points, if those are to be linked.
     #[cold]
-    fn link_alike(&mut self, points: &[Point], group: &Group) {
+    fn link_alike(
+        &mut self,
+        points: &[Point],
+        group: &Group,
+        pair: impl Fn(usize, usize) -> bool,
+    ) {
         let many = group.sightings.iter().map(|of_point| of_point.len()).max();
         if many > Some(MOST_TO_LINK) {
             return;
         }
         let key = |point: usize, s: &Sighting| points[point].keys[s.flow as usize];
         for first in 0..points.len() {
-            for second in first + 1..points.len() {
+            for second in (first + 1..points.len()).filter(|&second| pair(first, second)) {
                 for a in group.sightings[first] {
                     let alike = |point: usize| {
                         let of_point = group.sightings[point].iter();

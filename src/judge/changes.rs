@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What was counted between all pairs of points.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Changes {
     points: usize,
     /// By first and second point.

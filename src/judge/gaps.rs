@@ -39,15 +39,110 @@ struct Record {
     last_unseen_ns: u64,
 }
 
-/// What each point watched, less the gaps found.
-pub(super) fn coverages(
+/// What was learnt from packets that are no longer known, by point.
+#[derive(Debug, Clone)]
+pub(super) struct Passed {
+    /// By way, carrier and number.
+    records: Vec<Vec<Record>>,
+    gaps: Vec<Vec<(i64, i64)>>,
+}
+
+impl Passed {
+    /// Nothing, of so many points.
+    pub(super) fn new(points: usize) -> Self {
+        Self {
+            records: vec![vec![Record::default(); TALLIES]; points],
+            gaps: vec![Vec::new(); points],
+        }
+    }
+
+    /// Notes packets that every point saw.
+    pub(super) fn through(&mut self, subject: usize, packets: u64, last_timestamp_ns: u64) {
+        note_through(&mut self.records, subject, packets, last_timestamp_ns);
+    }
+
+    /// Notes a packet.
+    pub(super) fn journey(&mut self, points: &[Point], relations: &Relations, journey: &Journey) {
+        note_journey(&mut self.records, points, relations, journey);
+    }
+
+    /// Notes the gaps that were found so far.
+    pub(super) fn keep_gaps(&mut self, coverages: &[Coverage]) {
+        for (gaps, coverage) in self.gaps.iter_mut().zip(coverages) {
+            gaps.clear();
+            gaps.extend_from_slice(coverage.gaps());
+        }
+    }
+
+    /// What each point watched, less the gaps found.
+    pub(super) fn coverages(
+        &self,
+        points: &[Point],
+        relations: &Relations,
+        survey: &Survey,
+        second_chance: &SecondChance,
+        clocks: &Clocks,
+    ) -> Vec<Coverage> {
+        let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
+        for (coverage, gaps) in coverages.iter_mut().zip(&self.gaps) {
+            for gap in gaps {
+                if !coverage.gaps().contains(gap) {
+                    coverage.add_gap(*gap);
+                }
+            }
+        }
+        let records = self.records.clone();
+        find(
+            coverages,
+            records,
+            points,
+            (relations, survey, second_chance, clocks),
+        )
+    }
+}
+
+fn note_through(
+    records: &mut [Vec<Record>],
+    subject: usize,
+    packets: u64,
+    last_timestamp_ns: u64,
+) {
+    for records in records {
+        let record = &mut records[subject];
+        record.seen += packets;
+        record.last_seen_ns = record.last_seen_ns.max(last_timestamp_ns);
+    }
+}
+
+/// Gives the packet's subject too.
+fn note_journey(
+    records: &mut [Vec<Record>],
     points: &[Point],
     relations: &Relations,
-    survey: &Survey,
-    second_chance: &SecondChance,
-    clocks: &Clocks,
+    journey: &Journey,
+) -> Option<usize> {
+    let first = journey.stations().next()?;
+    let subject = subject(points, relations, first.point, first.seen.sighting.flow);
+    for (records, seen) in records.iter_mut().zip(journey.seen) {
+        let record = &mut records[subject];
+        if seen.is_some() {
+            record.seen += 1;
+            record.last_seen_ns = record.last_seen_ns.max(journey.timestamp_ns);
+        } else {
+            record.unseen += 1;
+            record.last_unseen_ns = record.last_unseen_ns.max(journey.timestamp_ns);
+        }
+    }
+    Some(subject)
+}
+
+/// Takes out the gaps that show by what other points saw.
+fn find(
+    mut coverages: Vec<Coverage>,
+    mut records: Vec<Vec<Record>>,
+    points: &[Point],
+    (relations, survey, second_chance, clocks): (&Relations, &Survey, &SecondChance, &Clocks),
 ) -> Vec<Coverage> {
-    let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
     let of_point = |(point, coverage): (usize, &Coverage)| {
         let silences = coverage.silences().into_iter();
         silences.map(move |(from_ns, to_ns)| Silence {
@@ -61,30 +156,15 @@ pub(super) fn coverages(
     if silences.is_empty() {
         return coverages;
     }
-    let mut records = vec![vec![Record::default(); TALLIES]; points.len()];
     for ((first_flow, _), through) in survey.through() {
         let subject = subject(points, relations, 0, first_flow);
-        for records in &mut records {
-            let record = &mut records[subject];
-            record.seen += through.offsets_ns.len() as u64;
-            record.last_seen_ns = record.last_seen_ns.max(through.last_timestamp_ns);
-        }
+        let packets = through.offsets_ns.len() as u64;
+        note_through(&mut records, subject, packets, through.last_timestamp_ns);
     }
     journeys(points, relations, survey, second_chance, |journey| {
-        let Some(first) = journey.stations().next() else {
+        let Some(subject) = note_journey(&mut records, points, relations, journey) else {
             return;
         };
-        let subject = subject(points, relations, first.point, first.seen.sighting.flow);
-        for (records, seen) in records.iter_mut().zip(journey.seen) {
-            let record = &mut records[subject];
-            if seen.is_some() {
-                record.seen += 1;
-                record.last_seen_ns = record.last_seen_ns.max(journey.timestamp_ns);
-            } else {
-                record.unseen += 1;
-                record.last_unseen_ns = record.last_unseen_ns.max(journey.timestamp_ns);
-            }
-        }
         for silence in &mut silences {
             if is_swallowed(points.len(), clocks, journey, silence) {
                 silence.swallowed.push((subject, journey.timestamp_ns));
@@ -131,7 +211,7 @@ impl Silence {
     }
 }
 
-fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> usize {
+pub(super) fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> usize {
     let way = relations.way(point, flow);
     let flow = &points[point].flows[flow as usize].flow;
     tally_index(way, flow.carrier, flow.protocol)

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What was counted of one number, one carrier, one way.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) packets: u64,
     pub(super) delivered: u64,
@@ -74,6 +74,30 @@ impl Tally {
         }
     }
 
+    /// Takes back what was counted of a packet that was not seen at the end of its way.
+    pub(super) fn withdraw(&mut self, ruling: Ruling) {
+        match ruling {
+            Ruling::Lost(from, to) => {
+                self.lost -= 1;
+                for (segment, count) in &mut self.lost_at {
+                    *count -= u64::from(*segment == (from, to));
+                }
+                self.lost_at.retain(|(_, count)| *count > 0);
+                // It may have been this one.
+                self.first_lost = None;
+                if self.lost == 0 {
+                    self.first_lost_ns = None;
+                }
+            }
+            Ruling::Edge(point) => {
+                self.edge -= 1;
+                self.unwatched[point] = self.unwatched[point].saturating_sub(1);
+            }
+            Ruling::Ambiguous => self.ambiguous -= 1,
+            Ruling::Delivered | Ruling::Late => {}
+        }
+    }
+
     /// The smallest difference between the last and the first point's times.
     pub(super) fn fastest_ns(&self) -> Option<i64> {
         self.delays_ns.min()
@@ -82,13 +106,16 @@ impl Tally {
 
 /// A fate with what it rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ruling {
+pub enum Ruling {
+    /// Seen at the end of its way.
     Delivered,
+    /// The same, after the wait time.
     Late,
     /// Lost between two points.
     Lost(usize, usize),
     /// The point was not watching.
     Edge(usize),
+    /// Cannot be told from another packet, or cannot be told yet.
     Ambiguous,
 }
 
@@ -129,7 +156,7 @@ impl Judgement<'_> {
         let delivered = delays_ns.len() as u64;
 
         let index = self.tally_of_flow[from][flow as usize];
-        let tally = self.tallies[index].get_or_insert_with(|| Box::new(Tally::new(points)));
+        let tally = self.decided.tally(index, points);
         tally.packets += packets;
         tally.delivered += delivered;
         tally.late += packets - delivered;
@@ -150,7 +177,7 @@ impl Judgement<'_> {
         };
         let ruling = self.ruling(journey, &first, &last);
         self.note_missed(journey, &first, &last);
-        for (copies, seen) in self.copies.iter_mut().zip(journey.seen) {
+        for (copies, seen) in self.decided.copies.iter_mut().zip(journey.seen) {
             *copies += seen.map_or(0, |seen| u64::from(seen.copies));
         }
         let mut altered = false;
@@ -158,6 +185,7 @@ impl Judgement<'_> {
         for station in journey.stations().skip(1) {
             let (a, b) = (before.seen.sighting, station.seen.sighting);
             altered |= self
+                .decided
                 .changes
                 .note(self.points, (before.point, a), (station.point, b));
             before = station;
@@ -166,7 +194,7 @@ impl Judgement<'_> {
 
         let index = self.tally_of_flow[first.point][origin.flow as usize];
         let count = self.points.len();
-        let tally = self.tallies[index].get_or_insert_with(|| Box::new(Tally::new(count)));
+        let tally = self.decided.tally(index, count);
         tally.packets += 1;
         for (counted, seen) in tally.seen.iter_mut().zip(journey.seen) {
             *counted += u64::from(seen.is_some());
@@ -244,8 +272,61 @@ impl Judgement<'_> {
             .find(|&&next| self.was_watching(way, from, next))
         {
             Some(&next) => Ruling::Lost(last.point, next),
+            None if self.may_still_come(way, from, behind) => Ruling::Ambiguous,
             None => Ruling::Edge(behind[0]),
         }
+    }
+
+    /// Whether a point that is being read has not come as far as it should see what `from` saw.
+    fn may_still_come(
+        &self,
+        way: Way,
+        (from, sighting): (usize, &Sighting),
+        behind: &[usize],
+    ) -> bool {
+        behind.iter().any(|&next| {
+            let is_open = self.open.get(next).is_some_and(|open| *open);
+            is_open && !self.has_passed(next, self.due(way, (from, sighting), next))
+        })
+    }
+
+    /// When point `to` should be done with what `from` saw, on its own clock.
+    fn due(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> Option<i64> {
+        let window = self.clocks.window(way, from, to, sighting.time_ns)?;
+        Some(sighting.time_ns.saturating_add(window.to_ns))
+    }
+
+    fn has_passed(&self, point: usize, due_ns: Option<i64>) -> bool {
+        due_ns.is_some() && self.coverages[point].last_ns() >= due_ns
+    }
+
+    /// Whether a packet has got its fate for good: no point that is being read may tell of it any
+    /// more, not even after the wait time.
+    pub(super) fn is_ripe(&self, journey: &Journey) -> bool {
+        let Some(last) = journey.stations().last() else {
+            return true;
+        };
+        let seen = (last.point, last.seen.sighting);
+        (0..self.points.len()).all(|point| {
+            let due_ns = if point == last.point {
+                Some(seen.1.time_ns)
+            } else {
+                self.due(journey.way, seen, point)
+            };
+            let wait_ns = self.wait_ns;
+            !self.open.get(point).is_some_and(|open| *open)
+                || self.has_passed(point, due_ns.map(|due_ns| due_ns.saturating_add(wait_ns)))
+        })
+    }
+
+    /// How long ago a packet was seen last, on the clock of the point that did.
+    pub(super) fn age_ns(&self, journey: &Journey) -> i64 {
+        let last = journey.stations().last();
+        last.map_or(0, |last| {
+            let until_ns = self.coverages[last.point].last_ns();
+            let until_ns = until_ns.unwrap_or(last.seen.sighting.time_ns);
+            until_ns.saturating_sub(last.seen.sighting.time_ns)
+        })
     }
 
     /// Counts the points between the packet's first and last that were watching and missed it.
@@ -257,7 +338,7 @@ impl Judgement<'_> {
             .unwrap_or_default()
         {
             if journey.seen[point].is_none() && self.was_watching(journey.way, from, point) {
-                self.missed[point] += 1;
+                self.decided.missed[point] += 1;
             }
         }
     }
@@ -287,7 +368,7 @@ impl Judgement<'_> {
     }
 
     #[inline]
-    fn is_late(
+    pub(super) fn is_late(
         &self,
         way: Way,
         (from, origin): (usize, &Sighting),

@@ -8,6 +8,7 @@ use hdp::{
     findings::{Fate, Findings, Packet as PacketFindings},
     judge::{self, DEFAULT_WAIT_NS, judge},
     observe::{Batch, Disorder, Observer, Point},
+    session::{Label, Room, Session},
     source::{Frame, LinkType, Summary},
 };
 
@@ -137,6 +138,51 @@ pub fn observe_rolling(
         }
     }
     Ok(rolling.into_parts())
+}
+
+/// The findings of a session that is told of each point's frames in turn, so many at a time as `by`
+/// says, and asked for its findings on the way.
+pub fn findings_bounded(
+    captures: &[Vec<Captured>],
+    options: judge::Options,
+    room: Room,
+    by: &[usize],
+) -> Findings {
+    let label = |index| {
+        let name = format!("p{index}");
+        Label {
+            name: name.clone(),
+            source: name,
+        }
+    };
+    let session = Session::new((0..captures.len()).map(label).collect(), options, room);
+    let mut left: Vec<(u64, &[Captured])> = captures
+        .iter()
+        .map(|frames| (1, frames.as_slice()))
+        .collect();
+    for (turn, count) in (0..).zip(by.iter().cycle()) {
+        if left.iter().all(|(_, frames)| frames.is_empty()) {
+            break;
+        }
+        let point = turn % captures.len();
+        let (number, frames) = &mut left[point];
+        let (now, later) = frames.split_at(frames.len().min(count % 50 + 1));
+        if now.is_empty() {
+            continue;
+        }
+        if session.watch(point, |observer| feed(observer, *number, now)) {
+            session.advance(point, false);
+        }
+        *number += now.len() as u64;
+        *frames = later;
+        if later.is_empty() {
+            session.finish(point, Summary::default());
+        }
+        if turn % 7 == 0 {
+            let _ = session.snapshot();
+        }
+    }
+    session.snapshot()
 }
 
 fn feed(observer: &mut Observer, first_number: u64, frames: &[Captured]) {

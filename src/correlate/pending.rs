@@ -1,0 +1,331 @@
+//! Pending packets: what some points have told of, and others may still.
+//!
+//! Sightings come in whatever order their points are read. A packet is complete as soon as every
+//! point has seen it alike; it is surveyed then and forgotten, but for what its copies are known
+//! by. The others wait, until whoever judges them takes them out. So memory depends on how many
+//! packets wait, not on how many there were.
+//!
+//! What comes late is never taken for another packet: a sighting finds the packet it belongs to
+//! among those that wait, those that were complete lately and those that were given up lately. Where
+//! none of them can be known any more it is left out and counted ([`Pending::stale`]).
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    Survey,
+    generations::Generations,
+    merge::{Group, Stretch},
+};
+use crate::observe::{Batch, Point, Sighting};
+
+/// So many of the last complete packets are known by their copies.
+const COMPLETE: usize = 1 << 17;
+
+/// So many of the last packets that were given up are known by what arrives all the same.
+const GIVEN_UP: usize = 1 << 15;
+
+/// How a complete packet was seen at both ends of the path.
+#[derive(Debug, Clone, Copy)]
+struct Complete {
+    first_flow: u32,
+    last_flow: u32,
+}
+
+/// Further sightings of packets that were complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Again {
+    /// One of the path's ends.
+    pub point: usize,
+    /// The flow there that the packet came with.
+    pub flow: u32,
+    /// The one that it came with again.
+    pub flow_again: u32,
+}
+
+/// A packet that was judged though it had not been seen at the end of its way.
+#[derive(Debug, Clone, Copy)]
+pub struct GivenUp<T> {
+    /// Where it was seen first.
+    pub point: usize,
+    /// What was seen there.
+    pub sighting: Sighting,
+    /// What became of it.
+    pub ruling: T,
+}
+
+/// A packet that was given up and came all the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Returned<T> {
+    /// The packet.
+    pub given_up: GivenUp<T>,
+    /// Where it came.
+    pub point: usize,
+    /// What was seen there.
+    pub sighting: Sighting,
+}
+
+/// Packets that points which are being read have told of. `T` is what became of those that were
+/// given up.
+#[derive(Debug)]
+pub struct Pending<T> {
+    /// Flows and keys of the points, and their sightings that wait, by rising timestamp.
+    points: Vec<Point>,
+    waiting: Vec<Vec<Sighting>>,
+    survey: Survey,
+    /// Complete packets of which the survey holds the delay.
+    surveyed: usize,
+    complete: Generations<u64, Complete>,
+    given_up: Generations<u64, GivenUp<T>>,
+    again: FxHashMap<Again, u64>,
+    returned: Vec<Returned<T>>,
+    stale: Vec<u64>,
+    /// Nothing with a later timestamp was complete or given up.
+    over_to: u64,
+    /// Room for those that wait and may be touched.
+    tails: Vec<Vec<Sighting>>,
+}
+
+impl<T: Copy> Pending<T> {
+    /// No packets, of so many points.
+    #[must_use]
+    pub fn new(points: usize) -> Self {
+        Self {
+            points: std::iter::repeat_with(Point::blank).take(points).collect(),
+            waiting: vec![Vec::new(); points],
+            survey: Survey::new(points),
+            surveyed: 0,
+            complete: Generations::new(COMPLETE),
+            given_up: Generations::new(GIVEN_UP),
+            again: FxHashMap::default(),
+            returned: Vec::new(),
+            stale: vec![0; points],
+            over_to: 0,
+            tails: vec![Vec::new(); points],
+        }
+    }
+
+    /// Takes what a point has seen, and leaves the batch empty.
+    pub fn add(&mut self, point: usize, batch: &mut Batch) {
+        let told = &mut self.points[point];
+        told.flows.append(&mut batch.flows);
+        told.keys.append(&mut batch.keys);
+        batch
+            .sightings
+            .sort_by_key(|sighting| sighting.timestamp_ns);
+        let Some(first) = batch.sightings.first() else {
+            return;
+        };
+        // What waits and has earlier timestamps stays as it is.
+        let from = first.timestamp_ns;
+        let mut tails = std::mem::take(&mut self.tails);
+        for (tail, waiting) in tails.iter_mut().zip(&mut self.waiting) {
+            let start = waiting.partition_point(|sighting| sighting.timestamp_ns < from);
+            tail.clear();
+            tail.extend(waiting.drain(start..));
+        }
+        let mut ahead: Vec<&[Sighting]> = tails.iter().map(Vec::as_slice).collect();
+        let mut group: Vec<&[Sighting]> = vec![&[]; self.points.len()];
+        let mut joined: Vec<Sighting> = Vec::new();
+        let same = |a: &Sighting, b: &Sighting| a.timestamp_ns == b.timestamp_ns;
+        for news in batch.sightings.chunk_by(same) {
+            let timestamp_ns = news[0].timestamp_ns;
+            for ((ahead, group), waiting) in
+                ahead.iter_mut().zip(&mut group).zip(&mut self.waiting)
+            {
+                let before = ahead
+                    .iter()
+                    .take_while(|sighting| sighting.timestamp_ns < timestamp_ns);
+                let (before, from) = ahead.split_at(before.count());
+                waiting.extend_from_slice(before);
+                let here = from
+                    .iter()
+                    .take_while(|sighting| sighting.timestamp_ns == timestamp_ns);
+                (*group, *ahead) = from.split_at(here.count());
+            }
+            let is_new = group[point].is_empty();
+            joined.clear();
+            joined.extend_from_slice(group[point]);
+            if timestamp_ns > self.over_to {
+                joined.extend_from_slice(news);
+            } else {
+                let waits = group.iter().any(|sightings| !sightings.is_empty());
+                let left = news.iter().copied();
+                joined.extend(left.filter(|new| !self.is_over(point, new, waits)));
+            }
+            let mut group: Vec<&[Sighting]> = group.clone();
+            group[point] = &joined;
+            if !self.complete(point, is_new, &group) {
+                for (waiting, sightings) in self.waiting.iter_mut().zip(&group) {
+                    waiting.extend_from_slice(sightings);
+                }
+            }
+        }
+        for (waiting, ahead) in self.waiting.iter_mut().zip(ahead) {
+            waiting.extend_from_slice(ahead);
+        }
+        self.tails = tails;
+        batch.sightings.clear();
+    }
+
+    /// Surveys the group that a point's sightings were put into; whether it was a packet that is
+    /// complete.
+    fn complete(&mut self, point: usize, is_new: bool, sightings: &[&[Sighting]]) -> bool {
+        let [first, ..] = sightings else { return false };
+        let nowhere = Stretch::default();
+        let group = Group::apart(&self.points, sightings, &nowhere);
+        let is_complete = self.survey.join(&self.points, &group, point, is_new);
+        if let ([first, ..], [.., [last, ..]], true) = (first, sightings, is_complete) {
+            self.surveyed += 1;
+            self.over_to = self.over_to.max(first.timestamp_ns);
+            let flows = Complete {
+                first_flow: first.flow,
+                last_flow: last.flow,
+            };
+            self.complete.insert(first.timestamp_ns, flows);
+        }
+        is_complete
+    }
+
+    /// Whether a sighting is a further one of a packet that was complete or given up; what none can
+    /// tell is left out. `waits`: a packet with the timestamp waits.
+    fn is_over(&mut self, point: usize, new: &Sighting, waits: bool) -> bool {
+        let flow = |point: usize, flow: u32| &self.points[point].flows[flow as usize].flow;
+        let key = |point: usize, flow: u32| self.points[point].keys[flow as usize];
+        let own = (key(point, new.flow), flow(point, new.flow));
+        // An echo goes back under the same timestamp.
+        let is_same = |other: usize, of: u32| {
+            let back = (own.1.destination, own.1.source);
+            let there = flow(other, of);
+            own.0 == key(other, of) && (there.source, there.destination) != back
+        };
+        let last = self.points.len() - 1;
+        if let Some(complete) = self.complete.get(&new.timestamp_ns) {
+            if is_same(0, complete.first_flow) {
+                let known = match point {
+                    0 => Some(complete.first_flow),
+                    point if point == last => Some(complete.last_flow),
+                    _ => None,
+                };
+                if let Some(flow) = known {
+                    let again = Again {
+                        point,
+                        flow,
+                        flow_again: new.flow,
+                    };
+                    *self.again.entry(again).or_default() += 1;
+                }
+                return true;
+            }
+        }
+        if let Some(given_up) = self.given_up.get(&new.timestamp_ns)
+            && is_same(given_up.point, given_up.sighting.flow)
+            && given_up.point != point
+            && let Some(returned) = self.given_up.remove(&new.timestamp_ns)
+        {
+            self.returned.push(Returned {
+                given_up: returned,
+                point,
+                sighting: *new,
+            });
+            let (first, last) = match (returned.point, point) {
+                (0, point) if point == last => (returned.sighting, *new),
+                (from, 0) if from == last => (*new, returned.sighting),
+                _ => return true,
+            };
+            self.conclude(new.timestamp_ns, first.flow, last.flow);
+            return true;
+        }
+        let is_forgotten = self.complete.may_have_forgotten(&new.timestamp_ns)
+            || self.given_up.may_have_forgotten(&new.timestamp_ns);
+        // What is newer than all of its stream cannot have been here before.
+        let is_stale = is_forgotten && !waits && new.is_reordered();
+        self.stale[point] += u64::from(is_stale);
+        is_stale
+    }
+
+    /// How many sightings wait, by point.
+    pub fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.waiting.iter().map(Vec::len)
+    }
+
+    /// Complete packets of which the survey holds the delay.
+    #[must_use]
+    pub fn surveyed(&self) -> usize {
+        self.surveyed
+    }
+
+    /// Further sightings of complete packets, with how many there were.
+    pub fn again(&self) -> impl Iterator<Item = (Again, u64)> {
+        self.again.iter().map(|(again, count)| (*again, *count))
+    }
+
+    /// Sightings that were left out, by point: they came so late that nothing tells any more whether
+    /// they are copies.
+    #[must_use]
+    pub fn stale(&self) -> &[u64] {
+        &self.stale
+    }
+
+    /// Packets that were given up and came all the same, since the last time this was asked.
+    pub fn take_returned(&mut self) -> Vec<Returned<T>> {
+        std::mem::take(&mut self.returned)
+    }
+
+    /// Those that were not asked for yet.
+    #[must_use]
+    pub fn returned(&self) -> &[Returned<T>] {
+        &self.returned
+    }
+
+    /// The sightings that wait at a point, by rising timestamp.
+    #[must_use]
+    pub fn sightings(&self, point: usize) -> &[Sighting] {
+        &self.waiting[point]
+    }
+
+    /// A survey of all packets that were complete, with the others as its rest, which `points` hold.
+    #[must_use]
+    pub fn survey(&self, points: &[Point]) -> Survey {
+        let mut survey = self.survey.clone();
+        survey.link_through();
+        survey.note_rest(points);
+        survey
+    }
+
+    /// The same, after which the survey knows how clocks relate, and nothing more of the packets
+    /// that were complete.
+    pub fn take_survey(&mut self, points: &[Point]) -> Survey {
+        self.surveyed = 0;
+        let survey = self.survey(points);
+        self.survey.link_through();
+        self.survey.take_through();
+        survey
+    }
+
+    /// Forgets packets that are decided, but for what is needed to know their like.
+    pub fn settle(
+        &mut self,
+        timestamps: &FxHashSet<u64>,
+        given_up: impl IntoIterator<Item = GivenUp<T>>,
+    ) {
+        for waiting in &mut self.waiting {
+            waiting.retain(|sighting| !timestamps.contains(&sighting.timestamp_ns));
+            waiting.shrink_to(waiting.len() * 2);
+        }
+        for given_up in given_up {
+            let timestamp_ns = given_up.sighting.timestamp_ns;
+            self.over_to = self.over_to.max(timestamp_ns);
+            self.given_up.insert(timestamp_ns, given_up);
+        }
+    }
+
+    /// Notes a packet that was seen at the end of its way and is judged.
+    pub fn conclude(&mut self, timestamp_ns: u64, first_flow: u32, last_flow: u32) {
+        self.over_to = self.over_to.max(timestamp_ns);
+        let complete = Complete {
+            first_flow,
+            last_flow,
+        };
+        self.complete.insert(timestamp_ns, complete);
+    }
+}

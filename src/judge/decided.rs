@@ -1,0 +1,315 @@
+//! What was decided of packets that are no longer known: judging goes on while captures are being
+//! read, so that memory need not hold every packet that some point did not see.
+//!
+//! A packet is decided once all points that are being read have come past the time at which they
+//! would have told of it, with the wait time on top, by what is known of the clocks by then. Where
+//! there is no room to wait so long, the oldest are decided before: lost only where the next point
+//! has come past the time and was watching, otherwise `ambiguous`. What comes all the same puts
+//! that right ([`Decided::admit`]).
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    Judgement, Known, Options, TALLIES, changes::Changes, gaps::Passed, gaps::subject, order,
+    tally::Ruling, tally::Tally, tally::ends,
+};
+use crate::{
+    correlate::{Again, GivenUp, Returned, Survey, journeys},
+    observe::Point,
+};
+
+/// Delays of more packets of a number than this are rounded.
+const MOST_EXACT: usize = 4096;
+
+/// What was decided of packets that are no longer known.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// By way, carrier and number.
+    pub(super) tallies: Vec<Option<Box<Tally>>>,
+    pub(super) changes: Changes,
+    pub(super) missed: Vec<u64>,
+    pub(super) copies: Vec<u64>,
+    pub(super) passed: Passed,
+    /// Whether any packets were forgotten.
+    has_forgotten: bool,
+    /// Packets that are ambiguous because there was no room to wait for them.
+    unsure: u64,
+    /// Further sightings of packets that are no longer known.
+    again: Vec<(Again, u64)>,
+    /// Sightings that were left out, by point.
+    stale: Vec<u64>,
+}
+
+/// How far the points have been read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// By point, whether more frames may come.
+    pub open: &'a [bool],
+    /// There is no room to wait: half of the packets, the oldest, must be decided.
+    pub is_full: bool,
+}
+
+/// Packets that have been decided, and need not be known any longer.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Their timestamps.
+    pub timestamps: FxHashSet<u64>,
+    /// Those that were not seen at the end of their way.
+    pub given_up: Vec<GivenUp<Ruling>>,
+    /// The others that both ends of the path saw: timestamp, and the flows there.
+    pub concluded: Vec<(u64, u32, u32)>,
+}
+
+impl Decided {
+    /// Nothing is decided, of so many points.
+    #[must_use]
+    pub fn new(points: usize) -> Self {
+        Self {
+            tallies: std::iter::repeat_with(|| None).take(TALLIES).collect(),
+            changes: Changes::new(points),
+            missed: vec![0; points],
+            copies: vec![0; points],
+            passed: Passed::new(points),
+            has_forgotten: false,
+            unsure: 0,
+            again: Vec::new(),
+            stale: vec![0; points],
+        }
+    }
+
+    pub(super) fn tally(&mut self, index: usize, points: usize) -> &mut Tally {
+        self.tallies[index].get_or_insert_with(|| Box::new(Tally::new(points)))
+    }
+
+    /// Decides what can be decided. The survey has all packets that wait as its rest, and those
+    /// that went through all points since the last time.
+    pub fn decide(
+        &mut self,
+        points: &[Point],
+        mut survey: Survey,
+        options: &Options,
+        reading: Reading,
+        returned: &[Returned<Ruling>],
+    ) -> Settled {
+        let known = Known::learn(points, &survey, options, self);
+        let decided = std::mem::replace(self, Self::new(0));
+        let mut judgement = Judgement::new(points, options, &known, decided, reading.open);
+        let over = judgement.over(&known, &survey, reading);
+        for (flows, through) in survey.take_through() {
+            let subject = subject(points, &known.relations, 0, flows.0);
+            let packets = through.offsets_ns.len() as u64;
+            let passed = &mut judgement.decided.passed;
+            passed.through(subject, packets, through.last_timestamp_ns);
+            judgement.through(flows, through);
+        }
+        for returned in returned {
+            judgement.admit(returned);
+        }
+        let mut settled = Settled {
+            timestamps: over,
+            ..Settled::default()
+        };
+        let Known {
+            relations,
+            second_chance,
+            ..
+        } = &known;
+        journeys(points, relations, &survey, second_chance, |journey| {
+            if !settled.timestamps.contains(&journey.timestamp_ns) {
+                return;
+            }
+            let Some((first, last)) = ends(journey) else {
+                return;
+            };
+            let ruling = judgement.ruling(journey, &first, &last);
+            judgement.journey(journey);
+            let passed = &mut judgement.decided.passed;
+            passed.journey(points, relations, journey);
+            if !matches!(ruling, Ruling::Delivered | Ruling::Late) {
+                let is_unsure = ruling == Ruling::Ambiguous && !journey.is_indistinct;
+                judgement.decided.unsure += u64::from(is_unsure);
+                settled.given_up.push(GivenUp {
+                    point: first.point,
+                    sighting: *first.seen.sighting,
+                    ruling,
+                });
+            } else if let [Some(first), .., Some(last)] = journey.seen {
+                let flows = (first.sighting.flow, last.sighting.flow);
+                settled
+                    .concluded
+                    .push((journey.timestamp_ns, flows.0, flows.1));
+            }
+        });
+        *self = judgement.decided;
+        self.passed.keep_gaps(&known.coverages);
+        self.has_forgotten = true;
+        for tally in self.tallies.iter_mut().flatten() {
+            if tally.delays_ns.exact() > MOST_EXACT {
+                tally.delays_ns.round();
+            }
+        }
+        settled
+    }
+
+    /// The same with what was seen of packets that are no longer known: further sightings, such as
+    /// came all the same after they were given up, and such as were left out.
+    #[must_use]
+    pub fn with(
+        mut self,
+        (points, survey, options): (&[Point], &Survey, &Options),
+        again: impl Iterator<Item = (Again, u64)>,
+        returned: &[Returned<Ruling>],
+        stale: &[u64],
+    ) -> Self {
+        self.again = again.collect();
+        self.stale.copy_from_slice(stale);
+        self.has_forgotten = true;
+        if returned.is_empty() {
+            return self;
+        }
+        let known = Known::learn(points, survey, options, &self);
+        let mut judgement = Judgement::new(points, options, &known, self, &[]);
+        for returned in returned {
+            judgement.admit(returned);
+        }
+        judgement.decided
+    }
+
+    /// What a reader must know of the packets that were forgotten.
+    pub(super) fn warnings(&self, points: &[Point]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.has_forgotten {
+            warnings.push(
+                "more packets than are kept in bounded memory: delays of numbers with many packets \
+                 are rounded to 1 %, copies that come much later than the packet are not counted, and \
+                 a capture inside a forwarding host is not taken apart into its sides"
+                    .to_owned(),
+            );
+        }
+        if self.unsure > 0 {
+            warnings.push(format!(
+                "{} packets are ambiguous: a point behind them had not been read so far when there \
+                 was no more room to wait for it",
+                self.unsure
+            ));
+        }
+        for (point, stale) in points.iter().zip(&self.stale).filter(|(_, n)| **n > 0) {
+            warnings.push(format!(
+                "{}: {stale} packets came so much later than others that nothing tells any more \
+                 whether they are copies; they are left out",
+                point.name
+            ));
+        }
+        warnings
+    }
+}
+
+impl Judgement<'_> {
+    /// The timestamps of the packets that can be decided, or must be.
+    fn over(&self, known: &Known, survey: &Survey, reading: Reading) -> FxHashSet<u64> {
+        struct Group {
+            timestamp_ns: u64,
+            is_over: bool,
+            age_ns: i64,
+        }
+        let mut groups: Vec<Group> = Vec::new();
+        let mut last_seen: FxHashMap<(usize, u32), u64> = FxHashMap::default();
+        let as_seen = crate::correlate::SecondChance::default();
+        journeys(self.points, &known.relations, survey, &as_seen, |journey| {
+            let timestamp_ns = journey.timestamp_ns;
+            let (is_ripe, age_ns) = (self.is_ripe(journey), self.age_ns(journey));
+            match groups.last_mut() {
+                Some(group) if group.timestamp_ns == timestamp_ns => {
+                    group.is_over &= is_ripe;
+                    group.age_ns = group.age_ns.min(age_ns);
+                }
+                _ => groups.push(Group {
+                    timestamp_ns,
+                    is_over: is_ripe,
+                    age_ns,
+                }),
+            }
+            if let Some(last) = journey.stations().last()
+                && known.second_chance.continues(last.point, last.seen.sighting)
+            {
+                last_seen.insert((last.point, last.seen.sighting.frame), timestamp_ns);
+            }
+        });
+        let is_over = |group: &&Group| group.is_over;
+        if reading.is_full && groups.iter().filter(is_over).count() < groups.len() / 2 {
+            let middle = groups.len() / 2;
+            groups.select_nth_unstable_by_key(middle, |group| std::cmp::Reverse(group.age_ns));
+            for group in &mut groups[..middle] {
+                group.is_over = true;
+            }
+        }
+        let over = groups.iter().filter(is_over);
+        let mut over: FxHashSet<u64> = over.map(|group| group.timestamp_ns).collect();
+        // What belongs together is decided together.
+        for (end, starts) in known.second_chance.continued() {
+            let parts: Vec<u64> = last_seen.get(&end).copied().into_iter().chain(starts).collect();
+            if !parts.iter().all(|part| over.contains(part)) {
+                for part in &parts {
+                    over.remove(part);
+                }
+            }
+        }
+        over
+    }
+
+    /// Puts right what was decided of a packet that came all the same.
+    fn admit(&mut self, returned: &Returned<Ruling>) {
+        let GivenUp {
+            point: from,
+            sighting: origin,
+            ruling,
+        } = returned.given_up;
+        let way = self.relations.way(from, origin.flow);
+        let order = order(self.points.len(), way);
+        let (to, end) = (returned.point, returned.sighting);
+        let is_at_end = order[self.reach[way.index()]] == to;
+        let is_late = self.is_late(way, (from, &origin), (to, &end));
+        let delay_ns = end.time_ns.saturating_sub(origin.time_ns);
+        let delay_ns = self.clocks.unstepped(way, from, to, delay_ns);
+        let index = self.tally_of_flow[from][origin.flow as usize];
+        let tally = self.decided.tally(index, self.points.len());
+        tally.seen[to] += 1;
+        tally.withdraw(ruling);
+        if !is_at_end {
+            tally.ambiguous += 1;
+        } else if is_late {
+            tally.late += 1;
+        } else {
+            tally.delivered += 1;
+            tally.reordered += u64::from(end.is_reordered());
+            tally.last_delivered_ns = tally.last_delivered_ns.max(Some(end.timestamp_ns));
+            if from == order[0] {
+                tally.delays_ns.push(delay_ns);
+            }
+        }
+    }
+
+    /// Counts further sightings of packets that are no longer known: at the same place of the
+    /// point's host the network made them, elsewhere the capture did.
+    pub(super) fn again(&mut self) {
+        for (again, count) in std::mem::take(&mut self.decided.again) {
+            let Again {
+                point,
+                flow,
+                flow_again,
+            } = again;
+            let way = self.relations.way(point, flow);
+            let end = order(self.points.len(), way)[self.reach[way.index()]];
+            let place = |flow: u32| {
+                let flow = &self.points[point].flows[flow as usize].flow;
+                (flow.stage, flow.ttl, flow.encapsulation)
+            };
+            if place(flow) != place(flow_again) {
+                self.decided.copies[point] += count;
+            } else if point == end {
+                let index = self.tally_of_flow[point][flow as usize];
+                self.decided.tally(index, self.points.len()).duplicates += count;
+            }
+        }
+    }
+}
