@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    thread,
 };
 
 use clap::Parser;
@@ -26,7 +27,8 @@ const DELAY_NS: u64 = 5_000_000;
 const CLIENT_TTL: u8 = 64;
 const SERVER_TTL: u8 = 61;
 
-/// Writes client.pcap and server.pcap into a folder and prints their truth as JSON.
+/// Writes client.pcap and server.pcap into a folder, where they may be FIFOs, and prints their truth
+/// as JSON.
 #[derive(Parser)]
 struct Arguments {
     /// Where to write the two captures.
@@ -86,8 +88,12 @@ fn main() -> io::Result<()> {
         let path = arguments.folder.join(name);
         write_pcap(&path, records, ttl, arguments.payload)
     };
-    write("client.pcap", &client, CLIENT_TTL)?;
-    write("server.pcap", &server, SERVER_TTL)?;
+    // At the same time, as into FIFOs whose reader wants both.
+    thread::scope(|scope| {
+        let client = scope.spawn(|| write("client.pcap", &client, CLIENT_TTL));
+        write("server.pcap", &server, SERVER_TTL)?;
+        client.join().expect("writing does not panic")
+    })?;
     print_truth(client.len() + server.len(), &truth)
 }
 

@@ -44,7 +44,7 @@ use tally::Tally;
 use verdict::Reference;
 
 pub use decided::{Decided, Reading, Settled};
-pub use tally::Ruling;
+pub use tally::Decision;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
 pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;

@@ -21,7 +21,7 @@ use std::{
 use crate::{
     correlate::{Pending, Survey},
     findings::Findings,
-    judge::{self, Decided, Reading, Ruling, conclude, judge},
+    judge::{self, Decided, Reading, Decision, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
     source::Summary,
     stages,
@@ -51,16 +51,19 @@ pub struct Room {
 }
 
 impl Default for Room {
-    /// Some 40 MiB in all.
+    /// Less than 64 MiB in all, for two points.
     fn default() -> Self {
         Self {
-            all: 1 << 18,
-            waiting: 1 << 16,
-            delays: 1 << 20,
-            batch: 1 << 13,
+            all: 1 << 17,
+            waiting: 1 << 15,
+            delays: 1 << 18,
+            batch: 1 << 12,
         }
     }
 }
+
+/// How long a point that is held up waits before it is looked at anew.
+const REVIEW: Duration = Duration::from_millis(500);
 
 /// Points that are being read.
 #[derive(Debug)]
@@ -99,7 +102,7 @@ enum Taken {
 
 #[derive(Debug)]
 struct Bounded {
-    pending: Pending<Ruling>,
+    pending: Pending<Decision>,
     decided: Decided,
     /// When so many wait, some are decided.
     decide_at: usize,
@@ -223,30 +226,34 @@ impl Session {
         taken.add(point, &mut batch);
         taken.bound(self.room);
         self.moved.notify_all();
-        let patience = Duration::from_nanos(self.options.wait_ns);
-        let mut waiting_since = Instant::now();
-        let mut seen = taken.taken();
-        while self.is_due(&taken) {
+        if self.is_due(&taken) {
             self.decide(&mut taken, false);
+        }
+        let patience = Duration::from_nanos(self.options.wait_ns);
+        let (mut seen, mut waiting_since) = (taken.taken(), Instant::now());
+        // Who is behind makes room by going on.
+        while self.is_full(&taken) && taken.is_ahead(point) {
+            let is_held_up = self.decide(&mut taken, false);
             if !self.is_full(&taken) {
                 break;
             }
             if seen != taken.taken() {
                 (seen, waiting_since) = (taken.taken(), Instant::now());
             }
-            let is_held_up = may_wait && taken.is_ahead(point) && self.is_behind_others(point);
-            if !is_held_up || waiting_since.elapsed() > patience {
+            let waits = may_wait && is_held_up && self.has_others(point);
+            if !waits || waiting_since.elapsed() > patience {
                 self.decide(&mut taken, true);
                 break;
             }
-            let waited = self.moved.wait_timeout(taken, Duration::from_millis(100));
+            let until = |taken: &mut Taken| self.is_full(taken);
+            let waited = self.moved.wait_timeout_while(taken, REVIEW, until);
             taken = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         self.moved.notify_all();
     }
 
     /// Whether another point is still being read.
-    fn is_behind_others(&self, point: usize) -> bool {
+    fn has_others(&self, point: usize) -> bool {
         let mut others = self.feeds.iter().enumerate();
         others.any(|(other, feed)| other != point && !lock(feed).has_ended)
     }
@@ -262,14 +269,17 @@ impl Session {
     }
 
     fn is_full(&self, taken: &Taken) -> bool {
-        let most = self.room.waiting * 4;
+        let most = self.room.waiting.saturating_mul(4);
         matches!(taken, Taken::Some(bounded) if bounded.waiting() > most)
     }
 
-    /// Decides what can be decided, or half of it all.
-    fn decide(&self, taken: &mut Taken, is_full: bool) {
+    /// Decides what can be decided, or half of it all; whether most of what is left waits for points
+    /// that are behind.
+    fn decide(&self, taken: &mut Taken, is_full: bool) -> bool {
         let (points, open) = self.points(taken);
-        let Taken::Some(bounded) = taken else { return };
+        let Taken::Some(bounded) = taken else {
+            return false;
+        };
         let reading = Reading {
             open: &open,
             is_full,
@@ -283,8 +293,8 @@ impl Session {
         for (timestamp_ns, first_flow, last_flow) in settled.concluded {
             pending.conclude(timestamp_ns, first_flow, last_flow);
         }
-        let left = bounded.waiting();
-        bounded.decide_at = (2 * left).clamp(self.room.waiting, 4 * self.room.waiting);
+        bounded.decide_at = (2 * bounded.waiting()).max(self.room.waiting);
+        settled.is_held_up
     }
 
     /// All points as if their sources had ended now, with the sightings that are still known, and

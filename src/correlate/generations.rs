@@ -40,9 +40,9 @@ impl<K: Copy + Ord + Hash, V> Generations<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
-        let young = self.young.remove(key);
-        young.or_else(|| self.old.remove(key))
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let young = self.young.get_mut(key);
+        young.or_else(|| self.old.get_mut(key))
     }
 
     /// Whether an entry with this key may have been forgotten.
@@ -69,7 +69,7 @@ mod tests {
             assert!(is_known || lately.may_have_forgotten(&key));
         }
         assert!(!lately.may_have_forgotten(&10));
-        assert_eq!(lately.remove(&9), Some(18));
-        assert_eq!(lately.get(&9), None);
+        *lately.get_mut(&9).unwrap() = 1;
+        assert_eq!(lately.get(&9), Some(&1));
     }
 }

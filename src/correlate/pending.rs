@@ -19,10 +19,10 @@ use super::{
 use crate::observe::{Batch, Point, Sighting};
 
 /// So many of the last complete packets are known by their copies.
-const COMPLETE: usize = 1 << 17;
+const COMPLETE: usize = (1 << 17) / 8 * 7;
 
 /// So many of the last packets that were given up are known by what arrives all the same.
-const GIVEN_UP: usize = 1 << 15;
+const GIVEN_UP: usize = (1 << 14) / 8 * 7;
 
 /// How a complete packet was seen at both ends of the path.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,8 @@ pub struct Again {
     pub flow_again: u32,
 }
 
-/// A packet that was judged though it had not been seen at the end of its way.
-#[derive(Debug, Clone, Copy)]
+/// A packet that was judged though some point had not seen it.
+#[derive(Debug, Clone)]
 pub struct GivenUp<T> {
     /// Where it was seen first.
     pub point: usize,
@@ -51,12 +51,16 @@ pub struct GivenUp<T> {
     pub sighting: Sighting,
     /// What became of it.
     pub ruling: T,
+    /// The points that saw it before it was judged.
+    pub seen_by: Vec<usize>,
+    /// Those that saw it behind that.
+    pub came_to: Vec<usize>,
 }
 
 /// A packet that was given up and came all the same.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Returned<T> {
-    /// The packet.
+    /// The packet, as it was known before.
     pub given_up: GivenUp<T>,
     /// Where it came.
     pub point: usize,
@@ -75,7 +79,7 @@ pub struct Pending<T> {
     /// Complete packets of which the survey holds the delay.
     surveyed: usize,
     complete: Generations<u64, Complete>,
-    given_up: Generations<u64, GivenUp<T>>,
+    given_up: Generations<u64, Vec<GivenUp<T>>>,
     again: FxHashMap<Again, u64>,
     returned: Vec<Returned<T>>,
     stale: Vec<u64>,
@@ -217,22 +221,18 @@ impl<T: Copy> Pending<T> {
                 return true;
             }
         }
-        if let Some(given_up) = self.given_up.get(&new.timestamp_ns)
-            && is_same(given_up.point, given_up.sighting.flow)
-            && given_up.point != point
-            && let Some(returned) = self.given_up.remove(&new.timestamp_ns)
-        {
+        let given_up = self.given_up.get(&new.timestamp_ns).into_iter().flatten();
+        let mut given_up = given_up.enumerate();
+        let found = given_up.find(|(_, given_up)| is_same(given_up.point, given_up.sighting.flow));
+        if let Some((index, known)) = found {
             self.returned.push(Returned {
-                given_up: returned,
+                given_up: known.clone(),
                 point,
                 sighting: *new,
             });
-            let (first, last) = match (returned.point, point) {
-                (0, point) if point == last => (returned.sighting, *new),
-                (from, 0) if from == last => (*new, returned.sighting),
-                _ => return true,
-            };
-            self.conclude(new.timestamp_ns, first.flow, last.flow);
+            if let Some(known) = self.given_up.get_mut(&new.timestamp_ns) {
+                known[index].came_to.push(point);
+            }
             return true;
         }
         let is_forgotten = self.complete.may_have_forgotten(&new.timestamp_ns)
@@ -315,7 +315,10 @@ impl<T: Copy> Pending<T> {
         for given_up in given_up {
             let timestamp_ns = given_up.sighting.timestamp_ns;
             self.over_to = self.over_to.max(timestamp_ns);
-            self.given_up.insert(timestamp_ns, given_up);
+            match self.given_up.get_mut(&timestamp_ns) {
+                Some(known) => known.push(given_up),
+                None => self.given_up.insert(timestamp_ns, vec![given_up]),
+            }
         }
     }
 

@@ -11,7 +11,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Judgement, Known, Options, TALLIES, changes::Changes, gaps::Passed, gaps::subject, order,
-    tally::Ruling, tally::Tally, tally::ends,
+    tally::Decision, tally::Ruling,
+    tally::Tally, tally::ends, tally_index,
 };
 use crate::{
     correlate::{Again, GivenUp, Returned, Survey, journeys},
@@ -54,8 +55,10 @@ pub struct Reading<'a> {
 pub struct Settled {
     /// Their timestamps.
     pub timestamps: FxHashSet<u64>,
-    /// Those that were not seen at the end of their way.
-    pub given_up: Vec<GivenUp<Ruling>>,
+    /// Those that some end of the path did not see.
+    pub given_up: Vec<GivenUp<Decision>>,
+    /// Whether most of what is left waits for points that have not been read so far.
+    pub is_held_up: bool,
     /// The others that both ends of the path saw: timestamp, and the flows there.
     pub concluded: Vec<(u64, u32, u32)>,
 }
@@ -89,12 +92,12 @@ impl Decided {
         mut survey: Survey,
         options: &Options,
         reading: Reading,
-        returned: &[Returned<Ruling>],
+        returned: &[Returned<Decision>],
     ) -> Settled {
         let known = Known::learn(points, &survey, options, self);
         let decided = std::mem::replace(self, Self::new(0));
         let mut judgement = Judgement::new(points, options, &known, decided, reading.open);
-        let over = judgement.over(&known, &survey, reading);
+        let (over, is_held_up) = judgement.over(&known, &survey, reading);
         for (flows, through) in survey.take_through() {
             let subject = subject(points, &known.relations, 0, flows.0);
             let packets = through.offsets_ns.len() as u64;
@@ -107,6 +110,7 @@ impl Decided {
         }
         let mut settled = Settled {
             timestamps: over,
+            is_held_up,
             ..Settled::default()
         };
         let Known {
@@ -125,19 +129,24 @@ impl Decided {
             judgement.journey(journey);
             let passed = &mut judgement.decided.passed;
             passed.journey(points, relations, journey);
-            if !matches!(ruling, Ruling::Delivered | Ruling::Late) {
-                let is_unsure = ruling == Ruling::Ambiguous && !journey.is_indistinct;
-                judgement.decided.unsure += u64::from(is_unsure);
-                settled.given_up.push(GivenUp {
-                    point: first.point,
-                    sighting: *first.seen.sighting,
-                    ruling,
-                });
-            } else if let [Some(first), .., Some(last)] = journey.seen {
+            let is_unsure = ruling == Ruling::Ambiguous && !journey.is_indistinct;
+            judgement.decided.unsure += u64::from(is_unsure);
+            if let [Some(first), .., Some(last)] = journey.seen {
                 let flows = (first.sighting.flow, last.sighting.flow);
                 settled
                     .concluded
                     .push((journey.timestamp_ns, flows.0, flows.1));
+            } else {
+                settled.given_up.push(GivenUp {
+                    point: first.point,
+                    sighting: *first.seen.sighting,
+                    ruling: Decision {
+                        way: journey.way,
+                        ruling,
+                    },
+                    seen_by: journey.stations().map(|station| station.point).collect(),
+                    came_to: Vec::new(),
+                });
             }
         });
         *self = judgement.decided;
@@ -158,7 +167,7 @@ impl Decided {
         mut self,
         (points, survey, options): (&[Point], &Survey, &Options),
         again: impl Iterator<Item = (Again, u64)>,
-        returned: &[Returned<Ruling>],
+        returned: &[Returned<Decision>],
         stale: &[u64],
     ) -> Self {
         self.again = again.collect();
@@ -205,19 +214,22 @@ impl Decided {
 }
 
 impl Judgement<'_> {
-    /// The timestamps of the packets that can be decided, or must be.
-    fn over(&self, known: &Known, survey: &Survey, reading: Reading) -> FxHashSet<u64> {
+    /// The timestamps of the packets that can be decided, or must be, and whether most of the
+    /// others wait for points that have not been read so far.
+    fn over(&self, known: &Known, survey: &Survey, reading: Reading) -> (FxHashSet<u64>, bool) {
         struct Group {
             timestamp_ns: u64,
             is_over: bool,
             age_ns: i64,
         }
         let mut groups: Vec<Group> = Vec::new();
+        let mut unreached = 0;
         let mut last_seen: FxHashMap<(usize, u32), u64> = FxHashMap::default();
         let as_seen = crate::correlate::SecondChance::default();
         journeys(self.points, &known.relations, survey, &as_seen, |journey| {
             let timestamp_ns = journey.timestamp_ns;
             let (is_ripe, age_ns) = (self.is_ripe(journey), self.age_ns(journey));
+            unreached += usize::from(self.is_unreached(journey));
             match groups.last_mut() {
                 Some(group) if group.timestamp_ns == timestamp_ns => {
                     group.is_over &= is_ripe;
@@ -236,6 +248,7 @@ impl Judgement<'_> {
             }
         });
         let is_over = |group: &&Group| group.is_over;
+        let is_held_up = unreached > groups.len() / 2;
         if reading.is_full && groups.iter().filter(is_over).count() < groups.len() / 2 {
             let middle = groups.len() / 2;
             groups.select_nth_unstable_by_key(middle, |group| std::cmp::Reverse(group.age_ns));
@@ -254,28 +267,38 @@ impl Judgement<'_> {
                 }
             }
         }
-        over
+        (over, is_held_up)
     }
 
     /// Puts right what was decided of a packet that came all the same.
-    fn admit(&mut self, returned: &Returned<Ruling>) {
-        let GivenUp {
-            point: from,
-            sighting: origin,
-            ruling,
-        } = returned.given_up;
-        let way = self.relations.way(from, origin.flow);
+    fn admit(&mut self, returned: &Returned<Decision>) {
+        let given_up = &returned.given_up;
+        let (from, origin) = (given_up.point, given_up.sighting);
+        let Decision { way, ruling } = given_up.ruling;
         let order = order(self.points.len(), way);
         let (to, end) = (returned.point, returned.sighting);
-        let is_at_end = order[self.reach[way.index()]] == to;
+        let last = order[self.reach[way.index()]];
+        let has_been = |point| given_up.seen_by.contains(&point) || given_up.came_to.contains(&point);
         let is_late = self.is_late(way, (from, &origin), (to, &end));
         let delay_ns = end.time_ns.saturating_sub(origin.time_ns);
         let delay_ns = self.clocks.unstepped(way, from, to, delay_ns);
-        let index = self.tally_of_flow[from][origin.flow as usize];
+        let flow = self.points[from].flow(&origin);
+        let index = tally_index(way, flow.carrier, flow.protocol);
         let tally = self.decided.tally(index, self.points.len());
+        if has_been(to) {
+            tally.duplicates += u64::from(to == last);
+            return;
+        }
         tally.seen[to] += 1;
-        tally.withdraw(ruling);
-        if !is_at_end {
+        if has_been(last) {
+            return;
+        }
+        tally.withdraw(if given_up.came_to.is_empty() {
+            ruling
+        } else {
+            Ruling::Ambiguous
+        });
+        if to != last {
             tally.ambiguous += 1;
         } else if is_late {
             tally.late += 1;

@@ -106,7 +106,7 @@ impl Tally {
 
 /// A fate with what it rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ruling {
+pub(super) enum Ruling {
     /// Seen at the end of its way.
     Delivered,
     /// The same, after the wait time.
@@ -117,6 +117,14 @@ pub enum Ruling {
     Edge(usize),
     /// Cannot be told from another packet, or cannot be told yet.
     Ambiguous,
+}
+
+/// A ruling as it was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Which way the packet was taken to go: more is known of that later.
+    pub(super) way: Way,
+    pub(super) ruling: Ruling,
 }
 
 impl Judgement<'_> {
@@ -303,6 +311,17 @@ impl Judgement<'_> {
     /// Whether a packet has got its fate for good: no point that is being read may tell of it any
     /// more, not even after the wait time.
     pub(super) fn is_ripe(&self, journey: &Journey) -> bool {
+        self.is_reached(journey, self.wait_ns)
+    }
+
+    /// Whether some point has not been read as far as the packet should have come by.
+    pub(super) fn is_unreached(&self, journey: &Journey) -> bool {
+        !self.is_reached(journey, 0)
+    }
+
+    /// Whether all points that are being read have come past the time at which they should see the
+    /// packet, by so much.
+    fn is_reached(&self, journey: &Journey, by_ns: i64) -> bool {
         let Some(last) = journey.stations().last() else {
             return true;
         };
@@ -313,9 +332,8 @@ impl Judgement<'_> {
             } else {
                 self.due(journey.way, seen, point)
             };
-            let wait_ns = self.wait_ns;
             !self.open.get(point).is_some_and(|open| *open)
-                || self.has_passed(point, due_ns.map(|due_ns| due_ns.saturating_add(wait_ns)))
+                || self.has_passed(point, due_ns.map(|due_ns| due_ns.saturating_add(by_ns)))
         })
     }
 
