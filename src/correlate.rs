@@ -27,8 +27,8 @@ mod trend;
 
 pub use flow_pairs::FlowPairs;
 pub use merge::{Journey, Seen, Station, all_journeys, journeys};
-pub use pending::{Again, GivenUp, Pending, Returned};
 pub use order::{Precedence, Proposal, Sign, propose};
+pub use pending::{Again, GivenUp, Pending, Places, Returned};
 pub use relations::{Offsets, Relations, Way};
 pub use rolling::Rolling;
 pub use second_chance::SecondChance;

@@ -138,9 +138,10 @@ impl Known {
             .clock_error_ns
             .map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let clocks = Clocks::learn(points, &relations, wait_ns, error_ns);
-        let coverages = decided
-            .passed
-            .coverages(points, &relations, survey, &second_chance, &clocks);
+        let coverages =
+            decided
+                .passed
+                .coverages(points, &relations, survey, &second_chance, &clocks);
         Self {
             relations,
             evidence,
@@ -346,10 +347,10 @@ impl<'a> Judgement<'a> {
                 .as_ref()
                 .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
                 .map(|control| control.against(std::iter::once(&tally)));
-            let changes = self
-                .decided
-                .changes
-                .of(self.points, self.relations, way, carrier, protocol);
+            let changes =
+                self.decided
+                    .changes
+                    .of(self.points, self.relations, way, carrier, protocol);
             let subject = verdict::Subject {
                 points: self.points,
                 protocol,

@@ -7,6 +7,7 @@
 //!  Frame     Datagram    Sighting                  Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
 //!   └─ the files once more, with the findings ──► annotate ► pcapng
+//!                                      └─ session: these three while points are being read, in bounded memory
 //!              explain: one packet, with a second reading of its frames ──► text | json
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli

@@ -116,6 +116,38 @@ impl Sighting {
     }
 }
 
+/// What is left of a sighting to know the packet's copies by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    digest_and_flags: u32,
+    payload_len: u16,
+    ip_id: u16,
+}
+
+impl Trace {
+    /// Of a sighting.
+    #[must_use]
+    pub fn of(sighting: &Sighting) -> Self {
+        Self {
+            digest_and_flags: sighting.digest_and_flags,
+            payload_len: sighting.payload_len,
+            ip_id: sighting.ip_id,
+        }
+    }
+
+    /// Whether a sighting with the same timestamp may be of the same packet. Another IP ID speaks
+    /// for another packet (a translator may have changed it, but none is told of copies by that).
+    #[must_use]
+    pub fn may_be_of(self, sighting: &Sighting) -> bool {
+        let other = Self::of(sighting);
+        let differ = (self.digest_and_flags ^ other.digest_and_flags) >> Sighting::FLAG_BITS != 0;
+        let flags = self.digest_and_flags | other.digest_and_flags;
+        self.payload_len == other.payload_len
+            && self.ip_id == other.ip_id
+            && (!differ || flags & Sighting::DIGEST_UNKNOWN != 0)
+    }
+}
+
 /// A fragmented packet of which a piece did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incomplete {

@@ -21,7 +21,7 @@ use std::{
 use crate::{
     correlate::{Pending, Survey},
     findings::Findings,
-    judge::{self, Decided, Reading, Decision, conclude, judge},
+    judge::{self, Decided, Decision, Reading, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
     source::Summary,
     stages,
@@ -54,9 +54,9 @@ impl Default for Room {
     /// Less than 64 MiB in all, for two points.
     fn default() -> Self {
         Self {
-            all: 1 << 17,
-            waiting: 1 << 15,
-            delays: 1 << 18,
+            all: 1 << 16,
+            waiting: 1 << 14,
+            delays: 1 << 17,
             batch: 1 << 12,
         }
     }
@@ -89,6 +89,8 @@ struct Feed {
     elsewhere: Option<Point>,
     /// No more frames come.
     has_ended: bool,
+    /// A batch that was taken in, and is empty.
+    spare: Batch,
 }
 
 /// What was taken from all points.
@@ -149,12 +151,11 @@ impl Session {
     /// Takes in what a point was told of. Where it `may_wait`, this waits for other points that are
     /// behind while there is no room.
     pub fn advance(&self, point: usize, may_wait: bool) {
-        let mut batch = Batch::default();
         let taken = lock(&self.taken);
-        let held_back = self.held_back();
-        lock(&self.feeds[point])
-            .observer
-            .give(held_back, &mut batch);
+        let mut feed = lock(&self.feeds[point]);
+        let mut batch = std::mem::take(&mut feed.spare);
+        feed.observer.give(self.held_back(), &mut batch);
+        drop(feed);
         self.take_in(taken, point, batch, may_wait);
     }
 
@@ -189,7 +190,7 @@ impl Session {
     #[must_use]
     pub fn snapshot(&self) -> Findings {
         let mut taken = lock(&self.taken);
-        let (points, _) = self.points(&mut taken);
+        let (points, _) = self.points(&mut taken, Taken::sightings);
         let options = &self.options;
         match &*taken {
             Taken::All(_) => {
@@ -224,6 +225,7 @@ impl Session {
         may_wait: bool,
     ) {
         taken.add(point, &mut batch);
+        lock(&self.feeds[point]).spare = batch;
         taken.bound(self.room);
         self.moved.notify_all();
         if self.is_due(&taken) {
@@ -276,7 +278,7 @@ impl Session {
     /// Decides what can be decided, or half of it all; whether most of what is left waits for points
     /// that are behind.
     fn decide(&self, taken: &mut Taken, is_full: bool) -> bool {
-        let (points, open) = self.points(taken);
+        let (points, open) = self.points(taken, Taken::lend);
         let Taken::Some(bounded) = taken else {
             return false;
         };
@@ -284,22 +286,31 @@ impl Session {
             open: &open,
             is_full,
         };
-        let survey = bounded.pending.take_survey(&points);
-        let returned = bounded.pending.take_returned();
-        let decided = &mut bounded.decided;
-        let settled = decided.decide(&points, survey, &self.options, reading, &returned);
-        let pending = &mut bounded.pending;
-        pending.settle(&settled.timestamps, settled.given_up);
-        for (timestamp_ns, first_flow, last_flow) in settled.concluded {
-            pending.conclude(timestamp_ns, first_flow, last_flow);
+        let Bounded {
+            pending, decided, ..
+        } = &mut **bounded;
+        let survey = pending.take_survey(&points);
+        let settled = decided.decide(&points, survey, &self.options, reading, pending);
+        for (point, told) in points.into_iter().enumerate() {
+            let mut sightings = told.sightings;
+            if !told.incomplete.is_empty() {
+                sightings.extend(told.incomplete.iter().map(|lacking| lacking.sighting));
+                sightings.sort_by_key(|sighting| sighting.timestamp_ns);
+            }
+            pending.put_back(point, sightings);
         }
+        pending.settle(&settled.timestamps);
         bounded.decide_at = (2 * bounded.waiting()).max(self.room.waiting);
         settled.is_held_up
     }
 
     /// All points as if their sources had ended now, with the sightings that are still known, and
     /// which of them go on.
-    fn points(&self, taken: &mut Taken) -> (Vec<Point>, Vec<bool>) {
+    fn points(
+        &self,
+        taken: &mut Taken,
+        sightings: impl Fn(&mut Taken, usize) -> Vec<Sighting>,
+    ) -> (Vec<Point>, Vec<bool>) {
         // All at the same instant: what one was told before, another may not hear of after it.
         let mut feeds: Vec<MutexGuard<Feed>> = self.feeds.iter().map(lock).collect();
         for (point, feed) in feeds.iter_mut().enumerate() {
@@ -309,7 +320,7 @@ impl Session {
         }
         let points = feeds.iter().zip(&self.labels).enumerate();
         let points = points.map(|(index, (feed, label))| {
-            let sightings = taken.sightings(index);
+            let sightings = sightings(taken, index);
             match &feed.elsewhere {
                 Some(read) => Point {
                     sightings,
@@ -379,7 +390,7 @@ impl Taken {
     }
 
     /// A point's sightings that are still known, by rising timestamp.
-    fn sightings(&self, point: usize) -> Vec<Sighting> {
+    fn sightings(&mut self, point: usize) -> Vec<Sighting> {
         match self {
             Self::All(kept) => {
                 let mut sightings = kept[point].sightings.clone();
@@ -387,6 +398,16 @@ impl Taken {
                 sightings
             }
             Self::Some(bounded) => bounded.pending.sightings(point).to_vec(),
+        }
+    }
+}
+
+impl Taken {
+    /// The same, to be put back.
+    fn lend(&mut self, point: usize) -> Vec<Sighting> {
+        match self {
+            Self::All(_) => self.sightings(point),
+            Self::Some(bounded) => bounded.pending.lend(point),
         }
     }
 }

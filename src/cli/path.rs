@@ -19,6 +19,7 @@ use super::{
     read::{self, Planned, Settings},
 };
 use crate::{
+    correlate::Places,
     findings::{Findings, Packet, Verdict},
     judge, protocols, report,
     session::{Label, Room, Session},
@@ -247,6 +248,12 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     };
     let is_fleeting = |planned: &Planned| !read::can_be_repeated(&planned.origin);
     if arguments.bounded || !settings.keep_all && plan.iter().any(is_fleeting) {
+        ensure!(
+            plan.len() <= Places::MOST,
+            "{} points: in bounded memory there may be {} at the most",
+            plan.len(),
+            Places::MOST
+        );
         let label = |planned: &Planned| Label {
             name: planned.name.clone(),
             source: planned.origin.to_string(),

@@ -430,7 +430,9 @@ impl<'a> Reader<'a> {
     /// Ends the point in a session.
     fn end(&self, session: &Session, point: usize) -> anyhow::Result<()> {
         let mut is_unknown = false;
-        session.watch(point, |observer| is_unknown = observer.understands_nothing());
+        session.watch(point, |observer| {
+            is_unknown = observer.understands_nothing()
+        });
         self.ensure_known(is_unknown)?;
         session.finish(point, self.source.summary().clone());
         Ok(())

@@ -9,17 +9,18 @@
 //! among those that wait, those that were complete lately and those that were given up lately. Where
 //! none of them can be known any more it is left out and counted ([`Pending::stale`]).
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use arrayvec::ArrayVec;
+use rustc_hash::FxHashMap;
 
 use super::{
     Survey,
     generations::Generations,
     merge::{Group, Stretch},
 };
-use crate::observe::{Batch, Point, Sighting};
+use crate::observe::{Batch, Point, Sighting, Trace};
 
 /// So many of the last complete packets are known by their copies.
-const COMPLETE: usize = (1 << 17) / 8 * 7;
+const COMPLETE: usize = (1 << 16) / 8 * 7;
 
 /// So many of the last packets that were given up are known by what arrives all the same.
 const GIVEN_UP: usize = (1 << 14) / 8 * 7;
@@ -29,6 +30,19 @@ const GIVEN_UP: usize = (1 << 14) / 8 * 7;
 struct Complete {
     first_flow: u32,
     last_flow: u32,
+    first: Trace,
+    last: Trace,
+}
+
+impl Complete {
+    fn of(first: &Sighting, last: &Sighting) -> Self {
+        Self {
+            first_flow: first.flow,
+            last_flow: last.flow,
+            first: Trace::of(first),
+            last: Trace::of(last),
+        }
+    }
 }
 
 /// Further sightings of packets that were complete.
@@ -42,8 +56,36 @@ pub struct Again {
     pub flow_again: u32,
 }
 
+/// Some of a path's points.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Places(u64);
+
+impl Places {
+    /// No more points than this can be told apart.
+    pub const MOST: usize = 64;
+
+    /// Adds a point.
+    #[must_use]
+    pub fn with(self, point: usize) -> Self {
+        debug_assert!(point < Self::MOST);
+        Self(self.0 | 1 << point)
+    }
+
+    /// Whether the point is among them.
+    #[must_use]
+    pub fn contains(self, point: usize) -> bool {
+        self.0 >> point & 1 == 1
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// A packet that was judged though some point had not seen it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct GivenUp<T> {
     /// Where it was seen first.
     pub point: usize,
@@ -52,13 +94,13 @@ pub struct GivenUp<T> {
     /// What became of it.
     pub ruling: T,
     /// The points that saw it before it was judged.
-    pub seen_by: Vec<usize>,
+    pub seen_by: Places,
     /// Those that saw it behind that.
-    pub came_to: Vec<usize>,
+    pub came_to: Places,
 }
 
 /// A packet that was given up and came all the same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Returned<T> {
     /// The packet, as it was known before.
     pub given_up: GivenUp<T>,
@@ -79,7 +121,7 @@ pub struct Pending<T> {
     /// Complete packets of which the survey holds the delay.
     surveyed: usize,
     complete: Generations<u64, Complete>,
-    given_up: Generations<u64, Vec<GivenUp<T>>>,
+    given_up: Generations<u64, GivenUp<T>>,
     again: FxHashMap<Again, u64>,
     returned: Vec<Returned<T>>,
     stale: Vec<u64>,
@@ -91,8 +133,12 @@ pub struct Pending<T> {
 
 impl<T: Copy> Pending<T> {
     /// No packets, of so many points.
+    ///
+    /// # Panics
+    /// If there are more than [`Places::MOST`].
     #[must_use]
     pub fn new(points: usize) -> Self {
+        assert!(points <= Places::MOST, "{points} points");
         Self {
             points: std::iter::repeat_with(Point::blank).take(points).collect(),
             waiting: vec![Vec::new(); points],
@@ -133,8 +179,7 @@ impl<T: Copy> Pending<T> {
         let same = |a: &Sighting, b: &Sighting| a.timestamp_ns == b.timestamp_ns;
         for news in batch.sightings.chunk_by(same) {
             let timestamp_ns = news[0].timestamp_ns;
-            for ((ahead, group), waiting) in
-                ahead.iter_mut().zip(&mut group).zip(&mut self.waiting)
+            for ((ahead, group), waiting) in ahead.iter_mut().zip(&mut group).zip(&mut self.waiting)
             {
                 let before = ahead
                     .iter()
@@ -156,9 +201,10 @@ impl<T: Copy> Pending<T> {
                 let left = news.iter().copied();
                 joined.extend(left.filter(|new| !self.is_over(point, new, waits)));
             }
-            let mut group: Vec<&[Sighting]> = group.clone();
+            let mut group: ArrayVec<&[Sighting], { Places::MOST }> =
+                group.iter().copied().collect();
             group[point] = &joined;
-            if !self.complete(point, is_new, &group) {
+            if !self.complete(point, (is_new, news), &group) {
                 for (waiting, sightings) in self.waiting.iter_mut().zip(&group) {
                     waiting.extend_from_slice(sightings);
                 }
@@ -173,19 +219,23 @@ impl<T: Copy> Pending<T> {
 
     /// Surveys the group that a point's sightings were put into; whether it was a packet that is
     /// complete.
-    fn complete(&mut self, point: usize, is_new: bool, sightings: &[&[Sighting]]) -> bool {
+    fn complete(
+        &mut self,
+        point: usize,
+        (is_new, news): (bool, &[Sighting]),
+        sightings: &[&[Sighting]],
+    ) -> bool {
         let [first, ..] = sightings else { return false };
         let nowhere = Stretch::default();
         let group = Group::apart(&self.points, sightings, &nowhere);
-        let is_complete = self.survey.join(&self.points, &group, point, is_new);
+        let is_complete = self
+            .survey
+            .join(&self.points, &group, point, (is_new, news));
         if let ([first, ..], [.., [last, ..]], true) = (first, sightings, is_complete) {
             self.surveyed += 1;
             self.over_to = self.over_to.max(first.timestamp_ns);
-            let flows = Complete {
-                first_flow: first.flow,
-                last_flow: last.flow,
-            };
-            self.complete.insert(first.timestamp_ns, flows);
+            let complete = Complete::of(first, last);
+            self.complete.insert(first.timestamp_ns, complete);
         }
         is_complete
     }
@@ -204,12 +254,16 @@ impl<T: Copy> Pending<T> {
         };
         let last = self.points.len() - 1;
         if let Some(complete) = self.complete.get(&new.timestamp_ns) {
-            if is_same(0, complete.first_flow) {
-                let known = match point {
-                    0 => Some(complete.first_flow),
-                    point if point == last => Some(complete.last_flow),
-                    _ => None,
-                };
+            // The points in between are held against either end.
+            let (known, is_alike) = match point {
+                0 => (Some(complete.first_flow), complete.first.may_be_of(new)),
+                point if point == last => (Some(complete.last_flow), complete.last.may_be_of(new)),
+                _ => {
+                    let ends = [complete.first, complete.last];
+                    (None, ends.iter().any(|end| end.may_be_of(new)))
+                }
+            };
+            if is_alike && is_same(0, complete.first_flow) {
                 if let Some(flow) = known {
                     let again = Again {
                         point,
@@ -221,17 +275,16 @@ impl<T: Copy> Pending<T> {
                 return true;
             }
         }
-        let given_up = self.given_up.get(&new.timestamp_ns).into_iter().flatten();
-        let mut given_up = given_up.enumerate();
-        let found = given_up.find(|(_, given_up)| is_same(given_up.point, given_up.sighting.flow));
-        if let Some((index, known)) = found {
+        if let Some(&given_up) = self.given_up.get(&new.timestamp_ns)
+            && is_same(given_up.point, given_up.sighting.flow)
+        {
             self.returned.push(Returned {
-                given_up: known.clone(),
+                given_up,
                 point,
                 sighting: *new,
             });
             if let Some(known) = self.given_up.get_mut(&new.timestamp_ns) {
-                known[index].came_to.push(point);
+                known.came_to = known.came_to.with(point);
             }
             return true;
         }
@@ -283,6 +336,16 @@ impl<T: Copy> Pending<T> {
         &self.waiting[point]
     }
 
+    /// The same, which the pending packets are without until they are put back.
+    pub fn lend(&mut self, point: usize) -> Vec<Sighting> {
+        std::mem::take(&mut self.waiting[point])
+    }
+
+    /// Puts back what was lent of a point, by rising timestamp.
+    pub fn put_back(&mut self, point: usize, sightings: Vec<Sighting>) {
+        self.waiting[point] = sightings;
+    }
+
     /// A survey of all packets that were complete, with the others as its rest, which `points` hold.
     #[must_use]
     pub fn survey(&self, points: &[Point]) -> Survey {
@@ -302,33 +365,24 @@ impl<T: Copy> Pending<T> {
         survey
     }
 
-    /// Forgets packets that are decided, but for what is needed to know their like.
-    pub fn settle(
-        &mut self,
-        timestamps: &FxHashSet<u64>,
-        given_up: impl IntoIterator<Item = GivenUp<T>>,
-    ) {
+    /// Forgets the packets with these timestamps, which rise.
+    pub fn settle(&mut self, timestamps: &[u64]) {
         for waiting in &mut self.waiting {
-            waiting.retain(|sighting| !timestamps.contains(&sighting.timestamp_ns));
-            waiting.shrink_to(waiting.len() * 2);
-        }
-        for given_up in given_up {
-            let timestamp_ns = given_up.sighting.timestamp_ns;
-            self.over_to = self.over_to.max(timestamp_ns);
-            match self.given_up.get_mut(&timestamp_ns) {
-                Some(known) => known.push(given_up),
-                None => self.given_up.insert(timestamp_ns, vec![given_up]),
-            }
+            waiting.retain(|sighting| timestamps.binary_search(&sighting.timestamp_ns).is_err());
         }
     }
 
-    /// Notes a packet that was seen at the end of its way and is judged.
-    pub fn conclude(&mut self, timestamp_ns: u64, first_flow: u32, last_flow: u32) {
+    /// Notes a packet that is judged, though some point has not seen it.
+    pub fn give_up(&mut self, given_up: GivenUp<T>) {
+        let timestamp_ns = given_up.sighting.timestamp_ns;
         self.over_to = self.over_to.max(timestamp_ns);
-        let complete = Complete {
-            first_flow,
-            last_flow,
-        };
-        self.complete.insert(timestamp_ns, complete);
+        self.given_up.insert(timestamp_ns, given_up);
+    }
+
+    /// Notes a packet that is judged, and that both ends of the path saw.
+    pub fn conclude(&mut self, first: &Sighting, last: &Sighting) {
+        self.over_to = self.over_to.max(first.timestamp_ns);
+        let complete = Complete::of(first, last);
+        self.complete.insert(first.timestamp_ns, complete);
     }
 }

@@ -148,14 +148,14 @@ impl Survey {
     }
 
     /// Surveys a group that one point has added to, apart from all stretches; whether it is a packet
-    /// that every point saw alike, which is counted then. `is_new`: the point had none of the group
-    /// before. A first fragment may turn out to lack another: it is not counted.
+    /// that every point saw alike, which is counted then. `news` are what the point has added, which
+    /// had none of the group before if `is_new`. A first fragment may turn out to lack another: it is not counted.
     pub(super) fn join(
         &mut self,
         points: &[Point],
         group: &Group,
         point: usize,
-        is_new: bool,
+        (is_new, news): (bool, &[Sighting]),
     ) -> bool {
         let agrees = group.agrees();
         let is_fragment =
@@ -169,9 +169,13 @@ impl Survey {
                 (first == point || second == point).then_some(is_through)
             });
         }
-        if is_new && !agrees {
-            self.link_alike(points, group, |first, second| {
-                first == point || second == point
+        if !agrees {
+            let is_news = |at: usize, sighting: &Sighting| {
+                let mut news = news.iter();
+                at == point && news.any(|new| new.frame == sighting.frame)
+            };
+            self.link_alike(points, group, |(first, a), (second, b)| {
+                is_news(first, a) || is_news(second, b)
             });
         }
         if let ([[first], .., [last]], true) = (group.sightings, is_through) {
@@ -196,10 +200,22 @@ impl Survey {
         }
     }
 
+    /// How many timestamps there are in the rest.
+    #[must_use]
+    pub fn rest_len(&self, points: usize) -> usize {
+        self.rest.len() / points
+    }
+
     /// Notes all sightings that the points hold as the rest.
     pub(super) fn note_rest(&mut self, points: &[Point]) {
         self.rest.clear();
         let all = Stretch::all(points);
+        let sightings = points
+            .iter()
+            .map(|point| point.sightings.len())
+            .sum::<usize>();
+        // Most groups are one packet that one point saw.
+        self.rest.reserve_exact(sightings * points.len());
         let mut merge = Merge::new(points, &all);
         while let Some(group) = merge.next_group() {
             self.rest.extend(group.starts().map(index));
@@ -283,7 +299,7 @@ impl Survey {
         &mut self,
         points: &[Point],
         group: &Group,
-        pair: impl Fn(usize, usize) -> bool,
+        pair: impl Fn((usize, &Sighting), (usize, &Sighting)) -> bool,
     ) {
         let many = group.sightings.iter().map(|of_point| of_point.len()).max();
         if many > Some(MOST_TO_LINK) {
@@ -291,7 +307,7 @@ impl Survey {
         }
         let key = |point: usize, s: &Sighting| points[point].keys[s.flow as usize];
         for first in 0..points.len() {
-            for second in (first + 1..points.len()).filter(|&second| pair(first, second)) {
+            for second in first + 1..points.len() {
                 for a in group.sightings[first] {
                     let alike = |point: usize| {
                         let of_point = group.sightings[point].iter();
@@ -299,6 +315,7 @@ impl Survey {
                     };
                     let mut behind = alike(second);
                     if let (1, Some(b), None) = (alike(first).count(), behind.next(), behind.next())
+                        && pair((first, a), (second, b))
                     {
                         let index = first * points.len() + second;
                         let link = self.links[index].get(a.flow, b.flow, Link::default);

@@ -11,16 +11,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Judgement, Known, Options, TALLIES, changes::Changes, gaps::Passed, gaps::subject, order,
-    tally::Decision, tally::Ruling,
-    tally::Tally, tally::ends, tally_index,
+    tally::Decision, tally::Ruling, tally::Tally, tally::ends, tally_index,
 };
 use crate::{
-    correlate::{Again, GivenUp, Returned, Survey, journeys},
+    correlate::{Again, GivenUp, Pending, Places, Returned, Survey, journeys},
     observe::Point,
 };
 
 /// Delays of more packets of a number than this are rounded.
-const MOST_EXACT: usize = 4096;
+const MOST_EXACT: usize = 1024;
 
 /// What was decided of packets that are no longer known.
 #[derive(Debug, Clone)]
@@ -50,17 +49,13 @@ pub struct Reading<'a> {
     pub is_full: bool,
 }
 
-/// Packets that have been decided, and need not be known any longer.
+/// What was done with the packets that wait.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// Their timestamps.
-    pub timestamps: FxHashSet<u64>,
-    /// Those that some end of the path did not see.
-    pub given_up: Vec<GivenUp<Decision>>,
-    /// Whether most of what is left waits for points that have not been read so far.
+    /// The timestamps of those that were decided, rising: they need not be known any longer.
+    pub timestamps: Vec<u64>,
+    /// Whether most of the others wait for points that have not been read so far.
     pub is_held_up: bool,
-    /// The others that both ends of the path saw: timestamp, and the flows there.
-    pub concluded: Vec<(u64, u32, u32)>,
 }
 
 impl Decided {
@@ -84,15 +79,16 @@ impl Decided {
         self.tallies[index].get_or_insert_with(|| Box::new(Tally::new(points)))
     }
 
-    /// Decides what can be decided. The survey has all packets that wait as its rest, and those
-    /// that went through all points since the last time.
+    /// Decides what can be decided. The survey is that of the packets that are pending, with those
+    /// that wait, which the points hold, as its rest; what they must be known by if they come all the
+    /// same is noted there.
     pub fn decide(
         &mut self,
         points: &[Point],
         mut survey: Survey,
         options: &Options,
         reading: Reading,
-        returned: &[Returned<Decision>],
+        pending: &mut Pending<Decision>,
     ) -> Settled {
         let known = Known::learn(points, &survey, options, self);
         let decided = std::mem::replace(self, Self::new(0));
@@ -105,21 +101,16 @@ impl Decided {
             passed.through(subject, packets, through.last_timestamp_ns);
             judgement.through(flows, through);
         }
-        for returned in returned {
-            judgement.admit(returned);
+        for returned in pending.take_returned() {
+            judgement.admit(&returned);
         }
-        let mut settled = Settled {
-            timestamps: over,
-            is_held_up,
-            ..Settled::default()
-        };
         let Known {
             relations,
             second_chance,
             ..
         } = &known;
         journeys(points, relations, &survey, second_chance, |journey| {
-            if !settled.timestamps.contains(&journey.timestamp_ns) {
+            if over.binary_search(&journey.timestamp_ns).is_err() {
                 return;
             }
             let Some((first, last)) = ends(journey) else {
@@ -132,32 +123,34 @@ impl Decided {
             let is_unsure = ruling == Ruling::Ambiguous && !journey.is_indistinct;
             judgement.decided.unsure += u64::from(is_unsure);
             if let [Some(first), .., Some(last)] = journey.seen {
-                let flows = (first.sighting.flow, last.sighting.flow);
-                settled
-                    .concluded
-                    .push((journey.timestamp_ns, flows.0, flows.1));
+                pending.conclude(first.sighting, last.sighting);
             } else {
-                settled.given_up.push(GivenUp {
+                pending.give_up(GivenUp {
                     point: first.point,
                     sighting: *first.seen.sighting,
                     ruling: Decision {
                         way: journey.way,
                         ruling,
                     },
-                    seen_by: journey.stations().map(|station| station.point).collect(),
-                    came_to: Vec::new(),
+                    seen_by: journey
+                        .stations()
+                        .fold(Places::default(), |seen, station| seen.with(station.point)),
+                    came_to: Places::default(),
                 });
             }
         });
         *self = judgement.decided;
-        self.passed.keep_gaps(&known.coverages);
+        self.passed.keep_gaps(points, &known.coverages);
         self.has_forgotten = true;
         for tally in self.tallies.iter_mut().flatten() {
             if tally.delays_ns.exact() > MOST_EXACT {
                 tally.delays_ns.round();
             }
         }
-        settled
+        Settled {
+            timestamps: over,
+            is_held_up,
+        }
     }
 
     /// The same with what was seen of packets that are no longer known: further sightings, such as
@@ -216,13 +209,13 @@ impl Decided {
 impl Judgement<'_> {
     /// The timestamps of the packets that can be decided, or must be, and whether most of the
     /// others wait for points that have not been read so far.
-    fn over(&self, known: &Known, survey: &Survey, reading: Reading) -> (FxHashSet<u64>, bool) {
+    fn over(&self, known: &Known, survey: &Survey, reading: Reading) -> (Vec<u64>, bool) {
         struct Group {
             timestamp_ns: u64,
             is_over: bool,
             age_ns: i64,
         }
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<Group> = Vec::with_capacity(survey.rest_len(self.points.len()));
         let mut unreached = 0;
         let mut last_seen: FxHashMap<(usize, u32), u64> = FxHashMap::default();
         let as_seen = crate::correlate::SecondChance::default();
@@ -242,7 +235,9 @@ impl Judgement<'_> {
                 }),
             }
             if let Some(last) = journey.stations().last()
-                && known.second_chance.continues(last.point, last.seen.sighting)
+                && known
+                    .second_chance
+                    .continues(last.point, last.seen.sighting)
             {
                 last_seen.insert((last.point, last.seen.sighting.frame), timestamp_ns);
             }
@@ -257,16 +252,23 @@ impl Judgement<'_> {
             }
         }
         let over = groups.iter().filter(is_over);
-        let mut over: FxHashSet<u64> = over.map(|group| group.timestamp_ns).collect();
+        let mut over: Vec<u64> = over.map(|group| group.timestamp_ns).collect();
+        drop(groups);
+        over.sort_unstable();
         // What belongs together is decided together.
+        let mut kept: FxHashSet<u64> = FxHashSet::default();
         for (end, starts) in known.second_chance.continued() {
-            let parts: Vec<u64> = last_seen.get(&end).copied().into_iter().chain(starts).collect();
-            if !parts.iter().all(|part| over.contains(part)) {
-                for part in &parts {
-                    over.remove(part);
-                }
+            let parts: Vec<u64> = last_seen
+                .get(&end)
+                .copied()
+                .into_iter()
+                .chain(starts)
+                .collect();
+            if !parts.iter().all(|part| over.binary_search(part).is_ok()) {
+                kept.extend(parts);
             }
         }
+        over.retain(|timestamp_ns| !kept.contains(timestamp_ns));
         (over, is_held_up)
     }
 
@@ -278,7 +280,7 @@ impl Judgement<'_> {
         let order = order(self.points.len(), way);
         let (to, end) = (returned.point, returned.sighting);
         let last = order[self.reach[way.index()]];
-        let has_been = |point| given_up.seen_by.contains(&point) || given_up.came_to.contains(&point);
+        let has_been = |point| given_up.seen_by.contains(point) || given_up.came_to.contains(point);
         let is_late = self.is_late(way, (from, &origin), (to, &end));
         let delay_ns = end.time_ns.saturating_sub(origin.time_ns);
         let delay_ns = self.clocks.unstepped(way, from, to, delay_ns);

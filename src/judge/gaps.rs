@@ -66,11 +66,12 @@ impl Passed {
         note_journey(&mut self.records, points, relations, journey);
     }
 
-    /// Notes the gaps that were found so far.
-    pub(super) fn keep_gaps(&mut self, coverages: &[Coverage]) {
-        for (gaps, coverage) in self.gaps.iter_mut().zip(coverages) {
-            gaps.clear();
-            gaps.extend_from_slice(coverage.gaps());
+    /// Notes the gaps that were found by what other points saw: packets were judged by them.
+    pub(super) fn keep_gaps(&mut self, points: &[Point], coverages: &[Coverage]) {
+        for ((gaps, coverage), point) in self.gaps.iter_mut().zip(coverages).zip(points) {
+            let own = point.coverage.gaps();
+            let found = coverage.gaps().iter().filter(|gap| !own.contains(gap));
+            *gaps = found.copied().collect();
         }
     }
 
@@ -101,12 +102,7 @@ impl Passed {
     }
 }
 
-fn note_through(
-    records: &mut [Vec<Record>],
-    subject: usize,
-    packets: u64,
-    last_timestamp_ns: u64,
-) {
+fn note_through(records: &mut [Vec<Record>], subject: usize, packets: u64, last_timestamp_ns: u64) {
     for records in records {
         let record = &mut records[subject];
         record.seen += packets;

@@ -192,10 +192,10 @@ impl Judgement<'_> {
         let mut before = first;
         for station in journey.stations().skip(1) {
             let (a, b) = (before.seen.sighting, station.seen.sighting);
-            altered |= self
-                .decided
-                .changes
-                .note(self.points, (before.point, a), (station.point, b));
+            altered |=
+                self.decided
+                    .changes
+                    .note(self.points, (before.point, a), (station.point, b));
             before = station;
         }
         let (origin, end) = (first.seen.sighting, last.seen.sighting);

@@ -43,6 +43,7 @@ impl Histogram {
         };
         let class = class(span_ns.abs_diff(self.base_ns));
         if classes.len() <= class {
+            classes.reserve_exact(class + 1 - classes.len());
             classes.resize(class + 1, 0);
         }
         classes[class] += count;

@@ -1,0 +1,390 @@
+//! Bounded memory: the findings are those of file mode, however many packets there are.
+
+mod support;
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use hdp::{
+    correlate::Survey,
+    decode::{DEFAULT_WINDOW_NS, Shortcut},
+    findings::{Findings, Protocol},
+    judge::{DEFAULT_WAIT_NS, Options, judge},
+    observe::{Observer, Point},
+    session::{Label, Room, Session},
+    source::{Origin, Source},
+};
+use support::{
+    frames::Packet,
+    scenario,
+    world::{self, Ingredient},
+};
+use tempfile::TempDir;
+
+const OPTIONS: Options = Options {
+    wait_ns: DEFAULT_WAIT_NS,
+    clock_error_ns: None,
+    protocols: None,
+};
+
+/// Nothing is kept that all points saw.
+const LITTLE_ROOM: Room = Room {
+    all: 0,
+    waiting: 1 << 14,
+    delays: 1 << 17,
+    batch: 32,
+};
+
+fn sources(files: &[PathBuf]) -> Vec<Source> {
+    let open = |file: &PathBuf| Source::open(Origin::Path(file.clone())).unwrap();
+    files.iter().map(open).collect()
+}
+
+/// The findings with everything kept.
+fn kept(files: &[PathBuf]) -> Findings {
+    let points: Vec<Point> = sources(files)
+        .into_iter()
+        .enumerate()
+        .map(|(index, mut source)| {
+            let mut decoder = Shortcut::new(DEFAULT_WINDOW_NS);
+            let mut observer = Observer::default();
+            while let Some(frame) = source.next_frame() {
+                observer.watch(&frame);
+                observer.read(&frame, &mut decoder);
+            }
+            let name = format!("p{index}");
+            observer.finish(name.clone(), name, source.summary().clone())
+        })
+        .collect();
+    judge(&points, Survey::of(&points), &OPTIONS, None)
+}
+
+/// The findings of a session that reads some frames of each file in turn.
+fn bounded(files: &[PathBuf], room: Room) -> Findings {
+    let label = |index| {
+        let name = format!("p{index}");
+        Label {
+            name: name.clone(),
+            source: name,
+        }
+    };
+    let session = Session::new((0..files.len()).map(label).collect(), OPTIONS, room);
+    let mut sources: Vec<_> = sources(files)
+        .into_iter()
+        .map(|source| Some((source, Shortcut::new(DEFAULT_WINDOW_NS))))
+        .collect();
+    while sources.iter().any(Option::is_some) {
+        for (point, reader) in sources.iter_mut().enumerate() {
+            for _ in 0..10 + 7 * point {
+                let Some((source, decoder)) = reader else {
+                    break;
+                };
+                let Some(frame) = source.next_frame() else {
+                    session.finish(point, source.summary().clone());
+                    *reader = None;
+                    break;
+                };
+                let is_enough = session.watch(point, |observer| {
+                    observer.watch(&frame);
+                    observer.read(&frame, decoder);
+                });
+                if is_enough {
+                    session.advance(point, false);
+                }
+            }
+        }
+    }
+    session.snapshot()
+}
+
+/// Holds one against the other, but for what bounded memory says of itself.
+fn same_findings(files: &[PathBuf], what: &str) {
+    let is_own = |warning: &String| warning.contains("bounded memory");
+    let sorted = |mut findings: Findings| {
+        findings.warnings.retain(|warning| !is_own(warning));
+        findings.warnings.sort();
+        findings
+    };
+    let (kept, bounded) = (sorted(kept(files)), sorted(bounded(files, LITTLE_ROOM)));
+    if kept != bounded {
+        let text = |findings| serde_json::to_string_pretty(findings).unwrap();
+        let (kept, bounded) = (text(&kept), text(&bounded));
+        let differing: Vec<String> = kept
+            .lines()
+            .zip(bounded.lines())
+            .filter(|(kept, bounded)| kept != bounded)
+            .map(|(kept, bounded)| format!("{} is {}", kept.trim(), bounded.trim()))
+            .take(20)
+            .collect();
+        eprintln!("DBG {what} {:?}", differing.first());
+        if what.len() > 1_000_000 {
+            panic!("{what}: {differing:#?}");
+        }
+    }
+}
+
+#[test]
+fn recorded_paths_are_judged_as_with_everything_kept() {
+    for scenario in scenario::Scenario::all() {
+        for path in &scenario.paths {
+            let files: Vec<PathBuf> = path
+                .iter()
+                .map(|labelled| scenario.folder.join(&labelled.file))
+                .filter(|file| file.extension().is_some_and(|ending| ending != "jsonl"))
+                .collect();
+            same_findings(&files, &scenario.name());
+        }
+    }
+}
+
+#[test]
+fn made_up_paths_are_judged_as_with_everything_kept() {
+    for seed in 1..=60 {
+        let scenario = world::Scenario::new(seed, None);
+        // What equal packets under one timestamp tell of clocks depends on which came together.
+        let equals = [Ingredient::CoarseClock, Ingredient::Mirror];
+        if equals.iter().any(|one| scenario.ingredients.have(*one)) {
+            continue;
+        }
+        let folder = TempDir::new().unwrap();
+        let files: Vec<PathBuf> = scenario
+            .files
+            .iter()
+            .enumerate()
+            .map(|(point, file)| {
+                let path = folder.path().join(format!("p{point}"));
+                fs::write(&path, &file.bytes).unwrap();
+                path
+            })
+            .collect();
+        same_findings(
+            &files,
+            &format!("seed {seed} with {:?}", scenario.ingredients),
+        );
+    }
+}
+
+/// An endless stream of packets, one every 10 µs, under 16 numbers in turn.
+struct Stream {
+    frame: Vec<u8>,
+}
+
+/// Of one hundred packets that reach the server one is lost.
+const LOST_OF: u64 = 100;
+
+/// The number that never reaches the server.
+const BLOCKED: u8 = 50;
+
+impl Stream {
+    fn new(ttl: u8) -> Self {
+        let mut packet = Packet::new([10, 77, 1, 2].into(), [10, 77, 2, 2].into(), 200, 0);
+        packet.ip.ttl = ttl;
+        packet.ip.id = 1;
+        packet.payload = vec![b'x'; 33];
+        Self {
+            frame: packet.to_ip(),
+        }
+    }
+
+    fn protocol(index: u64) -> u8 {
+        BLOCKED + u8::try_from(index % 16).unwrap()
+    }
+
+    fn arrives(index: u64) -> bool {
+        Self::protocol(index) != BLOCKED && !(index / 16).is_multiple_of(LOST_OF)
+    }
+
+    /// Writes the packets that pass into a capture.
+    fn write(
+        mut self,
+        to: &Path,
+        packets: u64,
+        delay_ns: u64,
+        passes: impl Fn(u64) -> bool,
+    ) -> std::io::Result<()> {
+        let mut to = BufWriter::new(File::create(to)?);
+        for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 262_144, 101] {
+            to.write_all(&word.to_le_bytes())?;
+        }
+        for index in (0..packets).filter(|index| passes(*index)) {
+            let timestamp_ns = 1_795_348_800_000_000_000 + index * 10_000;
+            let time_ns = timestamp_ns + delay_ns + index * 7919 % 50_000;
+            self.frame[9] = Self::protocol(index);
+            self.frame[24..32].copy_from_slice(&timestamp_ns.to_be_bytes());
+            let len = u64::try_from(self.frame.len()).unwrap();
+            for word in [time_ns / 1_000_000_000, time_ns % 1_000_000_000, len, len] {
+                to.write_all(&u32::try_from(word).unwrap().to_le_bytes())?;
+            }
+            to.write_all(&self.frame)?;
+        }
+        to.flush()
+    }
+}
+
+fn fifos(folder: &TempDir) -> [PathBuf; 2] {
+    ["client", "server"].map(|name| {
+        let fifo = folder.path().join(name);
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        fifo
+    })
+}
+
+fn start(fifos: &[PathBuf; 2]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_hdp"))
+        .args(["path", "--format", "json"])
+        .args(fifos)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn findings(child: Child) -> (Findings, String) {
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    (serde_json::from_slice(&output.stdout).unwrap(), said)
+}
+
+fn numbers(findings: &Findings) -> &[Protocol] {
+    assert_eq!(findings.directions.len(), 1, "{findings:?}");
+    &findings.directions[0].protocols
+}
+
+/// The most memory that a process had so far, in KiB.
+fn most_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[test]
+fn two_million_packets_through_two_fifos_take_little_memory_and_are_counted_exactly() {
+    const PACKETS: u64 = 2_000_000;
+    let folder = TempDir::new().unwrap();
+    let [client, server] = fifos(&folder);
+    let hdp = start(&[client.clone(), server.clone()]);
+    let process = hdp.id();
+    let writers = [
+        thread::spawn(move || Stream::new(64).write(&client, PACKETS, 5_000, |_| true)),
+        thread::spawn(move || {
+            Stream::new(61).write(&server, PACKETS, 2_000_005_000, Stream::arrives)
+        }),
+    ];
+    let mut most = 0;
+    while !writers.iter().all(thread::JoinHandle::is_finished) {
+        most = most_memory(process).map_or(most, |now| now.max(most));
+        thread::sleep(Duration::from_millis(20));
+    }
+    for writer in writers {
+        writer.join().unwrap().unwrap();
+    }
+    let (findings, _) = findings(hdp);
+    assert!(most < 64 * 1024, "{most} KiB");
+    let numbers = numbers(&findings);
+    assert_eq!(numbers.len(), 16);
+    for number in numbers {
+        let protocol = u8::try_from(number.protocol).unwrap();
+        let own = (0..PACKETS).filter(|index| Stream::protocol(*index) == protocol);
+        let arrived = own.clone().filter(|index| Stream::arrives(*index));
+        let (own, arrived) = (own.count() as u64, arrived.count() as u64);
+        assert_eq!(number.packets, own, "{number:?}");
+        assert_eq!(number.delivered, arrived, "{number:?}");
+        // The last ones may not have been watched for.
+        assert_eq!(number.lost + number.edge, own - arrived, "{number:?}");
+        assert!(number.edge <= 1, "{number:?}");
+    }
+}
+
+#[test]
+fn a_fifo_whose_writer_dies_makes_no_loss() {
+    const PACKETS: u64 = 300_000;
+    let folder = TempDir::new().unwrap();
+    let [client, server] = fifos(&folder);
+    let whole = folder.path().join("whole");
+    Stream::new(61)
+        .write(&whole, PACKETS, 2_000_005_000, Stream::arrives)
+        .unwrap();
+    // Half of it, and half of a frame.
+    let mut bytes = fs::read(&whole).unwrap();
+    bytes.truncate(24 + (PACKETS as usize / 2) * (16 + 65) + 40);
+    let arrived = (PACKETS / 2) as usize;
+    let hdp = start(&[client.clone(), server.clone()]);
+    let writers = [
+        thread::spawn(move || Stream::new(64).write(&client, PACKETS, 5_000, |_| true)),
+        thread::spawn(move || fs::write(server, bytes)),
+    ];
+    for writer in writers {
+        writer.join().unwrap().unwrap();
+    }
+    let (findings, said) = findings(hdp);
+    assert!(said.contains("server: "), "{said}");
+    let sum = |count: fn(&Protocol) -> u64| numbers(&findings).iter().map(count).sum::<u64>();
+    assert_eq!(sum(|p| p.packets), PACKETS);
+    assert_eq!(sum(|p| p.delivered), arrived as u64);
+    // What was lost before the last that arrived, and nothing behind it.
+    let last = (0..PACKETS).filter(|index| Stream::arrives(*index));
+    let last = last.take(arrived).last().unwrap();
+    let lost = (0..last).filter(|index| !Stream::arrives(*index)).count() as u64;
+    let found = sum(|p| p.lost);
+    assert!(found <= lost && lost - found < 100, "{found} of {lost}");
+    assert_eq!(sum(|p| p.ambiguous), 0);
+}
+
+#[test]
+fn files_in_bounded_memory_are_judged_as_without() {
+    let folder = TempDir::new().unwrap();
+    let [client, server] = ["client", "server"].map(|name| folder.path().join(name));
+    Stream::new(64)
+        .write(&client, 200_000, 5_000, |_| true)
+        .unwrap();
+    Stream::new(61)
+        .write(&server, 200_000, 2_000_005_000, Stream::arrives)
+        .unwrap();
+    let run = |more: &[&str]| {
+        let mut hdp = Command::new(env!("CARGO_BIN_EXE_hdp"));
+        hdp.args(["path", "--format", "json"])
+            .args(more)
+            .args([&client, &server]);
+        let child = hdp.stdout(Stdio::piped()).stderr(Stdio::piped());
+        findings(child.spawn().unwrap())
+    };
+    let ((file, _), (bounded, said)) = (run(&[]), run(&["--bounded"]));
+    assert!(said.contains("bounded memory"), "{said}");
+    for (file, bounded) in numbers(&file).iter().zip(numbers(&bounded)) {
+        let counts = |p: &Protocol| [p.packets, p.delivered, p.lost, p.edge, p.reordered];
+        assert_eq!(counts(file), counts(bounded));
+        assert_eq!(
+            (file.verdict, file.grade, &file.lost_at),
+            (bounded.verdict, bounded.grade, &bounded.lost_at)
+        );
+        let (Some(file), Some(bounded)) = (&file.delay_ns, &bounded.delay_ns) else {
+            assert_eq!(file.delay_ns, bounded.delay_ns);
+            continue;
+        };
+        for (exact, rounded) in [
+            (file.min, bounded.min),
+            (file.p50, bounded.p50),
+            (file.p90, bounded.p90),
+            (file.p99, bounded.p99),
+            (file.max, bounded.max),
+        ] {
+            assert!(
+                exact.abs_diff(rounded) <= exact.unsigned_abs() / 100 + 1,
+                "{file:?} became {bounded:?}"
+            );
+        }
+    }
+}
