@@ -54,9 +54,9 @@ impl Default for Room {
     /// Less than 64 MiB in all, for two points.
     fn default() -> Self {
         Self {
-            all: 1 << 16,
-            waiting: 1 << 14,
-            delays: 1 << 17,
+            all: 1 << 15,
+            waiting: 1 << 13,
+            delays: 1 << 16,
             batch: 1 << 12,
         }
     }
