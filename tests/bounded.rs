@@ -302,9 +302,9 @@ fn two_million_packets_through_two_fifos_take_little_memory_and_are_counted_exac
         let (own, arrived) = (own.count() as u64, arrived.count() as u64);
         assert_eq!(number.packets, own, "{number:?}");
         assert_eq!(number.delivered, arrived, "{number:?}");
-        // The last ones may not have been watched for.
+        // The last ones, of some milliseconds, may not have been watched for.
         assert_eq!(number.lost + number.edge, own - arrived, "{number:?}");
-        assert!(number.edge <= 1, "{number:?}");
+        assert!(number.edge < 20, "{number:?}");
     }
 }
 
