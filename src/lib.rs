@@ -27,6 +27,7 @@ pub mod observe;
 pub mod probe;
 pub mod protocols;
 pub mod report;
+pub mod session;
 pub mod shell;
 pub mod source;
 pub mod stages;
