@@ -653,6 +653,13 @@ impl Observer {
         }
     }
 
+    /// How many sightings there were, handed over or not.
+    #[inline]
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.hdp
+    }
+
     /// How many sightings have not been handed over.
     #[inline]
     #[must_use]

@@ -5,11 +5,14 @@
 //! ([`Session::snapshot`]), from any thread: they are those of a capture that had ended there and
 //! then. What lies too near to that end to be judged is `edge`, and gets its fate in a later one.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{
     correlate::Survey,
-    findings::Findings,
+    findings::{Findings, Packet},
     judge::{self, judge},
     observe::{Batch, Observer, Point},
     source::Summary,
@@ -24,6 +27,9 @@ pub struct Label {
     /// The source as the user named it.
     pub source: String,
 }
+
+/// Packets of a number that are worth looking at one by one while more are coming.
+const PACKETS: usize = 20;
 
 /// Points that are being read.
 #[derive(Debug)]
@@ -101,6 +107,39 @@ impl Session {
         let survey = Survey::of(&points);
         let (points, survey) = stages::take_apart(points, survey);
         judge(&points, survey, &self.options, None)
+    }
+
+    /// The findings so far, and the last [`PACKETS`] packets of a number each way, the newest last.
+    #[must_use]
+    pub fn snapshot_with_packets(&self, number: u8) -> (Findings, Vec<Packet>) {
+        let points = self.points();
+        let survey = Survey::of(&points);
+        let (points, survey) = stages::take_apart(points, survey);
+        let mut last: BTreeMap<String, VecDeque<Packet>> = BTreeMap::new();
+        let mut note = |packet: &Packet| {
+            if packet.protocol == number {
+                let last = last.entry(packet.from.clone()).or_default();
+                if last.len() == PACKETS {
+                    last.pop_front();
+                }
+                last.push_back(packet.clone());
+            }
+        };
+        let findings = judge(&points, survey, &self.options, Some(&mut note));
+        (findings, last.into_values().flatten().collect())
+    }
+
+    /// A point that is finished.
+    #[must_use]
+    pub fn point(&self, point: usize) -> Option<Point> {
+        let joined = lock(&self.joined);
+        let finished = lock(&self.feeds[point]).finished.clone()?;
+        let mut sightings = joined.kept[point].sightings.clone();
+        sightings.sort_by_key(|sighting| sighting.timestamp_ns);
+        Some(Point {
+            sightings,
+            ..finished
+        })
     }
 
     /// All points as if their sources had ended now.

@@ -17,6 +17,7 @@ use super::{
     output,
     progress::Bar,
     read::{self, Planned, Settings},
+    view::Watching,
 };
 use crate::{
     findings::{Findings, Packet, Verdict},
@@ -186,6 +187,11 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     let live = arguments.captures(&plan)?;
     let keep_all = arguments.packets.is_some() || frames.is_some();
     let window_ns = nanoseconds(arguments.window);
+    let options = judge::Options {
+        wait_ns: nanoseconds(arguments.wait),
+        clock_error_ns: arguments.clock_error.map(nanoseconds),
+        protocols: arguments.protocols.clone(),
+    };
     let settings = Settings {
         window_ns,
         #[cfg(feature = "libpcap")]
@@ -196,6 +202,9 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         } else {
             Bar::none()
         },
+        watching: live.is_some().then(|| Watching {
+            options: options.clone(),
+        }),
         live,
     };
     let (points, survey) = read::points(&plan, &settings)?;
@@ -211,11 +220,6 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
             survey,
         },
         Order::Auto => order::by_packets(plan, points, survey),
-    };
-    let options = judge::Options {
-        wait_ns: nanoseconds(arguments.wait),
-        clock_error_ns: arguments.clock_error.map(nanoseconds),
-        protocols: arguments.protocols.clone(),
     };
     let (points, survey) = stages::take_apart(points, survey);
     let layout = report::Layout {

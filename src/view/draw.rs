@@ -55,6 +55,11 @@ pub(super) fn draw(view: &mut View, area: Rect, buffer: &mut Buffer) {
         Constraint::Length(if has_map { legend_height + BELOW } else { 1 }),
     ])
     .areas(area);
+    view.shows_details = match view.pane {
+        Pane::Numbers => is_large,
+        Pane::Details => true,
+        Pane::Warnings | Pane::Help => false,
+    };
     heading(view, head, buffer);
     if !has_map {
         keys(view, foot, buffer);
@@ -91,7 +96,11 @@ pub(super) fn draw(view: &mut View, area: Rect, buffer: &mut Buffer) {
 
 /// The path, how long it has been watched, and what is to be known of the view itself.
 fn heading(view: &View, area: Rect, buffer: &mut Buffer) {
-    let elapsed = units::span(i64::try_from(view.elapsed().as_secs() * 1_000_000_000).unwrap_or(0));
+    let seconds = view.look.as_ref().map(|look| look.elapsed.as_secs());
+    let elapsed = match seconds.map(i64::try_from) {
+        Some(Ok(seconds @ 1..)) => units::span(seconds.saturating_mul(1_000_000_000)),
+        _ => String::new(),
+    };
     let warnings = view
         .look
         .as_ref()
@@ -181,9 +190,7 @@ fn selected<'a>(view: &View) -> Line<'a> {
 
 fn keys(view: &View, area: Rect, buffer: &mut Buffer) {
     let pause = if view.paused { "p go on" } else { "p pause" };
-    let keys = format!(
-        "q end  {pause}  s sort  a all  ←↑↓→ number  n next  ⏎ details  w warnings  ? help"
-    );
+    let keys = format!("q end  {pause}  s sort  a all  ←↑↓→ number  n next  ⏎ details  ? help");
     buffer.set_line(area.x, area.y, &Line::styled(keys, quiet()), area.width);
 }
 
@@ -271,9 +278,9 @@ fn help<'a>() -> Vec<Line<'a>> {
             "q, Ctrl-C    end, with the full report",
             "p, space     pause: the capture goes on",
             "arrows       choose a number on the map",
-            "n, N         next one in the list, last one",
+            "n, N         the next in the list, back",
             "Enter        all about the number",
-            "s            sort: worst, most lost, number",
+            "s            sort the list otherwise",
             "a            list what passes too",
             "r            the other direction",
             "w            warnings",

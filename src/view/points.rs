@@ -17,9 +17,8 @@ use crate::{
     report::{self, answer::list_numbers, units::grouped},
 };
 
-/// Columns of the counts behind a point's name.
-const COUNT: usize = 9;
-const COUNTS: usize = 4 * COUNT;
+/// The counts behind a point's name, and how many columns each takes.
+const COUNTS: [(&str, usize); 4] = [("frames/s", 9), ("HDP/s", 8), ("HDP", 8), ("drops", 6)];
 
 /// The points of the direction that is shown, and between them the segments with the numbers that
 /// lose packets there.
@@ -29,8 +28,8 @@ pub(super) fn lines<'a>(view: &View, width: u16) -> Vec<Line<'a>> {
     };
     let points = &look.findings.points;
     let width = usize::from(width);
-    let name_width = width.saturating_sub(COUNTS);
-    let counts = ["frames/s", "HDP/s", "HDP", "drops"].map(|title| format!("{title:>COUNT$}"));
+    let name_width = width.saturating_sub(COUNTS.iter().map(|(_, width)| width).sum());
+    let counts = COUNTS.map(|(title, width)| format!("{title:>width$}"));
     let heading = format!("{:<name_width$}{}", "Point", counts.concat());
     let mut lines = vec![Line::styled(heading, strong())];
     let mut segments = direction.segments.iter();
@@ -51,22 +50,23 @@ fn point_line<'a>(view: &View, point: &Point, name_width: usize) -> Line<'a> {
         rate.as_ref()
             .map_or_else(unknown, |rate| per_second(part(rate)))
     };
-    let drops = point.capture_drops.map_or_else(unknown, grouped);
     let drops_style = match point.capture_drops {
         Some(1..) => view.palette.warning(),
         _ => Style::new(),
     };
     let name = shortened(&point.name, name_width.saturating_sub(1));
+    let mut spans = vec![Span::raw(format!("{name:<name_width$}"))];
     let counts = [
         rate(|rate| rate.frames),
         rate(|rate| rate.hdp),
         grouped(point.hdp),
+        point.capture_drops.map_or_else(unknown, grouped),
     ];
-    let counts = counts.map(|count| format!("{count:>COUNT$}")).concat();
-    Line::from(vec![
-        Span::raw(format!("{name:<name_width$}{counts}")),
-        Span::styled(format!("{drops:>COUNT$}"), drops_style),
-    ])
+    let styles = [Style::new(), Style::new(), Style::new(), drops_style];
+    for ((count, style), (_, width)) in counts.into_iter().zip(styles).zip(COUNTS) {
+        spans.push(Span::styled(format!("{count:>width$}"), style));
+    }
+    Line::from(spans)
 }
 
 /// What was lost from a segment's beginning on: a line, and one for each verdict of its numbers.

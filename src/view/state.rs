@@ -1,7 +1,5 @@
 //! What the view shows, and what keys make of that.
 
-use std::time::Duration;
-
 use ratatui::{
     Frame,
     crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
@@ -29,6 +27,8 @@ pub struct View {
     /// Whether the numbers that pass are listed too.
     pub(super) all: bool,
     pub(super) pane: Pane,
+    /// Whether details were drawn last.
+    pub(super) shows_details: bool,
     /// Lines of the pane that are scrolled past.
     pub(super) scrolled: usize,
     /// The display stands still.
@@ -74,6 +74,7 @@ impl View {
             sort: Sort::Worst,
             all: false,
             pane: Pane::Numbers,
+            shows_details: false,
             scrolled: 0,
             paused: false,
             ending: false,
@@ -96,15 +97,8 @@ impl View {
 
     /// The number whose packets are worth giving with the next look, if any are shown.
     #[must_use]
-    pub fn watched(&self) -> u8 {
-        self.cursor
-    }
-
-    /// Time since reading began, as of the last look.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.look
-            .as_ref()
-            .map_or(Duration::ZERO, |look| look.elapsed)
+    pub fn watched(&self) -> Option<u8> {
+        self.shows_details.then_some(self.cursor)
     }
 
     /// The direction that is shown.
