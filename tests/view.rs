@@ -217,6 +217,54 @@ fn whatever_ends_it_leaves_the_terminal_as_it_was_and_a_report() {
 }
 
 #[test]
+fn pipes_that_nobody_ends_are_viewed_and_ended_too() {
+    if !has_tmux("view-pipes") {
+        return;
+    }
+    let Some(host) = hosts::host("view-pipes") else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let [client, server] = ["client", "server"].map(|name| {
+        let fifo = file(&folder, name);
+        success(Command::new("mkfifo").arg(&fifo));
+        fifo
+    });
+    let terminal = Terminal::open(&host, &folder, (80, 24));
+    let command = format!(
+        "{} path {} {}",
+        env!("CARGO_BIN_EXE_hdp"),
+        text(&client),
+        text(&server)
+    );
+    for end in ["q", "C-c"] {
+        let writers = [&client, &server].map(|fifo| {
+            let capture = fixture(fifo.file_name().unwrap().to_str().unwrap());
+            let write = format!("exec > {}; cat {capture}; exec sleep 60", text(fifo));
+            Running::start(Command::new("sh").args(["-c", &write]))
+        });
+        terminal.run(&command);
+        terminal.shows("X 50 ESP, 51 AH, 132 SCTP");
+        terminal.keys(&[end]);
+        let report = terminal.is_sane_after("0");
+        assert!(report.contains("client → server"), "{report}");
+        drop(writers);
+    }
+    // Nobody opens them for writing.
+    terminal.run(&command);
+    terminal.shows("? help");
+    terminal.keys(&["q"]);
+    let screen = terminal.is_sane_after("2");
+    assert!(screen.contains("is empty, without even"), "{screen}");
+}
+
+/// A capture of the scenario in which a router drops 50, 51 and 132.
+fn fixture(point: &str) -> String {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    format!("{folder}/fixtures/router-drops/{point}.pcap")
+}
+
+#[test]
 fn a_panic_of_any_thread_gives_the_terminal_back_before_its_message() {
     if !has_tmux("view-panic") {
         return;

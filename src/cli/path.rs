@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail, ensure};
@@ -125,7 +126,7 @@ enum Format {
 }
 
 impl Arguments {
-    /// How the points that are interfaces are captured, if there are any.
+    /// How the points that are interfaces are captured, and pipes are read, if there are any.
     fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
         let (live, recorded): (Vec<_>, Vec<_>) =
             plan.iter().partition(|planned| planned.origin.is_live());
@@ -133,7 +134,13 @@ impl Arguments {
             self.live.refuse()?;
             live::refuse_if(self.count.is_some(), "--count")?;
             live::refuse_if(self.save.is_some(), "--save")?;
-            return Ok(None);
+            // A pipe may be as endless as an interface.
+            if plan
+                .iter()
+                .all(|planned| read::can_be_repeated(&planned.origin))
+            {
+                return Ok(None);
+            }
         }
         #[cfg(feature = "libpcap")]
         let filter = self.filter.as_deref();
@@ -142,7 +149,7 @@ impl Arguments {
         let captures = Captures {
             capture: &self.live,
             filter: KernelFilter::new(filter, nanoseconds(self.window)),
-            run: self.live.begin()?,
+            run: Arc::new(self.live.begin()?),
             count: self.count,
             save: self.save.as_deref(),
         };

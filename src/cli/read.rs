@@ -60,9 +60,9 @@ pub(super) struct Settings<'a> {
     pub(super) keep_all: bool,
     /// Shows how far the files are read.
     pub(super) bar: Bar,
-    /// How interfaces are captured from; there if one is.
+    /// How interfaces are captured from, and pipes read; there if one of the points is either.
     pub(super) live: Option<Captures<'a>>,
-    /// What is known so far is shown meanwhile; there if an interface is among the points.
+    /// What is known so far is shown meanwhile; there if [`Settings::live`] is.
     pub(super) watching: Option<Watching>,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn points(
     let points = thread::scope(|scope| {
         // Until all is read, however that ends.
         let _reading = match (&session, &settings.live) {
-            (Some(session), Some(live)) => Some(Watching::start(scope, session, &live.run)),
+            (Some(session), Some(live)) => Some(Watching::start(scope, plan, session, &live.run)),
             _ => None,
         };
         let readers: Vec<_> = plan
@@ -187,7 +187,10 @@ fn read(
         reader.told = told;
         return reader.read_live(live, capturing.saved);
     }
-    let recording = Recording::open(planned.origin.clone())?;
+    let recording = match &settings.live {
+        Some(live) => Recording::open_until(planned.origin.clone(), &live.run.for_pipes())?,
+        None => Recording::open(planned.origin.clone())?,
+    };
     if settings.live.is_some() {
         probe::drop_capabilities().context("capabilities")?;
     }

@@ -1,7 +1,7 @@
 //! The live view while points are being read: the findings so far, on the terminal or line by line.
 //!
-//! Nothing here is waited for by a reader. The findings are computed by a thread that rests at
-//! least [`SHARE`] times as long as it worked, and drawn by another one that also reads the keys.
+//! Nothing here is waited for by a reader. The findings are computed by a thread that rests
+//! [`SHARE`] times as long as it worked, and drawn by another one that also reads the keys.
 
 use std::{
     io::{self, Write as _},
@@ -24,7 +24,10 @@ use screen::Terminal;
 /// How often there is something new.
 const REFRESH: Duration = Duration::from_millis(500);
 
-/// The part of a processor that finding out may take.
+/// Pipes that are read sooner show nothing.
+const LONG: Duration = Duration::from_secs(1);
+
+/// How many times as long as it took finding out rests.
 const SHARE: u32 = 4;
 
 /// How the view judges.
@@ -48,14 +51,21 @@ impl Watching {
         Session::new(labels.collect(), self.options.clone())
     }
 
-    /// Shows what the session knows, until the points are read.
+    /// Shows what the session knows, until the points are read. Pipes may be at their end before
+    /// anybody wonders.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
+        plan: &[Planned],
         session: &'scope Session,
         run: &'scope Run,
     ) -> Reading {
         let (held, reading) = channel();
+        let is_live = plan.iter().any(|planned| planned.origin.is_live());
+        let patience = if is_live { Duration::ZERO } else { LONG };
         scope.spawn(move || {
+            if reading.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
             // It looks at what came from the network.
             if probe::drop_capabilities().is_err() {
                 return;
