@@ -126,6 +126,15 @@ enum Format {
 }
 
 impl Arguments {
+    /// How what the points saw is judged.
+    fn judging(&self) -> judge::Options {
+        judge::Options {
+            wait_ns: nanoseconds(self.wait),
+            clock_error_ns: self.clock_error.map(nanoseconds),
+            protocols: self.protocols.clone(),
+        }
+    }
+
     /// How the points that are interfaces are captured, and pipes are read, if there are any.
     fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
         let (live, recorded): (Vec<_>, Vec<_>) =
@@ -194,11 +203,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     let live = arguments.captures(&plan)?;
     let keep_all = arguments.packets.is_some() || frames.is_some();
     let window_ns = nanoseconds(arguments.window);
-    let options = judge::Options {
-        wait_ns: nanoseconds(arguments.wait),
-        clock_error_ns: arguments.clock_error.map(nanoseconds),
-        protocols: arguments.protocols.clone(),
-    };
+    let options = arguments.judging();
     let settings = Settings {
         window_ns,
         #[cfg(feature = "libpcap")]
@@ -265,20 +270,25 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         frames.write(&plan, &findings, nanoseconds(arguments.window))?;
     }
 
-    let text = match arguments.format {
-        Format::Table => report::table(&findings, &layout),
-        Format::Markdown => report::markdown(&findings, arguments.all),
-        Format::Csv => report::csv(&findings),
-        Format::Json => report::json(&findings),
-    };
+    let text = text(&findings, arguments, &layout);
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(outcome(&findings, arguments.exit_code))
+}
+
+/// The findings as they are asked for. What only the table says of its own, standard error does.
+fn text(findings: &Findings, arguments: &Arguments, layout: &report::Layout) -> String {
     if arguments.format != Format::Table {
         for warning in &findings.warnings {
             eprintln!("hdp: warning: {warning}");
         }
     }
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(outcome(&findings, arguments.exit_code))
+    match arguments.format {
+        Format::Table => report::table(findings, layout),
+        Format::Markdown => report::markdown(findings, arguments.all),
+        Format::Csv => report::csv(findings),
+        Format::Json => report::json(findings),
+    }
 }
 
 fn outcome(findings: &Findings, exit_code: bool) -> Outcome {

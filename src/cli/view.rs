@@ -27,7 +27,7 @@ const REFRESH: Duration = Duration::from_millis(500);
 /// Pipes that are read sooner show nothing.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How many times as long as it took finding out rests.
+/// How many times as long as finding out took, it rests.
 const SHARE: u32 = 4;
 
 /// How the view judges.
@@ -37,9 +37,9 @@ pub(super) struct Watching {
 }
 
 /// Held while points are being read; the view ends when it is dropped.
-pub(super) struct Reading(
-    #[allow(dead_code, reason = "the view notices that it is gone")] Sender<()>,
-);
+pub(super) struct Reading {
+    _held: Sender<()>,
+}
 
 impl Watching {
     /// What the readers of these points tell of them.
@@ -80,7 +80,7 @@ impl Watching {
             let _ = run;
             lines(session, &reading);
         });
-        Reading(held)
+        Reading { _held: held }
     }
 }
 

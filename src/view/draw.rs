@@ -55,11 +55,12 @@ pub(super) fn draw(view: &mut View, area: Rect, buffer: &mut Buffer) {
         Constraint::Length(if has_map { legend_height + BELOW } else { 1 }),
     ])
     .areas(area);
-    view.shows_details = match view.pane {
+    let has_details = match view.pane {
         Pane::Numbers => is_large,
         Pane::Details => true,
         Pane::Warnings | Pane::Help => false,
     };
+    view.details_of = has_details.then_some(view.cursor);
     heading(view, head, buffer);
     if !has_map {
         keys(view, foot, buffer);
@@ -121,7 +122,7 @@ fn heading(view: &View, area: Rect, buffer: &mut Buffer) {
     }
     right.push(Span::raw(report::unglued(&elapsed)));
     let right = right.into_iter().flat_map(|span| [Span::raw("  "), span]);
-    let right = Line::from_iter(right);
+    let right: Line = right.collect();
     let taken = u16::try_from(right.width())
         .unwrap_or(u16::MAX)
         .min(area.width);

@@ -27,8 +27,8 @@ pub struct View {
     /// Whether the numbers that pass are listed too.
     pub(super) all: bool,
     pub(super) pane: Pane,
-    /// Whether details were drawn last.
-    pub(super) shows_details: bool,
+    /// The number whose details were drawn last, if any were.
+    pub(super) details_of: Option<u8>,
     /// Lines of the pane that are scrolled past.
     pub(super) scrolled: usize,
     /// The display stands still.
@@ -74,7 +74,7 @@ impl View {
             sort: Sort::Worst,
             all: false,
             pane: Pane::Numbers,
-            shows_details: false,
+            details_of: None,
             scrolled: 0,
             paused: false,
             ending: false,
@@ -98,7 +98,7 @@ impl View {
     /// The number whose packets are worth giving with the next look, if any are shown.
     #[must_use]
     pub fn watched(&self) -> Option<u8> {
-        self.shows_details.then_some(self.cursor)
+        self.details_of
     }
 
     /// The direction that is shown.
