@@ -11,11 +11,14 @@
 mod changes;
 mod clocks;
 mod control;
+mod explain_change;
+mod flows;
 mod icmp;
 mod packets;
 mod refusals;
 mod statistics;
 mod tally;
+mod translation;
 mod verdict;
 mod warnings;
 
@@ -25,18 +28,21 @@ use crate::{
     correlate::{Relations, Survey, Way, all_journeys, journeys},
     decode::Carrier,
     findings::{
-        Clock, ClockMethod, DelayReference, Direction, Findings, Packet, Point as PointFindings,
-        PointKind, Protocol, Segment, System,
+        Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
+        Point as PointFindings, PointKind, Protocol, Refusal, Segment, System,
     },
     observe::Point,
     protocols,
 };
 
+use rustc_hash::FxHashMap;
+
 use changes::Changes;
 use control::Control;
+use flows::ByPorts;
 use icmp::Evidence;
 use refusals::Refusals;
-use tally::Tally;
+use tally::{Judged, Tally};
 use verdict::Reference;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
@@ -66,13 +72,17 @@ pub fn judge(
         points,
         options,
         relations: &relations,
-        evidence: &evidence,
+        evidence,
         windows: clocks::windows(points, &relations),
         reach: Way::BOTH.map(|way| reach(points, way)),
         fastest_ns: clocks::fastest(points.len(), &relations),
         wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
         tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
         tally_of_flow: tallies_of_flows(points, &relations),
+        by_flow: points
+            .iter()
+            .map(|point| vec![Judged::default(); point.flows.len()])
+            .collect(),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
     };
@@ -91,6 +101,7 @@ pub fn judge(
     journeys(points, &relations, &survey, |journey| {
         judgement.journey(journey);
     });
+    judgement.settle_answers();
     if let Some(report) = packet {
         all_journeys(points, &relations, |journey| {
             if let Some(packet) = judgement.packet(journey) {
@@ -101,12 +112,16 @@ pub fn judge(
     judgement.finish(suspicions)
 }
 
+/// A number with its carrier, what was counted of it, the ICMP errors about it, and what the
+/// sender's system refused.
+type Tallied = (u8, Carrier, Tally, Vec<IcmpEvidence>, Vec<Refusal>);
+
 /// The judging of one set of points.
 struct Judgement<'a> {
     points: &'a [Point],
     options: &'a Options,
     relations: &'a Relations,
-    evidence: &'a Evidence,
+    evidence: Evidence,
     /// For each way, point and other point: when the other sees what the first saw.
     windows: Vec<clocks::Window>,
     /// The same index: the smallest difference of the two points' times.
@@ -118,6 +133,8 @@ struct Judgement<'a> {
     tallies: Vec<Option<Box<Tally>>>,
     /// For each point and flow, the index of its tally.
     tally_of_flow: Vec<Vec<usize>>,
+    /// The same index: the judged packets whose first sighting that is.
+    by_flow: Vec<Vec<Judged>>,
     changes: Changes,
     missed: Vec<u64>,
 }
@@ -190,24 +207,19 @@ impl Judgement<'_> {
             .map(|&point| self.points[point].name.as_str())
             .collect();
         let mut refusals = Refusals::collect(self.points, way);
-        let mut tallies = Vec::new();
-        for protocol in 0..=255_u8 {
-            for carrier in [Carrier::Ip, Carrier::Udp] {
-                let tally = self.tallies[tally_index(way, carrier, protocol)].take();
-                let tally = tally.map(|tally| *tally);
-                let icmp = self.evidence.of(way, carrier, protocol);
-                let refused = refusals.take(protocol, carrier);
-                if tally.is_some() || !icmp.is_empty() || !refused.is_empty() {
-                    let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
-                    tallies.push((protocol, carrier, tally, icmp, refused));
-                }
-            }
-        }
+        let tallies = self.tallied(way, &mut refusals);
         let fastest_ns = tallies
             .iter()
             .filter_map(|(_, _, tally, _, _)| tally.fastest_ns())
             .min();
         let reference = self.reference(&order, fastest_ns);
+        let numbers: Vec<_> = tallies
+            .iter()
+            .filter(|(protocol, ..)| self.is_reported(*protocol))
+            .map(|(_, carrier, tally, icmp, _)| (*carrier, tally, icmp.as_slice()))
+            .collect();
+        let refusers = icmp::refusers(&numbers);
+        let by_ports = self.by_ports(way);
         let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally));
         let control = tallies
             .iter()
@@ -220,10 +232,8 @@ impl Judgement<'_> {
             })
             .map(|(_, _, tally, ..)| tally);
         let against_control = control.as_ref().map(|control| control.against(bare));
-        let finding = |(index, (protocol, carrier, tally, icmp, refused)): (
-            usize,
-            (u8, Carrier, Tally, _, _),
-        )| {
+        let by_ports = &by_ports;
+        let finding = |(index, (protocol, carrier, tally, icmp, refused)): (usize, Tallied)| {
             let against_control = control
                 .as_ref()
                 .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
@@ -238,6 +248,10 @@ impl Judgement<'_> {
                 icmp,
                 changes,
                 refused,
+                by_ports: by_ports
+                    .get(&(protocol, carrier))
+                    .cloned()
+                    .unwrap_or_default(),
                 against_control,
             };
             verdict::protocol(subject, tally, &comparison, index, reference)
@@ -268,13 +282,56 @@ impl Judgement<'_> {
             },
         ));
         let segments = self.segments(way, &order, &protocols);
+        for segment in &segments {
+            translation::explain_losses(segment, &mut protocols);
+        }
         Direction {
             from: names.first().copied().unwrap_or_default().to_owned(),
             to: names.last().copied().unwrap_or_default().to_owned(),
             segments,
             protocols,
             against_control,
+            destination: translation::destination((self.points, self.relations), way, order[0]),
+            refusers,
         }
+    }
+
+    /// All that was counted and said of each number that went one way, in rising order.
+    fn tallied(&mut self, way: Way, refusals: &mut Refusals) -> Vec<Tallied> {
+        let mut tallies = Vec::new();
+        for protocol in 0..=255_u8 {
+            for carrier in [Carrier::Ip, Carrier::Udp] {
+                let tally = self.tallies[tally_index(way, carrier, protocol)].take();
+                let tally = tally.map(|tally| *tally);
+                let icmp = self.evidence.of(self.points, way, carrier, protocol);
+                let refused = refusals.take(protocol, carrier);
+                if tally.is_some() || !icmp.is_empty() || !refused.is_empty() {
+                    let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
+                    tallies.push((protocol, carrier, tally, icmp, refused));
+                }
+            }
+        }
+        tallies
+    }
+
+    /// The judged packets of each number by their ports, where any were lost.
+    fn by_ports(&self, way: Way) -> FxHashMap<(u8, Carrier), ByPorts> {
+        let mut by_ports: FxHashMap<_, ByPorts> = FxHashMap::default();
+        for (index, point) in self.points.iter().enumerate() {
+            let flows = point.flows.iter().zip(&self.by_flow[index]).zip(0..);
+            for ((entry, judged), flow) in flows {
+                if judged.packets == 0 || self.relations.way(index, flow) != way {
+                    continue;
+                }
+                let flow = &entry.flow;
+                let of_number = by_ports.entry((flow.protocol, flow.carrier)).or_default();
+                let ports = (flow.source_port, flow.destination_port);
+                let sum = of_number.entry(ports).or_default();
+                sum.packets += judged.packets;
+                sum.lost += judged.lost;
+            }
+        }
+        by_ports
     }
 
     /// The stretches between the points that packets going `way` pass in this order.
@@ -303,12 +360,19 @@ impl Judgement<'_> {
                     clocks::between(self.relations, way, ends[0], ends[1])
                 };
                 let within = self.within(way, ends[0], ends[1]);
+                let translation = translation::between(
+                    (self.points, self.relations),
+                    way,
+                    (ends[0], ends[1]),
+                    protocols,
+                );
                 Segment {
                     from,
                     to,
                     lost,
                     clock,
                     within,
+                    translation,
                 }
             })
             .collect()

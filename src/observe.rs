@@ -156,6 +156,18 @@ pub struct IcmpSighting {
     pub source: IpAddr,
     /// The quoted destination address.
     pub destination: IpAddr,
+    /// The quoted TTL or hop limit.
+    pub ttl: u8,
+    /// The quoted differentiated services code point.
+    pub dscp: u8,
+    /// The quoted explicit congestion notification.
+    pub ecn: u8,
+    /// The quoted IPv4 identification; `None` where there is none.
+    pub ip_id: Option<u16>,
+    /// When the error came by, ns since the epoch on the point's clock.
+    pub time_ns: Option<i64>,
+    /// Where in the point's host the error was seen.
+    pub stage: Stage,
 }
 
 /// When a point was watching: from its first frame to its last, HDP or not.
@@ -346,6 +358,12 @@ impl Observer {
                     carrier: datagram.carrier,
                     source: datagram.source,
                     destination: datagram.destination,
+                    ttl: datagram.ttl,
+                    dscp: datagram.dscp,
+                    ecn: datagram.ecn,
+                    ip_id: datagram.ip_id,
+                    time_ns: frame.time_ns,
+                    stage: stage(frame, datagram),
                 });
                 return;
             }
@@ -610,15 +628,19 @@ fn flow(frame: &Frame, datagram: &Datagram, (source_port, destination_port): (u1
         ecn: datagram.ecn,
         is_fragment: datagram.fragment.is_some(),
         encapsulation: datagram.encapsulation,
-        stage: Stage {
-            interface: datagram.interface.unwrap_or(frame.interface),
-            packet_type: datagram
-                .packet_type
-                .or(frame.direction.map(|way| match way {
-                    FrameDirection::Inbound => PacketType::Host,
-                    FrameDirection::Outbound => PacketType::Outgoing,
-                })),
-        },
+        stage: stage(frame, datagram),
+    }
+}
+
+fn stage(frame: &Frame, datagram: &Datagram) -> Stage {
+    Stage {
+        interface: datagram.interface.unwrap_or(frame.interface),
+        packet_type: datagram
+            .packet_type
+            .or(frame.direction.map(|way| match way {
+                FrameDirection::Inbound => PacketType::Host,
+                FrameDirection::Outbound => PacketType::Outgoing,
+            })),
     }
 }
 

@@ -16,7 +16,7 @@ impl Spans {
     /// Adds one.
     #[inline(always)]
     pub fn push(&mut self, span_ns: i64) {
-        match self.from_base(span_ns) {
+        match self.above_base(span_ns) {
             Some(near) if !self.near.is_empty() => self.near.push(near),
             _ => self.push_unlike(span_ns),
         }
@@ -27,14 +27,14 @@ impl Spans {
         if self.is_empty() {
             self.base_ns = span_ns.saturating_sub(Self::MIDDLE);
         }
-        match self.from_base(span_ns) {
+        match self.above_base(span_ns) {
             Some(near) => self.near.push(near),
             None => self.far_ns.push(span_ns),
         }
     }
 
     #[inline(always)]
-    fn from_base(&self, span_ns: i64) -> Option<u32> {
+    fn above_base(&self, span_ns: i64) -> Option<u32> {
         u32::try_from(span_ns.checked_sub(self.base_ns)?).ok()
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::explain_change;
 use crate::{
     correlate::{FlowPairs, Relations, Way},
     decode::Carrier,
@@ -174,10 +175,21 @@ impl Changes {
             }
         }
         let name = |point: usize| points[point].name.clone();
+        let mut flows = points.iter().flat_map(|point| &point.flows);
+        let is_ipv6 =
+            flows.any(|entry| entry.flow.protocol == protocol && entry.flow.destination.is_ipv6());
         found
             .into_iter()
             .map(|((first, second, rank, from, to), count)| Change {
                 field: FIELDS[rank].to_owned(),
+                explanation: explain_change::explanation(explain_change::Subject {
+                    carrier,
+                    protocol,
+                    is_ipv6,
+                    field: FIELDS[rank],
+                    from: &from,
+                    to: &to,
+                }),
                 from,
                 to,
                 between: [name(first), name(second)],

@@ -1,8 +1,6 @@
 //! Fates: what became of each packet, counted by number.
 
-use std::net::IpAddr;
-
-use super::{Judgement, clocks::window_index, order};
+use super::{Judgement, clocks::window_index, icmp::Answer, order};
 use crate::{
     correlate::{Journey, Spans, Station, Through, Way},
     findings::PointKind,
@@ -20,6 +18,8 @@ pub(super) struct Tally {
     pub(super) ambiguous: u64,
     pub(super) altered: u64,
     pub(super) duplicates: u64,
+    /// Delivered packets that arrived more than once.
+    pub(super) replicated: u64,
     pub(super) reordered: u64,
     /// Distinct packets by point, in the order of the points.
     pub(super) seen: Vec<u64>,
@@ -27,8 +27,10 @@ pub(super) struct Tally {
     pub(super) lost_at: Vec<((usize, usize), u64)>,
     /// The first lost packet: the point that saw it last, and its frame there.
     pub(super) first_lost: Option<(usize, u32)>,
-    /// Lost packets that an ICMP error quotes, by its sender, version, type and code.
-    pub(super) answered: Vec<((IpAddr, u8, u8, u8), u64)>,
+    /// Lost packets that an ICMP error quotes, by the error and where they were lost.
+    pub(super) answered: Vec<(AnswerAt, u64)>,
+    /// Lost packets whose ICMP error was seen where they were not, by the farthest such point.
+    pub(super) answered_beyond: Vec<(usize, u64)>,
     /// Timestamps of the first packet that was lost and of the last that was delivered.
     pub(super) first_lost_ns: Option<u64>,
     /// See above.
@@ -40,6 +42,9 @@ pub(super) struct Tally {
     /// Packets at the edge, by the listener that had no socket open for them.
     pub(super) unheard: Vec<u64>,
 }
+
+/// An answer to packets that were lost between two points.
+pub(super) type AnswerAt = (Answer, (usize, usize));
 
 /// Packets that were judged, and how many of them were lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -137,6 +142,7 @@ impl Judgement<'_> {
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(through.last_timestamp_ns));
         }
         tally.delays_ns.append(delays_ns);
+        self.by_flow[from][flow as usize].packets += delivered;
     }
 
     /// Judges one packet and counts it.
@@ -169,6 +175,8 @@ impl Judgement<'_> {
                 tally.delivered += 1;
                 tally.altered += u64::from(altered);
                 tally.duplicates += u64::from(last.seen.duplicates);
+                tally.replicated += u64::from(last.seen.duplicates > 0);
+                self.by_flow[first.point][origin.flow as usize].packets += 1;
                 tally.reordered += u64::from(end.is_reordered());
                 tally.last_delivered_ns = tally.last_delivered_ns.max(Some(journey.timestamp_ns));
                 if first.position == 0 {
@@ -183,12 +191,25 @@ impl Judgement<'_> {
                 tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
                 tally.first_lost.get_or_insert((from, end.frame));
                 add(&mut tally.lost_at, (from, to));
-                let protocol = self.points[first.point].flow(origin).protocol;
-                let answer = self
-                    .evidence
-                    .about(journey.way, protocol, journey.timestamp_ns);
-                if let Some(error) = answer {
-                    add(&mut tally.answered, error);
+                let of_flow = &mut self.by_flow[first.point][origin.flow as usize];
+                of_flow.packets += 1;
+                of_flow.lost += 1;
+                let flow = self.points[first.point].flow(origin);
+                let counted_at = (index, (from, to));
+                let error = self.evidence.about(self.points, journey, flow, counted_at);
+                if let Some(error) = error {
+                    add(&mut tally.answered, (error.answer, (from, to)));
+                    let position = |point: usize| match journey.way {
+                        Way::Forward => point,
+                        Way::Reverse => count - 1 - point,
+                    };
+                    if error.farthest >= position(to) {
+                        let farthest = match journey.way {
+                            Way::Forward => error.farthest,
+                            Way::Reverse => count - 1 - error.farthest,
+                        };
+                        add(&mut tally.answered_beyond, farthest);
+                    }
                 }
             }
             Ruling::Edge(point) => {
@@ -200,6 +221,15 @@ impl Judgement<'_> {
                 }
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
+        }
+    }
+
+    /// Counts the answers that only all lost packets together tell.
+    pub(super) fn settle_answers(&mut self) {
+        for settled in self.evidence.settle() {
+            if let Some(tally) = &mut self.tallies[settled.tally] {
+                add(&mut tally.answered, (settled.answer, settled.lost_at));
+            }
         }
     }
 
