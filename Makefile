@@ -3,14 +3,14 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 HDP := $(TARGET)/release/hdp
 
-# What cargo needs beside Rust: a linker, a compiler for zstd, libpcap for filters.
+# What cargo needs beside Rust: a linker, a compiler for zstd, libpcap for filters and live capture.
 BUILD := gcc:cc libc6-dev pkg-config:pkg-config libpcap-dev
 # What tests compare with, and what they make networks of.
 NETWORK := iproute2:ip nftables:nft tcpdump:tcpdump
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test lint bench record
+.PHONY: help demo test sweep lint bench record
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,6 +26,10 @@ test: ## all tests, and a build without any system library
 	cargo test --locked --all-targets
 	cargo test --locked --doc
 	cargo build --locked --no-default-features
+
+sweep: ## 2,000 made-up paths whose truth is known, and no verdict may contradict it
+	@.ci/install $(BUILD)
+	SWEEP_SCENARIOS=$(or $(SWEEP_SCENARIOS),2000) cargo test --locked --release --test sweep -- --nocapture
 
 lint: ## formatting, clippy with and without libpcap, documentation
 	@.ci/install $(BUILD)

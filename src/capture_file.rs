@@ -1,11 +1,11 @@
-//! Writing captures: pcapng with nanoseconds (draft-ietf-opsawg-pcapng), one interface.
+//! Writing captures: pcapng (draft-ietf-opsawg-pcapng), one section.
 //!
-//! The counterpart of [`crate::source`] for what this tool saw itself. It knows nothing of what the
-//! bytes mean.
+//! The counterpart of [`crate::source`] for what this tool saw itself, and for what it passes on of
+//! other captures. It knows nothing of what the bytes mean.
 
 use std::io::{self, Write};
 
-use crate::source::LinkType;
+use crate::source::{Frame, FrameDirection, Interface, LinkType};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -14,8 +14,10 @@ const ENHANCED_PACKET: u32 = 6;
 
 const END_OF_OPTIONS: u16 = 0;
 const SHB_USERAPPL: u16 = 4;
+const IF_NAME: u16 = 2;
 const IF_DESCRIPTION: u16 = 3;
 const IF_TSRESOL: u16 = 9;
+const EPB_FLAGS: u16 = 2;
 const ISB_STARTTIME: u16 = 2;
 const ISB_ENDTIME: u16 = 3;
 const ISB_OSDROP: u16 = 7;
@@ -24,18 +26,29 @@ const ISB_OSDROP: u16 = 7;
 #[derive(Debug)]
 pub struct CaptureFile<W: Write> {
     out: W,
+    interfaces: Vec<Declared>,
     /// The block that is being made; kept, so that a packet costs no allocation.
     block: Vec<u8>,
 }
 
+/// An interface that the file has described.
+#[derive(Debug, Clone, Copy)]
+struct Declared {
+    /// Its index in the source of its frames.
+    source: u32,
+    /// Nanoseconds a unit of its times.
+    unit_ns: u64,
+}
+
 impl<W: Write> CaptureFile<W> {
-    /// Begins the file: who wrote it, and what its one interface is.
+    /// Begins the file: who wrote it.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn begin(out: W, link_type: LinkType, description: &str) -> io::Result<Self> {
+    pub fn begin(out: W) -> io::Result<Self> {
         let mut file = Self {
             out,
+            interfaces: Vec::new(),
             block: Vec::new(),
         };
         file.block.extend(0x1a2b_3c4d_u32.to_le_bytes());
@@ -45,47 +58,126 @@ impl<W: Write> CaptureFile<W> {
         file.option(SHB_USERAPPL, application.as_bytes());
         file.option(END_OF_OPTIONS, &[]);
         file.finish(SECTION_HEADER)?;
-        file.block.extend(link_type.0.to_le_bytes());
-        file.block.extend([0; 2 + 4]); // reserved; no snapshot length
-        file.option(IF_DESCRIPTION, description.as_bytes());
-        file.option(IF_TSRESOL, &[9]); // 10^-9 s
-        file.option(END_OF_OPTIONS, &[]);
-        file.finish(INTERFACE_DESCRIPTION)?;
         Ok(file)
     }
 
-    /// Writes one packet, captured whole at `time_ns` (ns since the Unix epoch).
+    /// Describes the source's next interface, the first one at first.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn interface(&mut self, interface: &Interface, description: &str) -> io::Result<()> {
+        let source = length(&self.interfaces)?;
+        self.declare(source, interface, description)
+    }
+
+    fn declare(&mut self, source: u32, interface: &Interface, description: &str) -> io::Result<()> {
+        // Powers of ten from seconds to nanoseconds; others are written in nanoseconds.
+        let power = |tenths: &u8| 10_u64.pow(u32::from(9 - tenths));
+        let tenths = (0..=9).find(|tenths| power(tenths) == interface.resolution_ns);
+        let tenths = tenths.unwrap_or(9);
+        self.interfaces.push(Declared {
+            source,
+            unit_ns: power(&tenths),
+        });
+        // What most systems call raw IP has another number in files.
+        let link_type = match interface.link_type {
+            LinkType::RAW_DLT | LinkType::RAW_OPENBSD => LinkType::RAW,
+            other => other,
+        };
+        self.block.extend(link_type.0.to_le_bytes());
+        self.block.extend([0; 2 + 4]); // reserved; no snapshot length
+        if let Some(name) = &interface.name {
+            self.option(IF_NAME, name.as_bytes());
+        }
+        if !description.is_empty() {
+            self.option(IF_DESCRIPTION, description.as_bytes());
+        }
+        self.option(IF_TSRESOL, &[tenths]);
+        self.option(END_OF_OPTIONS, &[]);
+        self.finish(INTERFACE_DESCRIPTION)
+    }
+
+    /// Writes one packet of the first interface, captured whole at `time_ns` (ns since the Unix
+    /// epoch).
     ///
     /// # Errors
     /// Those of `out`.
     pub fn packet(&mut self, time_ns: i64, bytes: &[u8]) -> io::Result<()> {
-        let len = length(bytes)?;
-        self.block.extend(0_u32.to_le_bytes());
-        self.time(time_ns);
-        self.block.extend(len.to_le_bytes());
-        self.block.extend(len.to_le_bytes());
+        self.enhanced((0, time_ns), length(bytes)?, bytes, None)
+    }
+
+    /// Writes a frame that the interface captured; the interface is described when its first frame
+    /// comes.
+    ///
+    /// # Errors
+    /// Those of `out`, and one for a frame without a capture time, for which there is no place.
+    pub fn frame(&mut self, frame: &Frame, interface: &Interface) -> io::Result<()> {
+        let Some(time_ns) = frame.time_ns else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("frame {} has no capture time to be written", frame.number),
+            ));
+        };
+        let known = |declared: &Declared| declared.source == frame.interface;
+        let index = if let Some(index) = self.interfaces.iter().position(known) {
+            index
+        } else {
+            self.declare(frame.interface, interface, "")?;
+            self.interfaces.len() - 1
+        };
+        self.enhanced(
+            (index, time_ns),
+            frame.original_len,
+            frame.bytes,
+            frame.direction,
+        )
+    }
+
+    fn enhanced(
+        &mut self,
+        (interface, time_ns): (usize, i64),
+        original_len: u32,
+        bytes: &[u8],
+        direction: Option<FrameDirection>,
+    ) -> io::Result<()> {
+        let index = u32::try_from(interface).map_err(io::Error::other)?;
+        self.block.extend(index.to_le_bytes());
+        self.time(interface, time_ns);
+        self.block.extend(length(bytes)?.to_le_bytes());
+        self.block.extend(original_len.to_le_bytes());
         self.block.extend(bytes);
         self.pad();
+        if let Some(direction) = direction {
+            let flags: u32 = match direction {
+                FrameDirection::Inbound => 1,
+                FrameDirection::Outbound => 2,
+            };
+            self.option(EPB_FLAGS, &flags.to_le_bytes());
+            self.option(END_OF_OPTIONS, &[]);
+        }
         self.finish(ENHANCED_PACKET)
     }
 
-    /// Ends the file with what the interface is known to have dropped, and when it was watched.
+    /// Ends the file with what the first interface, if there is one, is known to have dropped, and
+    /// when it was watched.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn end(mut self, watched_ns: (i64, i64), drops: Option<u64>) -> io::Result<()> {
-        self.block.extend(0_u32.to_le_bytes());
-        self.time(watched_ns.1);
-        for (code, time_ns) in [(ISB_STARTTIME, watched_ns.0), (ISB_ENDTIME, watched_ns.1)] {
-            self.block.extend(code.to_le_bytes());
-            self.block.extend(8_u16.to_le_bytes());
-            self.time(time_ns);
+    pub fn end(mut self, watched_ns: Option<(i64, i64)>, drops: Option<u64>) -> io::Result<()> {
+        if let Some((start_ns, end_ns)) = watched_ns.filter(|_| !self.interfaces.is_empty()) {
+            self.block.extend(0_u32.to_le_bytes());
+            self.time(0, end_ns);
+            for (code, time_ns) in [(ISB_STARTTIME, start_ns), (ISB_ENDTIME, end_ns)] {
+                self.block.extend(code.to_le_bytes());
+                self.block.extend(8_u16.to_le_bytes());
+                self.time(0, time_ns);
+            }
+            if let Some(drops) = drops {
+                self.option(ISB_OSDROP, &drops.to_le_bytes());
+            }
+            self.option(END_OF_OPTIONS, &[]);
+            self.finish(INTERFACE_STATISTICS)?;
         }
-        if let Some(drops) = drops {
-            self.option(ISB_OSDROP, &drops.to_le_bytes());
-        }
-        self.option(END_OF_OPTIONS, &[]);
-        self.finish(INTERFACE_STATISTICS)?;
         self.out.flush()
     }
 
@@ -97,10 +189,12 @@ impl<W: Write> CaptureFile<W> {
         self.out.flush()
     }
 
-    /// The upper half of a time stands before the lower one, whatever the byte order. There are no
-    /// times before 1970.
-    fn time(&mut self, time_ns: i64) {
-        let mut bytes = time_ns.max(0).to_le_bytes();
+    /// A time in the interface's unit. Its upper half stands before the lower one, whatever the
+    /// byte order. There are no times before 1970.
+    fn time(&mut self, interface: usize, time_ns: i64) {
+        let declared = self.interfaces.get(interface);
+        let unit_ns = declared.map_or(1, |declared| declared.unit_ns);
+        let mut bytes = (time_ns.max(0).unsigned_abs() / unit_ns).to_le_bytes();
         bytes.rotate_left(4);
         self.block.extend(bytes);
     }
@@ -129,7 +223,7 @@ impl<W: Write> CaptureFile<W> {
     }
 }
 
-fn length(bytes: &[u8]) -> io::Result<u32> {
+fn length<T>(bytes: &[T]) -> io::Result<u32> {
     u32::try_from(bytes.len()).map_err(io::Error::other)
 }
 
@@ -141,13 +235,19 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut capture = CaptureFile::begin(&file, LinkType::RAW, "raw sockets").unwrap();
+        let mut capture = CaptureFile::begin(&file).unwrap();
+        let interface = Interface {
+            name: None,
+            link_type: LinkType::RAW_DLT,
+            resolution_ns: 1,
+        };
+        capture.interface(&interface, "raw sockets").unwrap();
         let packets = [(1_790_000_000_123_456_789, &b"12345"[..]), (0, b"")];
         for (time_ns, bytes) in packets {
             capture.packet(time_ns, bytes).unwrap();
         }
         capture
-            .end((5, 1_800_000_000_000_000_000), Some(3))
+            .end(Some((5, 1_800_000_000_000_000_000)), Some(3))
             .unwrap();
 
         let mut source = Source::open(Origin::Path(file.path().to_owned())).unwrap();
@@ -163,5 +263,66 @@ mod tests {
         assert_eq!(summary.watched_ns, Some((5, 1_800_000_000_000_000_000)));
         assert_eq!(summary.resolution_ns, Some(1));
         assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
+    }
+    #[test]
+    fn frames_keep_interface_resolution_direction_and_length() {
+        let interfaces = [
+            ("eth0", LinkType::EN10MB, 1_000),
+            ("tun0", LinkType::RAW, 1),
+        ]
+        .map(|(name, link_type, resolution_ns)| Interface {
+            name: Some(name.to_owned()),
+            link_type,
+            resolution_ns,
+        });
+        let frames = [
+            (1, 1_790_000_000_123_456_789, None, 3),
+            (
+                0,
+                1_790_000_000_123_456_000,
+                Some(FrameDirection::Outbound),
+                1_500,
+            ),
+        ]
+        .map(|(interface, time_ns, direction, original_len)| Frame {
+            number: 7,
+            time_ns: Some(time_ns),
+            link_type: interfaces[interface as usize].link_type,
+            interface,
+            direction,
+            original_len,
+            bytes: b"123",
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut capture = CaptureFile::begin(&file).unwrap();
+        for frame in &frames {
+            let interface = &interfaces[frame.interface as usize];
+            capture.frame(frame, interface).unwrap();
+        }
+        let timeless = Frame {
+            time_ns: None,
+            ..frames[0]
+        };
+        let error = capture.frame(&timeless, &interfaces[1]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "frame 7 has no capture time to be written"
+        );
+        capture.end(None, None).unwrap();
+
+        let mut source = Source::open(Origin::Path(file.path().to_owned())).unwrap();
+        for (number, frame) in (1..).zip(frames) {
+            let read = source.next_frame().unwrap();
+            // Interfaces are numbered as they come.
+            let expected = Frame {
+                number,
+                interface: 1 - frame.interface,
+                ..frame
+            };
+            assert_eq!(format!("{read:?}"), format!("{expected:?}"));
+        }
+        assert!(source.next_frame().is_none());
+        let [first, second] = interfaces;
+        assert_eq!(source.summary().interfaces, [second, first]);
     }
 }

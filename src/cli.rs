@@ -5,12 +5,15 @@
 
 mod dissect;
 mod duration;
+mod interfaces;
 #[cfg(target_os = "linux")]
 mod listen;
+mod live;
 #[cfg(target_os = "linux")]
 mod loopback;
 mod output;
 mod path;
+mod progress;
 mod read;
 mod send;
 
@@ -38,6 +41,7 @@ enum Command {
     Listen(listen::Arguments),
     #[cfg(target_os = "linux")]
     Loopback(loopback::Arguments),
+    Interfaces(interfaces::Arguments),
 }
 
 /// What a command that did its work has to say by exit status.
@@ -92,6 +96,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Listen(arguments) => listen::run(&arguments),
         #[cfg(target_os = "linux")]
         Command::Loopback(arguments) => loopback::run(&arguments),
+        Command::Interfaces(arguments) => interfaces::run(&arguments),
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

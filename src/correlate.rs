@@ -17,6 +17,7 @@ mod relations;
 mod rolling;
 mod spans;
 mod survey;
+mod trend;
 
 pub use flow_pairs::FlowPairs;
 pub use merge::{Journey, Seen, Station, all_journeys, journeys};
@@ -24,3 +25,4 @@ pub use relations::{Offsets, Relations, Way};
 pub use rolling::Rolling;
 pub use spans::Spans;
 pub use survey::{Link, Survey, Through};
+pub use trend::{Difference, Extremes, Trend};

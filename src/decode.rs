@@ -15,6 +15,7 @@
 //! 802.1AE, PPTP's GRE, L2TP, Geneve, GTP-U, and ESP, whose content nobody can read. The control in
 //! an ICMP quote of fewer than 20 bytes is not told from other UDP.
 
+mod candidates;
 mod encapsulation;
 mod icmp;
 mod ip;
@@ -26,6 +27,7 @@ use std::{fmt, net::IpAddr};
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
+pub use candidates::candidates;
 pub use icmp::meaning as icmp_meaning;
 pub use link::PacketType;
 pub use shortcut::{Again, Decoded, HeadersId, Shortcut};

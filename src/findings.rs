@@ -52,6 +52,9 @@ pub struct Point {
     pub first_ns: Option<i64>,
     /// Time of the last frame, HDP or not.
     pub last_ns: Option<i64>,
+    /// Stretches in which the capture was most likely stopped: nothing was recorded, though
+    /// something should have been. Each from its start to its end; nothing is judged in them.
+    pub gaps: Vec<[i64; 2]>,
     /// Frames that the capture is known to have dropped.
     pub capture_drops: Option<u64>,
     /// Distinct packets that were seen before and after this point but not at it.
@@ -183,8 +186,23 @@ pub struct Clock {
     pub offset_ns: Option<i64>,
     /// The true offset lies within `offset_ns` ± this.
     pub error_ns: Option<u64>,
-    /// How much faster the end's clock runs, in parts per million.
+    /// When the offset was so, on the beginning's clock: clocks drift.
+    pub at_ns: Option<i64>,
+    /// How much faster the end's clock runs, in parts per million; null where delay hides it.
     pub skew_ppm: Option<f64>,
+    /// Where one of the clocks was set.
+    pub steps: Vec<ClockStep>,
+}
+
+/// A clock that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStep {
+    /// The last instant before it from which a packet tells.
+    pub from_ns: i64,
+    /// The first instant behind it.
+    pub to_ns: i64,
+    /// By how much the end's clock then showed more than before, beside the beginning's.
+    pub by_ns: i64,
 }
 
 /// What is known of two clocks.

@@ -13,7 +13,10 @@ mod clocks;
 mod control;
 mod explain_change;
 mod flows;
+mod gaps;
+mod hull;
 mod icmp;
+mod levels;
 mod packets;
 mod refusals;
 mod statistics;
@@ -31,13 +34,14 @@ use crate::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
         Point as PointFindings, PointKind, Protocol, Refusal, Segment, System,
     },
-    observe::Point,
+    observe::{Coverage, Point},
     protocols,
 };
 
 use rustc_hash::FxHashMap;
 
 use changes::Changes;
+use clocks::Clocks;
 use control::Control;
 use flows::ByPorts;
 use icmp::Evidence;
@@ -53,6 +57,9 @@ pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
 pub struct Options {
     /// A packet that takes this much longer than the fastest is late, in nanoseconds.
     pub wait_ns: u64,
+    /// How far apart two points' clocks are at most, in nanoseconds, where no packet relates them;
+    /// `None` where that is not known, and nothing can be judged.
+    pub clock_error_ns: Option<u64>,
     /// Numbers to report; all where `None`. The others still serve for comparison.
     pub protocols: Option<protocols::List>,
 }
@@ -68,16 +75,21 @@ pub fn judge(
 ) -> Findings {
     let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
+    let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
+    let error_ns = options
+        .clock_error_ns
+        .map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
+    let clocks = Clocks::learn(points, &relations, wait_ns, error_ns);
     let mut judgement = Judgement {
         points,
         options,
         relations: &relations,
         evidence,
-        windows: clocks::windows(points, &relations),
+        coverages: gaps::coverages(points, &relations, &survey, &clocks),
+        clocks,
         reach: Way::BOTH.map(|way| reach(points, way)),
-        fastest_ns: clocks::fastest(points.len(), &relations),
-        wait_ns: i64::try_from(options.wait_ns).unwrap_or(i64::MAX),
-        tallies: std::iter::repeat_with(|| None).take(2 * 2 * 256).collect(),
+        wait_ns,
+        tallies: std::iter::repeat_with(|| None).take(TALLIES).collect(),
         tally_of_flow: tallies_of_flows(points, &relations),
         by_flow: points
             .iter()
@@ -122,10 +134,9 @@ struct Judgement<'a> {
     options: &'a Options,
     relations: &'a Relations,
     evidence: Evidence,
-    /// For each way, point and other point: when the other sees what the first saw.
-    windows: Vec<clocks::Window>,
-    /// The same index: the smallest difference of the two points' times.
-    fastest_ns: Vec<Option<i64>>,
+    /// When each point was watching.
+    coverages: Vec<Coverage>,
+    clocks: Clocks,
     /// For each way, the position of the last point that can see what comes.
     reach: [usize; 2],
     wait_ns: i64,
@@ -170,10 +181,27 @@ impl Judgement<'_> {
             let comparable = direction.protocols.iter().any(|p| p.packets > 0);
             for segment in &direction.segments {
                 if comparable && segment.clock.method == ClockMethod::None {
+                    warnings.push(match self.options.clock_error_ns {
+                        None => format!(
+                            "{} → {}: no packet was seen alike at both, so nothing tells whether {} \
+                             was watching at the time; if both clocks are right, say so with \
+                             --clock-error 1s",
+                            segment.from, segment.to, segment.to
+                        ),
+                        Some(_) => format!(
+                            "{} → {}: no packet was seen alike at both, so their clocks cannot be \
+                             compared; they are taken as right within --clock-error",
+                            segment.from, segment.to
+                        ),
+                    });
+                }
+                if !segment.clock.steps.is_empty() {
                     warnings.push(format!(
-                        "{} → {}: no packet was seen alike at both, so their clocks cannot be compared; \
-                         they are taken as right within 1 s",
-                        segment.from, segment.to
+                        "{} → {}: a clock was set while the captures ran ({} times), or the path \
+                         changed as abruptly; delays are counted anew from there",
+                        segment.from,
+                        segment.to,
+                        segment.clock.steps.len()
                     ));
                 }
             }
@@ -182,14 +210,37 @@ impl Judgement<'_> {
         Findings {
             schema_version: Findings::SCHEMA_VERSION,
             generator: concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned(),
-            points: self
-                .points
-                .iter()
-                .zip(&self.missed)
-                .map(point_findings)
+            points: (0..self.points.len())
+                .map(|p| self.point_findings(p))
                 .collect(),
             directions,
             warnings,
+        }
+    }
+
+    fn point_findings(&self, index: usize) -> PointFindings {
+        let point = &self.points[index];
+        let coverage = &self.coverages[index];
+        let gaps = coverage.gaps().iter().map(|&(from, to)| [from, to]);
+        PointFindings {
+            name: point.name.clone(),
+            source: point.source.clone(),
+            kind: point.kind,
+            link_types: point
+                .summary
+                .link_types
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            resolution_ns: point.summary.resolution_ns,
+            frames: point.frames,
+            hdp: point.hdp,
+            first_ns: coverage.first_ns(),
+            last_ns: coverage.last_ns(),
+            gaps: gaps.collect(),
+            capture_drops: point.summary.capture_drops,
+            missed: self.missed[index],
+            skipped: point.skipped,
         }
     }
 
@@ -354,10 +405,18 @@ impl Judgement<'_> {
                         method: ClockMethod::SameHost,
                         offset_ns: Some(0),
                         error_ns: Some(0),
+                        at_ns: None,
                         skew_ppm: Some(0.0),
+                        steps: Vec::new(),
                     }
                 } else {
-                    clocks::between(self.relations, way, ends[0], ends[1])
+                    clocks::between(
+                        self.points,
+                        self.relations,
+                        way,
+                        (ends[0], ends[1]),
+                        self.wait_ns,
+                    )
                 };
                 let within = self.within(way, ends[0], ends[1]);
                 let translation = translation::between(
@@ -408,6 +467,9 @@ impl Judgement<'_> {
     }
 }
 
+/// Tallies there are: by way, carrier and number.
+const TALLIES: usize = 2 * 2 * 256;
+
 fn tally_index(way: Way, carrier: Carrier, protocol: u8) -> usize {
     let carrier = match carrier {
         Carrier::Ip => 0,
@@ -437,27 +499,5 @@ fn order(points: usize, way: Way) -> Vec<usize> {
     match way {
         Way::Forward => (0..points).collect(),
         Way::Reverse => (0..points).rev().collect(),
-    }
-}
-
-fn point_findings((point, missed): (&Point, &u64)) -> PointFindings {
-    PointFindings {
-        name: point.name.clone(),
-        source: point.source.clone(),
-        kind: point.kind,
-        link_types: point
-            .summary
-            .link_types
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        resolution_ns: point.summary.resolution_ns,
-        frames: point.frames,
-        hdp: point.hdp,
-        first_ns: point.coverage.first_ns(),
-        last_ns: point.coverage.last_ns(),
-        capture_drops: point.summary.capture_drops,
-        missed: *missed,
-        skipped: point.skipped,
     }
 }

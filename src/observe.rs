@@ -8,12 +8,14 @@
 //!
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
+mod coverage;
 mod log;
 
 use std::{hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+pub use coverage::Coverage;
 pub use log::{Claims, Heard, Refused};
 
 use crate::{
@@ -170,44 +172,6 @@ pub struct IcmpSighting {
     pub stage: Stage,
 }
 
-/// When a point was watching: from its first frame to its last, HDP or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Coverage(Option<(i64, i64)>);
-
-impl Coverage {
-    #[inline]
-    fn extend(&mut self, time_ns: i64) {
-        let (first, last) = self.0.unwrap_or((time_ns, time_ns));
-        self.0 = Some((first.min(time_ns), last.max(time_ns)));
-    }
-
-    /// Time of the first frame, ns since the epoch on the point's clock.
-    #[must_use]
-    pub fn first_ns(self) -> Option<i64> {
-        self.0.map(|(first, _)| first)
-    }
-
-    /// Time of the last frame.
-    #[must_use]
-    pub fn last_ns(self) -> Option<i64> {
-        self.0.map(|(_, last)| last)
-    }
-
-    /// Whether nothing was recorded before `from_ns` or after `to_ns`.
-    fn is_within(self, from_ns: i64, to_ns: i64) -> bool {
-        self.0
-            .is_none_or(|(first, last)| from_ns <= first && last <= to_ns)
-    }
-
-    /// Whether the point was watching during all of `from_ns..=to_ns`.
-    #[inline]
-    #[must_use]
-    pub fn contains(self, from_ns: i64, to_ns: i64) -> bool {
-        self.0
-            .is_some_and(|(first, last)| first <= from_ns && to_ns <= last)
-    }
-}
-
 /// Everything that one observation point recorded.
 #[derive(Debug)]
 pub struct Point {
@@ -306,7 +270,14 @@ impl Observer {
     pub fn watch(&mut self, frame: &Frame) {
         self.frames += 1;
         if let Some(time_ns) = frame.time_ns {
-            self.coverage.extend(time_ns);
+            self.coverage.note(time_ns);
+        }
+    }
+
+    /// Notes that a frame was passed over unread: traffic that has nothing to do with HDP.
+    pub fn pass_over(&mut self, frame: &Frame) {
+        if let Some(time_ns) = frame.time_ns {
+            self.coverage.note_background(time_ns);
         }
     }
 
@@ -325,6 +296,10 @@ impl Observer {
                     Skip::UnsupportedLink(_) => &mut self.skipped.unsupported_link,
                 };
                 *count += 1;
+                // Fragments are HDP's own.
+                if skip != Skip::Fragment {
+                    self.pass_over(frame);
+                }
             }
         }
     }
@@ -596,6 +571,7 @@ impl Observer {
             self.coverage.extend(start);
             self.coverage.extend(end);
         }
+        self.coverage.complete(&summary.dropped_ns);
         Point {
             name,
             source,
@@ -723,16 +699,5 @@ mod tests {
                 Some(1_795_348_086_326_628_316)
             )
         );
-    }
-
-    #[test]
-    fn coverage_holds_its_ends_and_nothing_beyond() {
-        let mut coverage = Coverage::default();
-        assert!(!coverage.contains(0, 0));
-        coverage.extend(20);
-        coverage.extend(10);
-        assert!(coverage.contains(10, 20));
-        assert!(!coverage.contains(9, 20));
-        assert!(!coverage.contains(10, 21));
     }
 }

@@ -12,6 +12,7 @@
 mod answer;
 mod captures;
 mod csv;
+mod interfaces;
 mod json;
 mod live;
 mod loopback;
@@ -29,6 +30,7 @@ mod tests;
 use crate::findings::Verdict;
 
 pub use csv::csv;
+pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
 pub use json::json;
 pub use live::{Align, Column, OrDash, RowFormat, Rows};
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};

@@ -1,8 +1,9 @@
 //! Sources: captures as sequences of [`Frame`]s.
 //!
-//! A capture file is pcap (microseconds or nanoseconds, either byte order) or pcapng, plain or in
-//! gzip or zstd, as a file, a FIFO or standard input; so is a [`Log`] of the probe. The kind is told
-//! from the content, never from the name ([`Recording`]).
+//! A source is a capture file, a log of the probe, or an interface that is captured from while it
+//! is read ([`Origin::Live`]). A capture file is pcap (microseconds or nanoseconds, either byte
+//! order) or pcapng, plain or in gzip or zstd, as a file, a FIFO or standard input; so is a [`Log`].
+//! The kind of a file is told from the content, never from the name ([`Recording`]).
 //!
 //! The module promises constant memory (one buffer, grown only to the largest record), that every
 //! frame before a cut or a damaged record is delivered, and that the reason why reading ended
@@ -10,18 +11,27 @@
 //! is [`crate::decode`]'s business.
 
 mod classic;
+mod devices;
 #[cfg(feature = "libpcap")]
 mod filter;
 mod input;
 mod link_type;
+#[cfg(feature = "libpcap")]
+mod live;
 mod log;
 mod pcapng;
 
 use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
 
+pub use devices::Device;
+#[cfg(feature = "libpcap")]
+pub use devices::devices;
 #[cfg(feature = "libpcap")]
 pub use filter::Filter;
+pub use input::Progress;
 pub use link_type::LinkType;
+#[cfg(feature = "libpcap")]
+pub use live::LiveOptions;
 pub use log::{Line, Log};
 
 use input::Buffer;
@@ -62,6 +72,8 @@ pub enum FrameDirection {
 pub struct Interface {
     /// Its name on the capturing host (`if_name`); pcap files have no place for one.
     pub name: Option<String>,
+    /// How the first bytes of its frames are to be read.
+    pub link_type: LinkType,
     /// Timestamp resolution in nanoseconds.
     pub resolution_ns: u64,
 }
@@ -77,19 +89,23 @@ pub struct Summary {
     /// interface is known.
     pub resolution_ns: Option<u64>,
     /// Frames the capture is known to have dropped (pcapng interface statistics and
-    /// `epb_dropcount`); `None` where it does not say, which is not 0.
+    /// `epb_dropcount`; live, what the kernel and the interface's driver counted so far); `None`
+    /// where it does not say, which is not 0.
     pub capture_drops: Option<u64>,
+    /// Stretches in which it dropped some of them, each from the frame before to the frame behind
+    /// (`epb_dropcount`), ns since the epoch.
+    pub dropped_ns: Vec<(i64, i64)>,
     /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the
-    /// epoch.
+    /// epoch. Live, from its start until when all that came has been given out.
     pub watched_ns: Option<(i64, i64)>,
     /// Why reading ended before the end of the file, or what had to be passed over.
     pub warnings: Vec<String>,
 }
 
 impl Summary {
-    fn add_interface(&mut self, link_type: LinkType, interface: Interface) {
-        if !self.link_types.contains(&link_type) {
-            self.link_types.push(link_type);
+    fn add_interface(&mut self, interface: Interface) {
+        if !self.link_types.contains(&interface.link_type) {
+            self.link_types.push(interface.link_type);
         }
         let coarsest = self.resolution_ns.unwrap_or(0).max(interface.resolution_ns);
         self.resolution_ns = Some(coarsest);
@@ -108,17 +124,26 @@ pub enum Origin {
     Stdin,
     /// A file, a FIFO or a device.
     Path(PathBuf),
+    /// A network interface of this host, written `live:IFACE`; `any` is all of them.
+    Live(String),
 }
 
 impl Origin {
-    /// Reads what the user typed: `-` is standard input, all else a path.
+    /// Reads what the user typed: `-` is standard input, `live:IFACE` an interface, all else a
+    /// path. A file of such a name has a path too: `./live:eth0`.
     #[must_use]
     pub fn from_argument(argument: &str) -> Self {
-        if argument == "-" {
-            Self::Stdin
-        } else {
-            Self::Path(PathBuf::from(argument))
+        match (argument, argument.strip_prefix("live:")) {
+            ("-", _) => Self::Stdin,
+            (_, Some(interface)) => Self::Live(interface.to_owned()),
+            (path, None) => Self::Path(PathBuf::from(path)),
         }
+    }
+
+    /// Whether frames come from an interface while they are read.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
     }
 
     /// Whether `other` names the same file or FIFO, by device and inode, or both are standard input.
@@ -126,6 +151,7 @@ impl Origin {
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Stdin, Self::Stdin) => true,
+            (Self::Live(a), Self::Live(b)) => a == b,
             (Self::Path(a), Self::Path(b)) => {
                 let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
                 a == b || matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b)
@@ -140,9 +166,14 @@ impl fmt::Display for Origin {
         match self {
             Self::Stdin => f.write_str("-"),
             Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Live(interface) => write!(f, "live:{interface}"),
         }
     }
 }
+
+/// Why there is no capture, and what to do about it.
+const NOT_PERMITTED: &str = "Operation not permitted: run as root (sudo) or grant it: \
+    sudo setcap cap_net_raw,cap_net_admin=eip $(command -v hdp)";
 
 /// Why a source could not be read at all. Each message names the source.
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +228,29 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// There is no live capture in this build.
+    #[error(
+        "{origin}: this hdp was built without libpcap, so it cannot capture; \
+         record with tcpdump -w and give the file"
+    )]
+    NoLibpcap {
+        /// The source as the user named it.
+        origin: Origin,
+    },
+    /// The process may not capture (on Linux, it lacks `CAP_NET_RAW`).
+    #[error("{origin}: cannot capture: {NOT_PERMITTED}")]
+    NotPermitted {
+        /// The source as the user named it.
+        origin: Origin,
+    },
+    /// The interface cannot be captured from.
+    #[error("{origin}: cannot capture: {why}; hdp interfaces tells where it can be")]
+    Capture {
+        /// The source as the user named it.
+        origin: Origin,
+        /// libpcap's own words.
+        why: String,
+    },
     /// libpcap does not take the filter for this link type.
     #[error("{origin}: filter '{expression}' for link type {link_type}: {why}")]
     Filter {
@@ -209,6 +263,21 @@ pub enum Error {
         /// libpcap's own words.
         why: String,
     },
+}
+
+#[cfg(feature = "libpcap")]
+impl Error {
+    /// What libpcap said when a capture was to begin. It has no error numbers, but its words for
+    /// the want of permission are few.
+    fn capture(origin: &Origin, error: pcap::Error) -> Self {
+        let (origin, why) = (origin.clone(), filter::words(error));
+        let lower = why.to_lowercase();
+        if lower.contains("permi") || lower.contains("cap_net_raw") {
+            Self::NotPermitted { origin }
+        } else {
+            Self::Capture { origin, why }
+        }
+    }
 }
 
 /// What one observation point recorded, of whichever kind.
@@ -225,6 +294,10 @@ impl Recording {
     /// # Errors
     /// Any [`Error`] but [`Error::Filter`].
     pub fn open(origin: Origin) -> Result<Self, Error> {
+        if origin.is_live() {
+            let source = Source::open(origin)?;
+            return Ok(Self::Capture(Box::new(source)));
+        }
         let mut buffer = input::open(&origin)?;
         if log::is_log(&mut buffer) {
             let log = Log::open(&origin, buffer)?;
@@ -250,6 +323,8 @@ pub struct Source {
 enum Format {
     Classic(classic::Classic),
     Pcapng(pcapng::Pcapng),
+    #[cfg(feature = "libpcap")]
+    Live(Box<live::Live>),
 }
 
 /// What a format's reader finds: a frame without its bytes, which stay in the buffer.
@@ -283,8 +358,33 @@ impl Source {
     /// # Errors
     /// Any [`Error`] but [`Error::Filter`]; [`Error::Log`] where [`Recording::open`] would do.
     pub fn open(origin: Origin) -> Result<Self, Error> {
+        #[cfg(feature = "libpcap")]
+        if let Origin::Live(interface) = &origin {
+            return Self::open_live(interface, &LiveOptions::default());
+        }
         let buffer = input::open(&origin)?;
         Self::of(origin, buffer)
+    }
+
+    /// Starts to capture from an interface. The capture ends when [`Source::stop`] is called or
+    /// the interface is removed; until then [`Source::next_frame`] waits where nothing comes.
+    ///
+    /// # Errors
+    /// [`Error::NotPermitted`], [`Error::Capture`] and [`Error::Filter`].
+    #[cfg(feature = "libpcap")]
+    pub fn open_live(interface: &str, options: &LiveOptions) -> Result<Self, Error> {
+        let origin = Origin::Live(interface.to_owned());
+        let mut summary = Summary::default();
+        let live = live::Live::open(&origin, interface, options, &mut summary)?;
+        Ok(Self {
+            origin,
+            buffer: Buffer::without_input(),
+            format: Format::Live(Box::new(live)),
+            frames: 0,
+            summary,
+            given_out: 0,
+            ended: false,
+        })
     }
 
     fn of(origin: Origin, mut buffer: Buffer) -> Result<Self, Error> {
@@ -331,7 +431,7 @@ impl Source {
     }
 
     /// The next frame, or `None` at the end of the capture. Where the end came before its time,
-    /// [`Source::summary`] says why.
+    /// [`Source::summary`] says why. From a pipe or an interface it waits until there is either.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let record = self.next_record()?;
@@ -346,12 +446,34 @@ impl Source {
         Some((self.frame(&record), interface))
     }
 
+    /// Waits for the next frame, or for the end: a tenth of a second at the most where the source
+    /// is an interface, and then `false` where there is neither. A file needs no waiting for.
+    ///
+    /// After `false`, [`Summary::watched_ns`] says until when nothing is missing.
+    pub fn wait(&mut self) -> bool {
+        match &mut self.format {
+            #[cfg(feature = "libpcap")]
+            Format::Live(live) if !self.ended => live.wait(&mut self.summary),
+            _ => true,
+        }
+    }
+
+    /// Ends a capture that is running: what came until now is still given out, then `None`. A file
+    /// ends where it ends.
+    pub fn stop(&mut self) {
+        #[cfg(feature = "libpcap")]
+        if let Format::Live(live) = &mut self.format {
+            live.stop(&mut self.summary);
+        }
+    }
+
     #[inline(always)]
     fn next_record(&mut self) -> Option<Record> {
         self.buffer.consume(std::mem::take(&mut self.given_out));
-        let ready = match &self.format {
-            Format::Classic(classic) => classic.ready(self.buffer.view()),
-            Format::Pcapng(_) => None,
+        let ready = if let Format::Classic(classic) = &self.format {
+            classic.ready(self.buffer.view())
+        } else {
+            None
         };
         let record = match ready {
             Some(record) => record,
@@ -368,6 +490,8 @@ impl Source {
             let step = match &mut self.format {
                 Format::Classic(classic) => classic.step(&mut self.buffer),
                 Format::Pcapng(pcapng) => pcapng.step(&mut self.buffer, &mut self.summary),
+                #[cfg(feature = "libpcap")]
+                Format::Live(live) => live.step(&mut self.buffer, &mut self.summary),
             };
             match step {
                 Step::Frame(record) => return Some(record),
@@ -399,6 +523,12 @@ impl Source {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// How far the file has been read; `None` of pipes and interfaces, whose length nobody knows.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.buffer.progress()
     }
 
     /// What the capture has said of itself so far; complete once [`Source::next_frame`] has given

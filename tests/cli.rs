@@ -668,3 +668,20 @@ fn help_and_version_are_results() {
     let nothing = cargo_bin_cmd!("hdp").assert().code(2).stdout("");
     assert!(!nothing.get_output().stderr.is_empty());
 }
+
+#[cfg(not(feature = "libpcap"))]
+#[test]
+fn without_libpcap_one_line_says_that_nothing_can_be_captured() {
+    let error = |arguments: &[&str]| error_of(cargo_bin_cmd!("hdp").args(arguments));
+    for arguments in [&["dissect", "-i", "lo"][..], &["path", "live:lo", CLIENT]] {
+        assert_eq!(
+            error(arguments),
+            "live:lo: this hdp was built without libpcap, so it cannot capture; record with \
+             tcpdump -w and give the file"
+        );
+    }
+    assert_eq!(
+        error(&["interfaces"]),
+        "interfaces: this hdp was built without libpcap, so it captures from none"
+    );
+}

@@ -282,6 +282,28 @@ fn output_goes_to_the_file_that_is_named() {
 }
 
 #[test]
+fn what_is_shown_is_written_with_its_own_link_type_and_resolution() {
+    let frames = [hdp_under(50), other(), hdp_under(51), hdp_under(50)];
+    let capture = pcap(RAW, &frames);
+    let written = scratch("dissect-written.pcapng");
+    let file = written.to_str().unwrap();
+    let shown = line("50 ESP");
+    let only = ["--protocols", "50"];
+    assert_output(
+        &dissect(&[&only[..], &["-w", file]].concat(), &capture),
+        0,
+        &shown.repeat(2),
+        "2 HDP packets in 4 frames; skipped: 1 not HDP, 1 under other protocol numbers\n",
+    );
+    // Microseconds stay microseconds: the lines are the same, to the digit.
+    let bytes = fs::read(&written).unwrap();
+    assert_output(&dissect(&[], &bytes), 0, &shown.repeat(2), "");
+    // On standard output it takes the place of the lines.
+    let output = dissect(&[&only[..], &["-w", "-"]].concat(), &capture);
+    assert_eq!(output.stdout, bytes);
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn an_output_that_cannot_be_written_is_named() {
     let capture = pcap(RAW, &vec![hdp_under(50); 1000]);

@@ -685,10 +685,16 @@ fn convertible(findings: &Value, precision: Precision) -> Value {
             point[member] = Value::Null;
         }
     }
+    for direction in findings["directions"].as_array_mut().unwrap() {
+        for segment in direction["segments"].as_array_mut().unwrap() {
+            // The bound is as wide as the resolution makes it.
+            segment["clock"]["error_ns"] = Value::Null;
+        }
+    }
     if precision == Precision::Lost {
         for direction in findings["directions"].as_array_mut().unwrap() {
             for segment in direction["segments"].as_array_mut().unwrap() {
-                for member in ["offset_ns", "error_ns", "skew_ppm"] {
+                for member in ["offset_ns", "at_ns", "skew_ppm"] {
                     segment["clock"][member] = Value::Null;
                 }
             }

@@ -3,11 +3,15 @@
 
 mod support;
 
-use hdp::findings::{Carrier, Fate, Findings, Grade, Protocol, Verdict};
+use hdp::{
+    correlate::Survey,
+    findings::{Carrier, Fate, Findings, Grade, Protocol, Verdict},
+    judge::{self, judge},
+};
 
 use support::{
     frames::Packet,
-    scene::{Captured, MILLISECOND, START_NS, Scene, Sent, judged, observe},
+    scene::{Captured, MILLISECOND, OPTIONS, START_NS, Scene, Sent, judged, observe},
 };
 
 const SECOND: i64 = 1_000 * MILLISECOND;
@@ -127,26 +131,36 @@ fn a_capture_without_frames_makes_everything_inconclusive() {
 }
 
 #[test]
-fn an_empty_end_that_was_watching_is_a_loss_with_little_to_compare() {
+fn an_empty_end_is_no_loss_unless_somebody_vouches_for_the_clocks() {
     let mut captures = scene(2, &[]).frames();
     captures[1].retain(|(_, bytes)| bytes[9] == 1);
-    // Half a second on both sides is less than clocks nobody can compare may be off.
-    assert_eq!(
-        number(&findings(&captures), 253).verdict,
-        Verdict::Inconclusive
-    );
+    let judged_with = |captures: &[Vec<Captured>], clock_error_ns| {
+        let points = observe(captures);
+        let options = judge::Options {
+            clock_error_ns,
+            ..OPTIONS
+        };
+        judge(&points, Survey::of(&points), &options, None)
+    };
+    let second = Some(SECOND.unsigned_abs());
+    // Half a second on both sides is less than the clocks may be off.
+    let short = judged_with(&captures, second);
+    assert_eq!(number(&short, 253).verdict, Verdict::Inconclusive);
     let echo = captures[1][0].1.clone();
-    captures[1].push((START_NS - 2 * SECOND, echo.clone()));
-    captures[1].push((START_NS + 3 * SECOND, echo));
-    let findings = findings(&captures);
-    assert_eq!(number(&findings, 253).verdict, Verdict::Blocked);
-    assert_eq!(number(&findings, 253).grade, Grade::Weak);
-    assert!(
-        findings
-            .warnings
-            .iter()
-            .any(|w| w.contains("clocks cannot be compared"))
-    );
+    for tick in (-200..300).filter(|tick| !(-50..90).contains(tick)) {
+        captures[1].push((START_NS + tick * 10 * MILLISECOND, echo.clone()));
+    }
+    let unrelated = judged_with(&captures, None);
+    assert_eq!(number(&unrelated, 253).verdict, Verdict::Inconclusive);
+    let warned = |findings: &Findings, words: &str| {
+        let mut warnings = findings.warnings.iter();
+        warnings.any(|warning| warning.contains(words))
+    };
+    assert!(warned(&unrelated, "--clock-error"));
+    let vouched = judged_with(&captures, second);
+    assert_eq!(number(&vouched, 253).verdict, Verdict::Blocked);
+    assert_eq!(number(&vouched, 253).grade, Grade::Weak);
+    assert!(warned(&vouched, "clocks cannot be compared"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `hdp dissect`: every HDP packet of a capture, for a person or a script to read.
+//! `hdp dissect`: every HDP packet of a capture or an interface, for a person or a script to read.
 
 use std::{
     fs, io,
@@ -7,19 +7,22 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::{
     Outcome, duration,
+    live::{self, Run},
     output::{self, Output},
+    progress::Bar,
 };
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
+    capture_file::CaptureFile,
     decode::Decoder,
     dissect::{Packet, Tally, hex, json, line, tree},
-    protocols,
+    probe, protocols,
     source::{Origin, Source, Summary},
 };
 
@@ -28,9 +31,17 @@ use crate::{
 /// Times are UTC. `delay` is the capture time less the packet's own timestamp.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Capture file (pcap, pcapng; also in gzip or zstd), FIFO, or - for standard input
-    #[arg(value_name = "SOURCE")]
-    source: String,
+    /// Capture file (pcap, pcapng; also in gzip or zstd), FIFO, - for standard input, or live:IFACE
+    #[arg(
+        value_name = "SOURCE",
+        required_unless_present = "interface",
+        conflicts_with = "interface"
+    )]
+    source: Option<String>,
+
+    /// Capture from this interface (any: from all) until Ctrl-C; the same as live:IFACE
+    #[arg(short, long, value_name = "IFACE")]
+    interface: Option<String>,
 
     /// Show every header as a tree, with the bytes it was read from
     #[arg(short = 'V', long)]
@@ -48,6 +59,11 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// Write the frames of the packets that are shown to FILE, a capture (pcapng); - is standard
+    /// output, in place of the lines
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+
     /// Stop after N packets
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -64,6 +80,9 @@ pub(super) struct Arguments {
     /// How far the timestamp may lie from the capture time to be called HDP's
     #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration::parse)]
     window: Duration,
+
+    #[command(flatten)]
+    live: live::Capture,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -88,6 +107,30 @@ impl Arguments {
         Ok(())
     }
 
+    fn origin(&self) -> Origin {
+        match (&self.source, &self.interface) {
+            (_, Some(interface)) => Origin::Live(interface.clone()),
+            (Some(source), None) => Origin::from_argument(source),
+            (None, None) => unreachable!("one of them is required"),
+        }
+    }
+
+    fn window_ns(&self) -> u64 {
+        u64::try_from(self.window.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Starts to capture.
+    fn capture(&self, interface: &str) -> anyhow::Result<Source> {
+        #[cfg(feature = "libpcap")]
+        let filter = self.filter.as_deref();
+        #[cfg(not(feature = "libpcap"))]
+        let filter = None;
+        let filter = live::KernelFilter::new(filter, self.window_ns());
+        let source = self.live.open(interface, &filter.expression)?;
+        filter.tell();
+        Ok(source)
+    }
+
     fn wants(&self, protocol: u8) -> bool {
         self.protocols
             .as_ref()
@@ -100,19 +143,33 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if arguments.format == Format::Jsonl && (arguments.tree || arguments.hex) {
         bail!("--format jsonl: has neither tree nor hex dump; leave -V and --hex out");
     }
-    let origin = Origin::from_argument(&arguments.source);
-    if let Some(path) = &arguments.output
-        && origin.is_same_as(&Origin::Path(path.clone()))
-    {
-        bail!("{origin}: is the source; writing the results there would destroy it");
+    let origin = arguments.origin();
+    for path in [&arguments.output, &arguments.write].into_iter().flatten() {
+        if origin.is_same_as(&Origin::Path(path.clone())) {
+            bail!("{origin}: is the source; writing the results there would destroy it");
+        }
     }
-    let is_live = is_live(&origin);
-    let mut source = Source::open(origin.clone())?;
-    let mut output = output::open(arguments.output.as_deref())?;
-    let is_watched = is_live || output.is_terminal();
+    let (mut source, run) = if let Origin::Live(interface) = &origin {
+        let run = arguments.live.begin()?;
+        (arguments.capture(interface)?, Some(run))
+    } else {
+        arguments.live.refuse()?;
+        (Source::open(origin.clone())?, None)
+    };
+    let mut sinks = Sinks::open(arguments, &source)?;
+    if run.is_some() {
+        probe::drop_capabilities().context("capabilities")?;
+    }
 
-    let tally = dissect(arguments, &mut source, &mut output, is_watched)?;
-    output.flush()?;
+    let bar = if sinks.is_watched {
+        Bar::none()
+    } else {
+        Bar::start()
+    };
+    bar.watch(source.progress());
+    let tally = dissect(arguments, &mut source, &mut sinks, run.as_ref())?;
+    drop(bar);
+    sinks.end(source.summary())?;
 
     if let Some(link_type) = tally.undecodable() {
         bail!(
@@ -124,21 +181,95 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Where packets go.
+struct Sinks {
+    lines: Option<Output>,
+    capture: Option<CaptureFile<Output>>,
+    /// Somebody may be waiting for each packet.
+    is_watched: bool,
+}
+
+impl Sinks {
+    fn open(arguments: &Arguments, source: &Source) -> anyhow::Result<Self> {
+        let write = arguments.write.as_deref();
+        let to_stdout = write == Some(Path::new("-"));
+        let lines = if to_stdout && arguments.output.is_none() {
+            None
+        } else {
+            Some(output::open(arguments.output.as_deref())?)
+        };
+        let mut capture = None;
+        if let Some(file) = write {
+            let out = output::open((!to_stdout).then_some(file))?;
+            let capture = capture.insert(CaptureFile::begin(out)?);
+            // Where it is known already, so that a capture of nothing has its interface too.
+            if let Some(first) = source.summary().interfaces.first() {
+                capture.interface(first, "")?;
+            }
+            capture.flush()?;
+        }
+        Ok(Self {
+            is_watched: is_live(source.origin()) || lines.as_ref().is_some_and(Output::is_terminal),
+            lines,
+            capture,
+        })
+    }
+
+    fn packet(&mut self, arguments: &Arguments, packet: &Packet<'_>) -> io::Result<()> {
+        if let Some(lines) = &mut self.lines {
+            arguments.print(packet, lines)?;
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.frame(&packet.frame, packet.interface)?;
+        }
+        if self.is_watched {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(lines) = &mut self.lines {
+            lines.flush()?;
+        }
+        self.capture.as_mut().map_or(Ok(()), CaptureFile::flush)
+    }
+
+    fn end(mut self, summary: &Summary) -> io::Result<()> {
+        self.flush()?;
+        match self.capture {
+            Some(capture) => capture.end(summary.watched_ns, summary.capture_drops),
+            None => Ok(()),
+        }
+    }
+}
+
 fn dissect(
     arguments: &Arguments,
     source: &mut Source,
-    output: &mut Output,
-    is_watched: bool,
+    sinks: &mut Sinks,
+    run: Option<&Run>,
 ) -> anyhow::Result<Tally> {
+    // The filter of a live capture is the kernel's business.
     #[cfg(feature = "libpcap")]
     let mut filter = arguments
         .filter
         .as_ref()
+        .filter(|_| run.is_none())
         .map(|expression| Filter::new(expression, source.origin()));
-    let window_ns = u64::try_from(arguments.window.as_nanos()).unwrap_or(u64::MAX);
-    let mut decoder = Decoder::new(window_ns);
+    let mut decoder = Decoder::new(arguments.window_ns());
     let mut tally = Tally::default();
-    while let Some((frame, interface)) = source.next_with_interface() {
+    loop {
+        if run.is_some_and(Run::is_over) {
+            source.stop();
+        }
+        if !source.wait() {
+            continue;
+        }
+        let Some((frame, interface)) = source.next_with_interface() else {
+            return Ok(tally);
+        };
         #[cfg(feature = "libpcap")]
         if let Some(filter) = &mut filter
             && !filter.matches(&frame)?
@@ -162,16 +293,13 @@ fn dissect(
             datagram,
             layers: decoder.layers(),
         };
-        arguments.print(&packet, output)?;
-        if is_watched {
-            output.flush()?;
-        }
+        sinks.packet(arguments, &packet)?;
         tally.show(&datagram);
         if arguments.count == Some(tally.shown()) {
-            break;
+            source.stop();
+            return Ok(tally);
         }
     }
-    Ok(tally)
 }
 
 /// Whether packets may come later than they are asked for.
@@ -179,6 +307,7 @@ fn is_live(origin: &Origin) -> bool {
     let path = match origin {
         Origin::Stdin => Path::new("/dev/stdin"),
         Origin::Path(path) => path,
+        Origin::Live(_) => return true,
     };
     fs::metadata(path).map_or(true, |metadata| !metadata.is_file())
 }
@@ -190,12 +319,20 @@ fn report(origin: &Origin, summary: &Summary, tally: &Tally) {
         .iter()
         .map(|warning| format!("hdp: warning: {origin}: {warning}"))
         .collect();
-    if let Some(drops @ 1..) = summary.capture_drops {
+    if origin.is_live() {
+        let drops = summary.capture_drops;
+        lines.push(tally.to_string());
+        lines.push(format!(
+            "{} frames captured, {} dropped by the kernel",
+            tally.frames(),
+            drops.map_or("an unknown number".to_owned(), |drops| drops.to_string()),
+        ));
+    } else if let Some(drops @ 1..) = summary.capture_drops {
         lines.push(format!(
             "hdp: warning: {origin}: the capture itself dropped frames: {drops}"
         ));
     }
-    if tally.skipped() > 0 || tally.shown() == 0 {
+    if !origin.is_live() && (tally.skipped() > 0 || tally.shown() == 0) {
         lines.push(tally.to_string());
     }
     for line in lines {

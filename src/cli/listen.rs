@@ -22,7 +22,7 @@ use crate::{
     },
     protocols::{self, List},
     report::{self, Align, Column, Rows},
-    source::LinkType,
+    source::{Interface, LinkType},
 };
 
 /// Receive HDP as an application on this host would, from a raw socket for each number
@@ -127,9 +127,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut sinks = Sinks {
         rows: Rows::begin(out, arguments.format.into(), columns, &fields, &start)?,
         log,
-        capture: capture
-            .map(|out| CaptureFile::begin(out, LinkType::RAW, CAPTURE_DESCRIPTION))
-            .transpose()?,
+        capture: capture.map(begin_capture).transpose()?,
         whole: arguments.whole.then(String::new),
         left: arguments.count,
         received: BTreeMap::new(),
@@ -151,8 +149,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// What the capture says of its interface.
-const CAPTURE_DESCRIPTION: &str = "what raw sockets were given; IPv6 headers are rebuilt";
+/// Begins the capture, whose one interface is the sockets.
+fn begin_capture(out: output::Output) -> io::Result<CaptureFile<output::Output>> {
+    let mut capture = CaptureFile::begin(out)?;
+    let sockets = Interface {
+        name: None,
+        link_type: LinkType::RAW,
+        resolution_ns: 1,
+    };
+    capture.interface(
+        &sockets,
+        "what raw sockets were given; IPv6 headers are rebuilt",
+    )?;
+    Ok(capture)
+}
 
 /// Receives until the user, the time or the count ends it.
 fn listen(
@@ -246,7 +256,7 @@ impl<W: Write> Sinks<W> {
         self.log.write(&end)?;
         self.log.flush()?;
         if let Some(capture) = self.capture {
-            capture.end(watched_ns, drops)?;
+            capture.end(Some(watched_ns), drops)?;
         }
         self.rows.end(&end)
     }

@@ -10,7 +10,10 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, output,
+    Outcome, duration,
+    live::{self, Captures, KernelFilter},
+    output,
+    progress::Bar,
     read::{self, Planned, Settings},
 };
 use crate::{
@@ -28,8 +31,8 @@ const WIDTH_WITHOUT_TERMINAL: usize = 100;
 /// Where did each protocol number disappear? Compares captures from along a path
 ///
 /// Each SOURCE is an observation point, in path order, the sender's end first: a capture file
-/// (pcap or pcapng, also in gzip or zstd) or a log of hdp send or hdp listen, a FIFO such as <(ssh server cat server.pcap), or - for
-/// standard input. What the file is called does not matter.
+/// (pcap or pcapng, also in gzip or zstd) or a log of hdp send or hdp listen, a FIFO such as <(ssh server cat server.pcap), - for
+/// standard input, or live:IFACE, which is captured from until Ctrl-C. What the file is called does not matter.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Observation points in path order; NAME labels the point in the report
@@ -60,6 +63,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "51s", value_parser = duration::parse)]
     wait: std::time::Duration,
 
+    /// Clocks that no packet relates are right within this; otherwise nothing is judged by them
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    clock_error: Option<std::time::Duration>,
+
     /// Show the numbers that passed one by one too
     #[arg(long)]
     all: bool,
@@ -72,6 +79,17 @@ pub(super) struct Arguments {
     #[cfg(feature = "libpcap")]
     #[arg(short, long, value_name = "EXPR")]
     filter: Option<String>,
+
+    #[command(flatten)]
+    live: live::Capture,
+
+    /// Stop once N packets were captured at a point
+    #[arg(short, long, value_name = "N", help_heading = "Live capture", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// Keep what is captured in DIR, a file (pcapng) for each point, named after it
+    #[arg(long, value_name = "DIR", help_heading = "Live capture")]
+    save: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -87,6 +105,39 @@ enum Format {
     Json,
 }
 
+impl Arguments {
+    /// How the points that are interfaces are captured, if there are any.
+    fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
+        let (live, recorded): (Vec<_>, Vec<_>) =
+            plan.iter().partition(|planned| planned.origin.is_live());
+        if live.is_empty() {
+            self.live.refuse()?;
+            live::refuse_if(self.count.is_some(), "--count")?;
+            live::refuse_if(self.save.is_some(), "--save")?;
+            return Ok(None);
+        }
+        #[cfg(feature = "libpcap")]
+        let filter = self.filter.as_deref();
+        #[cfg(not(feature = "libpcap"))]
+        let filter = None;
+        let captures = Captures {
+            capture: &self.live,
+            filter: KernelFilter::new(filter, nanoseconds(self.window)),
+            run: self.live.begin()?,
+            count: self.count,
+            save: self.save.as_deref(),
+        };
+        for file in live.iter().filter_map(|planned| captures.saved_as(planned)) {
+            let file = Origin::Path(file);
+            ensure!(
+                !recorded.iter().any(|other| other.origin.is_same_as(&file)),
+                "{file}: is a source; keeping a capture there would destroy it"
+            );
+        }
+        Ok(Some(captures))
+    }
+}
+
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
     let plan = plan(&arguments.sources)?;
     keep_sources(
@@ -100,15 +151,24 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         .map(output::create)
         .transpose()?;
 
+    let live = arguments.captures(&plan)?;
     let settings = Settings {
         window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
         keep_all: arguments.packets.is_some(),
+        bar: if live.is_none() {
+            Bar::start()
+        } else {
+            Bar::none()
+        },
+        live,
     };
     let (points, survey) = read::points(&plan, &settings)?;
+    drop(settings);
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
+        clock_error_ns: arguments.clock_error.map(nanoseconds),
         protocols: arguments.protocols.clone(),
     };
     let findings = match (&mut packets, arguments.packets.as_deref()) {
@@ -197,11 +257,6 @@ fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
             "{argument}: no source behind the name; write NAME=FILE"
         );
         let origin = Origin::from_argument(source);
-        if source.starts_with("live:") && !Path::new(source).exists() {
-            bail!(
-                "{source}: live capture is not there yet; record with tcpdump -w and give the file"
-            );
-        }
         if let Origin::Path(path) = &origin {
             let metadata = fs::metadata(path).with_context(|| format!("{origin}: cannot open"))?;
             ensure!(
@@ -270,8 +325,10 @@ fn split_label(argument: &str) -> (Option<&str>, &str) {
 /// The file's stem without what tells of its format; a pipe is called after its place.
 fn default_name(origin: &Origin, index: usize) -> String {
     let pipe = || format!("pipe{}", index + 1);
-    let Origin::Path(path) = origin else {
-        return "stdin".to_owned();
+    let path = match origin {
+        Origin::Stdin => return "stdin".to_owned(),
+        Origin::Live(interface) => return interface.clone(),
+        Origin::Path(path) => path,
     };
     if path.starts_with("/dev/fd") || path.starts_with("/proc") {
         return pipe();

@@ -3,21 +3,27 @@
 //! Sightings are surveyed while the captures are being read, so that a large capture need not be
 //! kept in memory. A capture that turns out to be far from the order of its timestamps is read
 //! again, with everything kept; so everything is kept from the start where a source cannot be
-//! read twice.
+//! read twice. Interfaces are captured from by their kernel before any point is read, and end
+//! together.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
     thread::{self, ScopedJoinHandle},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
+use super::{
+    live::{Captures, Capturing, Saved},
+    progress::Bar,
+};
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
     correlate::{Rolling, Survey},
     decode::Shortcut,
     observe::{Batch, Disorder, Observer, Point},
+    probe,
     source::{Log, Origin, Recording, Source},
 };
 
@@ -38,8 +44,7 @@ pub(super) struct Planned {
 }
 
 /// How the points are read.
-#[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(super) struct Settings<'a> {
     /// How far the timestamp may lie from the capture time, in nanoseconds.
     pub(super) window_ns: u64,
     /// The pcap filter that frames must pass.
@@ -47,6 +52,10 @@ pub(super) struct Settings {
     pub(super) filter: Option<String>,
     /// Every packet is going to be reported.
     pub(super) keep_all: bool,
+    /// Shows how far the files are read.
+    pub(super) bar: Bar,
+    /// How interfaces are captured from; there if one is.
+    pub(super) live: Option<Captures<'a>>,
 }
 
 /// Reads all points and surveys what they saw.
@@ -55,7 +64,7 @@ pub(super) fn points(
     settings: &Settings,
 ) -> anyhow::Result<(Vec<Point>, Survey)> {
     let can_be_read_twice = plan.iter().all(|planned| match &planned.origin {
-        Origin::Stdin => false,
+        Origin::Stdin | Origin::Live(_) => false,
         Origin::Path(path) => path.is_file(),
     });
     if can_be_read_twice
@@ -65,10 +74,25 @@ pub(super) fn points(
     {
         return Ok(surveyed);
     }
+    settings.bar.start_over();
+    // All captures run before the first point is read.
+    let capturing = match &settings.live {
+        Some(live) => live.open(plan)?,
+        None => plan.iter().map(|_| None).collect(),
+    };
     let points = thread::scope(|scope| {
         let readers: Vec<_> = plan
             .iter()
-            .map(|planned| scope.spawn(|| read(planned, settings)))
+            .zip(capturing)
+            .map(|(planned, capturing)| {
+                scope.spawn(|| {
+                    let point = read(planned, settings, capturing);
+                    if let (Err(_), Some(live)) = (&point, &settings.live) {
+                        live.run.end();
+                    }
+                    point
+                })
+            })
             .collect();
         readers
             .into_iter()
@@ -89,9 +113,22 @@ fn has_log(plan: &[Planned]) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Reads one point, whatever kind of record it is.
-fn read(planned: &Planned, settings: &Settings) -> anyhow::Result<Point> {
-    match Recording::open(planned.origin.clone())? {
+/// Reads one point, whatever kind of record it is. Beside captures that are running, this thread
+/// keeps no capability for what it parses.
+fn read(
+    planned: &Planned,
+    settings: &Settings,
+    capturing: Option<Capturing>,
+) -> anyhow::Result<Point> {
+    if let (Some(capturing), Some(live)) = (capturing, &settings.live) {
+        probe::drop_capabilities().context("capabilities")?;
+        return Reader::of(planned, settings, capturing.source).read_live(live, capturing.saved);
+    }
+    let recording = Recording::open(planned.origin.clone())?;
+    if settings.live.is_some() {
+        probe::drop_capabilities().context("capabilities")?;
+    }
+    match recording {
         Recording::Capture(source) => Reader::of(planned, settings, *source).read(),
         Recording::Log(log) => read_log(planned, settings, *log),
     }
@@ -170,6 +207,7 @@ impl<'a> Reader<'a> {
 
     #[cfg_attr(not(feature = "libpcap"), allow(unused_variables))]
     fn of(planned: &'a Planned, settings: &Settings, source: Source) -> Self {
+        settings.bar.watch(source.progress());
         Self {
             planned,
             source,
@@ -179,6 +217,8 @@ impl<'a> Reader<'a> {
             filter: settings
                 .filter
                 .as_deref()
+                // An interface's is the kernel's business.
+                .filter(|_| !planned.origin.is_live())
                 .map(|filter| Filter::new(filter, &planned.origin)),
         }
     }
@@ -195,6 +235,7 @@ impl<'a> Reader<'a> {
         if let Some(filter) = &mut self.filter
             && !filter.matches(&frame)?
         {
+            self.observer.pass_over(&frame);
             return Ok(true);
         }
         self.observer
@@ -204,6 +245,38 @@ impl<'a> Reader<'a> {
 
     fn read(mut self) -> anyhow::Result<Point> {
         while self.frame()? {}
+        self.finish()
+    }
+
+    /// Reads an interface until it is told to stop.
+    fn read_live(mut self, live: &Captures, mut saved: Option<Saved>) -> anyhow::Result<Point> {
+        loop {
+            if live.run.is_over() {
+                self.source.stop();
+            }
+            if !self.source.wait() {
+                if let Some(saved) = &mut saved {
+                    saved.flush()?;
+                }
+                continue;
+            }
+            let Some((frame, interface)) = self.source.next_with_interface() else {
+                break;
+            };
+            if let Some(saved) = &mut saved {
+                saved.frame(&frame, interface)?;
+            }
+            self.observer.watch(&frame);
+            self.observer
+                .observe_decoded(&frame, self.decoder.decode(&frame));
+            let seen = self.observer.held() as u64;
+            if live.count.is_some_and(|count| count <= seen) {
+                live.run.end();
+            }
+        }
+        if let Some(saved) = saved {
+            saved.end(self.source.summary())?;
+        }
         self.finish()
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::{Spans, Survey};
+use super::{Spans, Survey, Trend};
 use crate::{decode::PacketType, observe::Point};
 
 /// Initial TTL values of the systems in use; a packet that has one was sent right here.
@@ -149,6 +149,8 @@ pub struct Relations {
     pair_ways: FxHashMap<(IpAddr, IpAddr), Way>,
     /// For each two points (first below second) and way: second's time less first's.
     offsets: FxHashMap<(usize, usize, Way), Offsets>,
+    /// The same, over time.
+    trends: FxHashMap<(usize, usize, Way), Trend>,
 }
 
 /// Signs of an address pair's way, strongest first; positive is forward.
@@ -224,6 +226,18 @@ impl Relations {
                 .and_modify(|sum| sum.merge(&offsets))
                 .or_insert(offsets);
         }
+        let mut trends: FxHashMap<(usize, usize, Way), Trend> = FxHashMap::default();
+        for first in 0..points.len() {
+            for second in first + 1..points.len() {
+                for (pair, trend) in survey.trends(points.len(), first, second) {
+                    let way = pair_ways[&points[first].pairs[pair]];
+                    trends
+                        .entry((first, second, way))
+                        .and_modify(|sum| sum.merge(trend))
+                        .or_insert_with(|| trend.clone());
+                }
+            }
+        }
         Self {
             ways: pairs_of_flows
                 .iter()
@@ -231,6 +245,7 @@ impl Relations {
                 .collect(),
             pair_ways,
             offsets: by_way,
+            trends,
         }
     }
 
@@ -252,6 +267,13 @@ impl Relations {
                     .get(&(destination, source))
                     .map(|way| way.opposite())
             })
+    }
+
+    /// How point `second`'s capture time less point `first`'s went, first before second in path
+    /// order, over the packets going `way` that were seen at both.
+    #[must_use]
+    pub fn trend(&self, first: usize, second: usize, way: Way) -> Option<&Trend> {
+        self.trends.get(&(first, second, way))
     }
 
     /// Point `to`'s capture time less point `from`'s, over the packets going `way` that were seen

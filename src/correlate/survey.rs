@@ -7,7 +7,7 @@
 use std::thread;
 
 use super::{
-    FlowPairs, Offsets, Spans,
+    Difference, FlowPairs, Offsets, Spans, Trend,
     merge::{Group, Merge, Stretch},
 };
 use crate::observe::{Point, Sighting};
@@ -24,6 +24,8 @@ pub struct Survey {
     /// For each two points (first below second, at `first * points + second`): what packets tell
     /// that were one at sight.
     pub(super) links: Vec<FlowPairs<Link>>,
+    /// At the same index, by the first point's address pairs: how the times went.
+    trends: Vec<Vec<Option<Trend>>>,
     /// Packets that every point saw, by their flows at the first and the last point.
     through: FlowPairs<Through>,
     /// For each group of sightings that is left, the index of each point's next sighting.
@@ -91,6 +93,7 @@ impl Survey {
             links: std::iter::repeat_with(FlowPairs::default)
                 .take(points * points)
                 .collect(),
+            trends: vec![Vec::new(); points * points],
             through: FlowPairs::default(),
             rest: Vec::new(),
         }
@@ -118,10 +121,15 @@ impl Survey {
                 agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
             // What went through both of two points is linked at the end, by the bulk.
             if agrees && !(is_through && count == 2) && !group.goes_both_ways() {
-                self.link(count, &group, is_through);
+                self.link(points, &group, is_through);
             }
             match (group.sightings, &mut kept) {
-                ([[first], .., [last]], _) if is_through => self.through(first, last),
+                ([[first], .., [last]], _) if is_through => {
+                    self.note_through(first, last);
+                    if let [first_point, _] = points {
+                        note_trend(&mut self.trends[1], first_point, first, last);
+                    }
+                }
                 (_, None) => self.rest.extend(group.starts().map(index)),
                 (sightings, Some(kept)) => {
                     for (kept, sightings) in kept.iter_mut().zip(sightings) {
@@ -141,7 +149,8 @@ impl Survey {
             && b.timestamp_ns != next_b.timestamp_ns
             && a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
         {
-            self.through(a, b);
+            self.note_through(a, b);
+            note_trend(&mut self.trends[1], p, a, b);
             (*of_p, *of_q) = (&of_p[1..], &of_q[1..]);
         }
     }
@@ -167,22 +176,33 @@ impl Survey {
             links.append(behind, Link::append);
         }
         self.through.append(behind.through, Through::append);
+        for (trends, behind) in self.trends.iter_mut().zip(behind.trends) {
+            for (pair, trend) in behind.into_iter().enumerate() {
+                let Some(trend) = trend else { continue };
+                match at(trends, pair) {
+                    Some(known) => known.merge(&trend),
+                    none => *none = Some(trend),
+                }
+            }
+        }
         self.rest.extend(behind.rest);
     }
 
     #[inline]
-    fn link(&mut self, points: usize, group: &Group, is_through: bool) {
+    fn link(&mut self, points: &[Point], group: &Group, is_through: bool) {
         let mut firsts = group.firsts();
         while let Some((first, a)) = firsts.next() {
             for (second, b) in firsts.clone() {
-                let link = self.links[first * points + second].get(a.flow, b.flow, Link::default);
+                let index = first * points.len() + second;
+                let link = self.links[index].get(a.flow, b.flow, Link::default);
                 link.note(a, b, is_through);
+                note_trend(&mut self.trends[index], &points[first], a, b);
             }
         }
     }
 
     #[inline(always)]
-    fn through(&mut self, first: &Sighting, last: &Sighting) {
+    fn note_through(&mut self, first: &Sighting, last: &Sighting) {
         let through = self.through.get(first.flow, last.flow, Through::default);
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
@@ -208,11 +228,49 @@ impl Survey {
         self.links[first * points + second].iter()
     }
 
+    /// How the second point's times less the first's went, by the first point's address pairs.
+    pub fn trends(
+        &self,
+        points: usize,
+        first: usize,
+        second: usize,
+    ) -> impl Iterator<Item = (usize, &Trend)> {
+        let trends = self.trends[first * points + second].iter().enumerate();
+        trends.filter_map(|(pair, trend)| Some((pair, trend.as_ref()?)))
+    }
+
+    /// The packets that every point saw, by their flows at the first and the last point.
+    pub fn through(&self) -> impl Iterator<Item = ((u32, u32), &Through)> {
+        self.through.iter()
+    }
+
     /// The packets that every point saw, by their flows at the first and the last point. They are
     /// no longer in the survey then.
     pub fn take_through(&mut self) -> Vec<((u32, u32), Through)> {
         self.through.take()
     }
+}
+
+/// Notes what a packet tells of two points' times.
+#[inline(always)]
+fn note_trend(trends: &mut Vec<Option<Trend>>, first: &Point, a: &Sighting, b: &Sighting) {
+    let pair = first.flows[a.flow as usize].pair as usize;
+    let difference = Difference {
+        at_ns: a.time_ns,
+        offset_ns: b.time_ns.saturating_sub(a.time_ns),
+    };
+    match trends.get_mut(pair) {
+        Some(Some(trend)) => trend.note(difference),
+        _ => *at(trends, pair) = Some(Trend::of(difference)),
+    }
+}
+
+/// The element at an index, which is made where there is none.
+fn at<T: Default>(elements: &mut Vec<T>, index: usize) -> &mut T {
+    if elements.len() <= index {
+        elements.resize_with(index + 1, T::default);
+    }
+    &mut elements[index]
 }
 
 /// 1 if the first point's time is nearer to the packet's timestamp, -1 if the second's is.

@@ -6,7 +6,7 @@ use super::{Carrier, Datagram, LayerKind, Region, Skip, Walk, ip::Ip};
 use crate::hdp;
 
 /// IANA's port for VXLAN (RFC 7348), and the one that Linux took before there was one.
-const VXLAN_PORTS: [u16; 2] = [4789, 8472];
+pub(super) const VXLAN_PORTS: [u16; 2] = [4789, 8472];
 
 impl<'a> Walk<'a, '_> {
     /// A valid UDP datagram: the control if either port is HDP's, or VXLAN.

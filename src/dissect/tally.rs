@@ -61,6 +61,12 @@ impl Tally {
         self.packets + self.quotes
     }
 
+    /// Frames that were looked at.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.shown() + self.skipped()
+    }
+
     /// Frames that were passed over.
     #[must_use]
     pub fn skipped(&self) -> u64 {
@@ -83,7 +89,7 @@ impl fmt::Display for Tally {
         if self.quotes > 0 {
             write!(f, " and {} ICMP quote{}", self.quotes, plural(self.quotes))?;
         }
-        let frames = self.shown() + self.skipped();
+        let frames = self.frames();
         write!(f, " in {frames} frame{}", plural(frames))?;
         let mut skipped = self.skipped.clone();
         skipped.sort_by_key(|&(_, count)| std::cmp::Reverse(count));

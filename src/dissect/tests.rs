@@ -70,6 +70,7 @@ fn frame(bytes: &[u8]) -> Frame<'_> {
 
 const NANOSECONDS: Interface = Interface {
     name: None,
+    link_type: LinkType::EN10MB,
     resolution_ns: 1,
 };
 
@@ -116,6 +117,7 @@ fn ipv6_58_in_a_file_of_microseconds_with_a_name() {
     };
     let interface = Interface {
         name: Some("eth0".to_owned()),
+        link_type: LinkType::EN10MB,
         resolution_ns: 1_000,
     };
     check("ipv6", frame, &interface);
@@ -215,6 +217,7 @@ fn a_frame_without_a_capture_time() {
 fn names_from_a_capture_reach_no_terminal_unescaped() {
     let interface = Interface {
         name: Some("\u{1b}[31mred".to_owned()),
+        link_type: LinkType::EN10MB,
         resolution_ns: 1,
     };
     let bytes = ethernet(0x0800, &ipv4(CLIENT, SERVER, 255, &hdp(b"\x1b[31mred")));
@@ -231,6 +234,7 @@ fn delays_follow_the_resolution_before_they_are_called_the_future() {
         };
         let interface = Interface {
             name: None,
+            link_type: LinkType::EN10MB,
             resolution_ns,
         };
         shown(frame, &interface).contains("future timestamp")

@@ -1,16 +1,27 @@
 //! Clocks: what packets seen at two points tell of the points' times.
 //!
 //! No clock is taken as right. A packet that one point saw should come by the other within the
-//! spread of those that did, with a guard band beyond (RFC 9341).
+//! spread of those that did, with a guard band beyond (RFC 9341), counted anew after each step of
+//! a clock. Where nothing relates two points' clocks, neither can be said to have watched for what
+//! the other saw.
+//!
+//! How far the clocks are off is known only if packets crossed both ways: what goes forth arrives
+//! after it was sent, and so does what goes back. Between the lower convex hull of the one and the
+//! upper one of the other (Zhang, Liu and Xia 2002) lies every offset that a clock which runs
+//! evenly can have.
 
+use super::{
+    hull::{Bound, Hull},
+    levels::{Level, levels},
+};
 use crate::{
-    correlate::{Offsets, Relations, Way},
-    findings::{Clock, ClockMethod},
+    correlate::{Relations, Trend, Way},
+    findings::{Clock, ClockMethod, ClockStep},
     observe::Point,
 };
 
-/// The guard band where two points' clocks cannot be compared: they are taken as right so far.
-const ASSUMED_CLOCK_ERROR_NS: i64 = 1_000_000_000;
+/// Where packets crossed only the other way, the round trip is taken to be no longer than this.
+const ASSUMED_ROUND_TRIP_NS: i64 = 1_000_000_000;
 
 /// The least guard band.
 const LEAST_GUARD_NS: i64 = 1_000_000;
@@ -23,48 +34,112 @@ const GUARD_OF_FEW_NS: i64 = 100_000_000;
 
 /// The stretch of one point's clock in which it sees what another saw, relative to the other's
 /// time, guard band included.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) from_ns: i64,
     pub(super) to_ns: i64,
 }
 
-pub(super) fn window_index(points: usize, way: Way, from: usize, to: usize) -> usize {
-    (way.index() * points + from) * points + to
+/// How the times of one point relate to those of another for packets going one way.
+#[derive(Debug, Clone, Default)]
+struct Relation {
+    /// The window, and when it holds on the clock of the point that saw the packet before. At
+    /// least one holds at any time, unless there are none.
+    windows: Vec<(i64, i64, Window)>,
+    /// The smallest difference of the two points' times, before and after each step.
+    fastest_ns: Vec<i64>,
 }
 
-pub(super) fn windows(points: &[Point], relations: &Relations) -> Vec<Window> {
-    let mut windows = Vec::new();
-    for way in Way::BOTH {
-        for from in 0..points.len() {
-            for to in 0..points.len() {
-                let resolution = |point: usize| {
-                    let ns = points[point].summary.resolution_ns.unwrap_or(0);
-                    i64::try_from(ns).unwrap_or(i64::MAX)
-                };
-                let guard = LEAST_GUARD_NS
-                    .saturating_add(resolution(from))
-                    .saturating_add(resolution(to));
-                let one_clock = shares_clock(points, from, to);
-                windows.push(window(relations, way, (from, to), one_clock, guard));
-            }
-        }
-    }
-    windows
+/// How the times of all points relate.
+#[derive(Debug)]
+pub(super) struct Clocks {
+    points: usize,
+    /// By way, point and other point.
+    relations: Vec<Relation>,
 }
 
-pub(super) fn fastest(points: usize, relations: &Relations) -> Vec<Option<i64>> {
-    let mut fastest = vec![None; 2 * points * points];
-    for way in Way::BOTH {
-        for from in 0..points {
-            for to in 0..points {
-                let offsets = relations.offsets(from, to, way);
-                fastest[window_index(points, way, from, to)] =
-                    offsets.map(|offsets| offsets.min_ns);
+impl Clocks {
+    /// Learns from what was seen at several points. `wait_ns` is how long a packet may take,
+    /// `error_ns` how far off clocks are at most that nothing relates, if the user knows.
+    pub(super) fn learn(
+        points: &[Point],
+        relations: &Relations,
+        wait_ns: i64,
+        error_ns: Option<i64>,
+    ) -> Self {
+        let mut all = Vec::new();
+        for way in Way::BOTH {
+            for from in 0..points.len() {
+                for to in 0..points.len() {
+                    let relation = relation(points, relations, way, (from, to), wait_ns);
+                    let unrelated = || Relation {
+                        windows: error_ns
+                            .map(|error| (i64::MIN, i64::MAX, symmetric(error)))
+                            .into_iter()
+                            .collect(),
+                        fastest_ns: Vec::new(),
+                    };
+                    all.push(relation.unwrap_or_else(unrelated));
+                }
             }
         }
+        Self {
+            points: points.len(),
+            relations: all,
+        }
     }
-    fastest
+
+    fn relation(&self, way: Way, from: usize, to: usize) -> &Relation {
+        &self.relations[(way.index() * self.points + from) * self.points + to]
+    }
+
+    /// When point `to` should see what `from` saw at this time; `None` where nothing relates the
+    /// two.
+    #[inline]
+    pub(super) fn window(&self, way: Way, from: usize, to: usize, at_ns: i64) -> Option<Window> {
+        let windows = &self.relation(way, from, to).windows;
+        if let [(_, _, window)] = windows.as_slice() {
+            return Some(*window);
+        }
+        let holding = windows
+            .iter()
+            .filter(|(from, to, _)| (*from..=*to).contains(&at_ns));
+        let holding = holding.map(|(_, _, window)| *window);
+        holding.reduce(|a, b| Window {
+            from_ns: a.from_ns.min(b.from_ns),
+            to_ns: a.to_ns.max(b.to_ns),
+        })
+    }
+
+    /// How much longer than the fastest a packet took, by the difference of the two points' times.
+    #[inline]
+    pub(super) fn lateness(&self, way: Way, from: usize, to: usize, difference_ns: i64) -> i64 {
+        let fastest = self.relation(way, from, to).fastest_ns.iter();
+        // After a step, the nearest level is the packet's own.
+        let below = fastest.filter(|fastest| **fastest <= difference_ns).max();
+        below.map_or(0, |fastest| difference_ns.saturating_sub(*fastest))
+    }
+
+    /// Whether one of the two points' clocks was set.
+    pub(super) fn has_steps(&self, way: Way, from: usize, to: usize) -> bool {
+        self.relation(way, from, to).fastest_ns.len() > 1
+    }
+
+    /// The difference of two points' times as it would be had no clock been set since the first
+    /// packet.
+    pub(super) fn unstepped(&self, way: Way, from: usize, to: usize, difference_ns: i64) -> i64 {
+        match self.relation(way, from, to).fastest_ns.as_slice() {
+            [] | [_] => difference_ns,
+            [first, ..] => first.saturating_add(self.lateness(way, from, to, difference_ns)),
+        }
+    }
+}
+
+fn symmetric(error_ns: i64) -> Window {
+    Window {
+        from_ns: -error_ns,
+        to_ns: error_ns,
+    }
 }
 
 /// Whether two points are logs that read the same kernel's clock.
@@ -73,73 +148,181 @@ pub(super) fn shares_clock(points: &[Point], a: usize, b: usize) -> bool {
     boot_id(a).is_some() && boot_id(a) == boot_id(b)
 }
 
-fn window(
+fn resolution(point: &Point) -> i64 {
+    let ns = point.summary.resolution_ns.unwrap_or(0);
+    i64::try_from(ns).unwrap_or(i64::MAX)
+}
+
+fn relation(
+    points: &[Point],
     relations: &Relations,
     way: Way,
     (from, to): (usize, usize),
-    one_clock: bool,
-    guard_ns: i64,
-) -> Window {
-    // Beyond what was seen, as far again as it was seen to spread: the next packet may be slower
-    // than the slowest so far.
-    let spread = |offsets: Offsets, guard_ns: i64| {
-        let range = offsets.max_ns.saturating_sub(offsets.min_ns);
-        let three_sigma = offsets.deviation_ns().saturating_mul(3);
-        let guard_ns = range.max(three_sigma).saturating_add(guard_ns);
-        Window {
-            from_ns: offsets.min_ns.saturating_sub(guard_ns),
-            to_ns: offsets.max_ns.saturating_add(guard_ns),
-        }
-    };
-    if let Some(offsets) = relations.offsets(from, to, way) {
-        let few = offsets.count < FEW_PACKETS;
-        spread(
-            offsets,
-            guard_ns.saturating_add(if few { GUARD_OF_FEW_NS } else { 0 }),
-        )
-    } else if one_clock {
-        Window {
+    wait_ns: i64,
+) -> Option<Relation> {
+    let guard_ns = LEAST_GUARD_NS
+        .saturating_add(resolution(&points[from]))
+        .saturating_add(resolution(&points[to]));
+    let (first, second) = (from.min(to), from.max(to));
+    if let Some(trend) = relations.trend(first, second, way) {
+        let levels = levels(trend, way, wait_ns);
+        let few = levels.len() > 1
+            || relations
+                .offsets(from, to, way)
+                .is_none_or(|offsets| offsets.count < FEW_PACKETS);
+        let guard_ns = guard_ns.saturating_add(if few { GUARD_OF_FEW_NS } else { 0 });
+        Some(of_levels(&levels, from < to, guard_ns))
+    } else if shares_clock(points, from, to) {
+        let window = Window {
             from_ns: -guard_ns,
             to_ns: guard_ns.saturating_add(GUARD_OF_FEW_NS),
-        }
-    } else if let Some(offsets) = relations.offsets(from, to, way.opposite()) {
-        // The clocks are known to within a round trip, which is not known.
-        spread(offsets, ASSUMED_CLOCK_ERROR_NS)
+        };
+        Some(Relation {
+            windows: vec![(i64::MIN, i64::MAX, window)],
+            fastest_ns: Vec::new(),
+        })
     } else {
-        Window {
-            from_ns: -ASSUMED_CLOCK_ERROR_NS,
-            to_ns: ASSUMED_CLOCK_ERROR_NS,
-        }
+        // The clocks are known to within a round trip, which is not known.
+        let trend = relations.trend(first, second, way.opposite())?;
+        let levels = levels(trend, way.opposite(), wait_ns);
+        let relation = of_levels(&levels, from < to, ASSUMED_ROUND_TRIP_NS);
+        Some(Relation {
+            fastest_ns: Vec::new(),
+            ..relation
+        })
     }
 }
 
-/// What packets tell of two neighbouring points' clocks.
-pub(super) fn between(relations: &Relations, way: Way, from: usize, to: usize) -> Clock {
-    let forth = relations.offsets(from, to, way);
-    let back = relations.offsets(from, to, way.opposite());
+/// Windows and fastest packets by the levels of the second point's time less the first's.
+fn of_levels(levels: &[Level], is_forth: bool, guard_ns: i64) -> Relation {
+    let mut relation = Relation::default();
+    for (index, level) in levels.iter().enumerate() {
+        // Beyond what was seen, as far again as it was seen to spread: the next packet may be
+        // slower than the slowest so far.
+        let (min, max) = if is_forth {
+            (level.min_ns, level.max_ns)
+        } else {
+            (level.max_ns.saturating_neg(), level.min_ns.saturating_neg())
+        };
+        let guard_ns = max.saturating_sub(min).saturating_add(guard_ns);
+        let window = Window {
+            from_ns: min.saturating_sub(guard_ns),
+            to_ns: max.saturating_add(guard_ns),
+        };
+        // Between two levels, either may hold; and during a short one, which may be nothing but
+        // slow packets.
+        let since = levels[..index].iter().rev().find(|level| level.is_sure());
+        let until = levels[index + 1..].iter().find(|level| level.is_sure());
+        let on_this_clock = |at_ns: i64, offset_ns: i64| {
+            if is_forth {
+                at_ns
+            } else {
+                at_ns.saturating_add(offset_ns)
+            }
+        };
+        let since = since.map_or(i64::MIN, |before| {
+            on_this_clock(before.to_ns, level.min_ns.min(before.min_ns))
+        });
+        let until = until.map_or(i64::MAX, |behind| {
+            on_this_clock(behind.from_ns, level.max_ns.max(behind.max_ns))
+        });
+        relation.windows.push((since, until, window));
+        relation.fastest_ns.push(min);
+    }
+    relation
+}
+
+/// What packets tell of two neighbouring points' clocks. Times are those of `from`'s clock.
+pub(super) fn between(
+    points: &[Point],
+    relations: &Relations,
+    way: Way,
+    (from, to): (usize, usize),
+    wait_ns: i64,
+) -> Clock {
+    let (first, second) = (from.min(to), from.max(to));
+    let forward = relations.trend(first, second, Way::Forward);
+    let reverse = relations.trend(first, second, Way::Reverse);
     let mut clock = Clock {
-        method: ClockMethod::None,
+        method: match (forward, reverse) {
+            (None, None) => ClockMethod::None,
+            _ => ClockMethod::OneWay,
+        },
         offset_ns: None,
         error_ns: None,
+        at_ns: None,
         skew_ppm: None,
+        steps: Vec::new(),
     };
-    clock.method = match (forth, back) {
-        (None, None) => ClockMethod::None,
-        (Some(_), None) | (None, Some(_)) => ClockMethod::OneWay,
-        (Some(forth), Some(back)) => {
-            // What goes forth arrives after it was sent, what goes back was sent before it
-            // arrived: the offset lies between.
-            let (lowest, highest) = (back.max_ns, forth.min_ns);
-            if lowest <= highest {
-                let error_ns = highest.abs_diff(lowest).div_ceil(2);
-                clock.offset_ns = Some(highest - (highest.abs_diff(lowest) / 2).cast_signed());
-                clock.error_ns = Some(error_ns);
-                ClockMethod::TwoWay
-            } else {
-                // The clocks have drifted by more than the round trip; no single offset fits.
-                ClockMethod::OneWay
-            }
+    let of_way = |trend: Option<&Trend>, way| trend.map(|trend| levels(trend, way, wait_ns));
+    let forth = of_way(forward, Way::Forward);
+    let back = of_way(reverse, Way::Reverse);
+    let most_levels = [&forth, &back]
+        .into_iter()
+        .flatten()
+        .max_by_key(|levels| levels.len());
+    clock.steps = most_levels.map_or_else(Vec::new, |levels| steps(levels));
+    let forth = forth.as_deref().map(longest);
+    let back = back.as_deref().map(longest);
+    let forth = forth.map(|level| Hull::lower(level.stretches.iter().map(|e| e.min)));
+    let back = back.map(|level| Hull::upper(level.stretches.iter().map(|e| e.max)));
+    let skews: Vec<f64> = [&forth, &back]
+        .into_iter()
+        .flatten()
+        .filter_map(Hull::skew)
+        .collect();
+    if !skews.is_empty() {
+        clock.skew_ppm = Some(skews.iter().sum::<f64>() / skews.len() as f64 * 1e6);
+    }
+    if let (Some(forth), Some(back)) = (&forth, &back) {
+        // A time is cut to its resolution: a difference is too large by up to the first point's,
+        // too small by up to the second's.
+        let cut = (resolution(&points[first]), resolution(&points[second]));
+        if let Some(bound) = Bound::tightest(forth, back, cut) {
+            clock.method = ClockMethod::TwoWay;
+            clock.offset_ns = Some(bound.offset_ns);
+            clock.error_ns = Some(bound.error_ns);
+            clock.at_ns = Some(bound.at_ns);
         }
+    }
+    if way == Way::Forward {
+        clock
+    } else {
+        seen_from_behind(clock)
+    }
+}
+
+/// The level that is known for the longest time.
+fn longest(levels: &[Level]) -> &Level {
+    let length = |level: &&Level| level.to_ns.saturating_sub(level.from_ns);
+    // A trend has one difference at least, so it has a level.
+    levels.iter().max_by_key(length).unwrap_or(&levels[0])
+}
+
+fn steps(levels: &[Level]) -> Vec<ClockStep> {
+    let between = |pair: &[Level]| ClockStep {
+        from_ns: pair[0].to_ns,
+        to_ns: pair[1].from_ns,
+        by_ns: pair[1].min_ns.saturating_sub(pair[0].min_ns),
     };
-    clock
+    levels.windows(2).map(between).collect()
+}
+
+/// The same for the segment's other direction.
+fn seen_from_behind(clock: Clock) -> Clock {
+    let offset_ns = clock.offset_ns.unwrap_or(0);
+    Clock {
+        offset_ns: clock.offset_ns.map(|offset| -offset),
+        at_ns: clock.at_ns.map(|at| at.saturating_add(offset_ns)),
+        skew_ppm: clock.skew_ppm.map(|skew| -skew),
+        steps: clock
+            .steps
+            .into_iter()
+            .map(|step| ClockStep {
+                by_ns: -step.by_ns,
+                ..step
+            })
+            .collect(),
+        ..clock
+    }
 }

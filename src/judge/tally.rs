@@ -1,6 +1,6 @@
 //! Fates: what became of each packet, counted by number.
 
-use super::{Judgement, clocks::window_index, icmp::Answer, order};
+use super::{Judgement, icmp::Answer, order};
 use crate::{
     correlate::{Journey, Spans, Station, Through, Way},
     findings::PointKind,
@@ -108,10 +108,8 @@ impl Judgement<'_> {
             Way::Forward => offset_ns,
             Way::Reverse => offset_ns.saturating_neg(),
         };
-        let fastest = self.fastest_ns[window_index(points, way, from, to)];
         let is_late = |offset_ns: i64| {
-            fastest
-                .is_some_and(|fastest| arrived_ns(offset_ns).saturating_sub(fastest) > self.wait_ns)
+            self.clocks.lateness(way, from, to, arrived_ns(offset_ns)) > self.wait_ns
         };
         let reordered = match way {
             Way::Forward => &through.reordered_at_last_ns,
@@ -126,6 +124,10 @@ impl Judgement<'_> {
         {
             let in_time = delays_ns.iter().filter(|offset| !is_late(*offset));
             delays_ns = in_time.map(arrived_ns).collect();
+        }
+        if self.clocks.has_steps(way, from, to) {
+            let unstepped = |delay| self.clocks.unstepped(way, from, to, delay);
+            delays_ns = delays_ns.iter().map(unstepped).collect();
         }
         let delivered = delays_ns.len() as u64;
 
@@ -180,9 +182,10 @@ impl Judgement<'_> {
                 tally.reordered += u64::from(end.is_reordered());
                 tally.last_delivered_ns = tally.last_delivered_ns.max(Some(journey.timestamp_ns));
                 if first.position == 0 {
-                    tally
-                        .delays_ns
-                        .push(end.time_ns.saturating_sub(origin.time_ns));
+                    let delay_ns = end.time_ns.saturating_sub(origin.time_ns);
+                    let (from, to) = (first.point, last.point);
+                    let delay_ns = self.clocks.unstepped(journey.way, from, to, delay_ns);
+                    tally.delays_ns.push(delay_ns);
                 }
             }
             Ruling::Late => tally.late += 1,
@@ -285,8 +288,10 @@ impl Judgement<'_> {
         {
             return false;
         }
-        let window = self.windows[window_index(self.points.len(), way, from, to)];
-        self.points[to].coverage.contains(
+        let Some(window) = self.clocks.window(way, from, to, sighting.time_ns) else {
+            return false;
+        };
+        self.coverages[to].contains(
             sighting.time_ns.saturating_add(window.from_ns),
             sighting.time_ns.saturating_add(window.to_ns),
         )
@@ -299,13 +304,8 @@ impl Judgement<'_> {
         (from, origin): (usize, &Sighting),
         (to, end): (usize, &Sighting),
     ) -> bool {
-        let fastest = self.fastest_ns[window_index(self.points.len(), way, from, to)];
-        fastest.is_some_and(|fastest| {
-            end.time_ns
-                .saturating_sub(origin.time_ns)
-                .saturating_sub(fastest)
-                > self.wait_ns
-        })
+        let difference_ns = end.time_ns.saturating_sub(origin.time_ns);
+        self.clocks.lateness(way, from, to, difference_ns) > self.wait_ns
     }
 }
 

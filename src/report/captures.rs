@@ -119,6 +119,14 @@ fn gaps(point: &Point) -> String {
         // A log has nothing to drop.
         (PointKind::SendLog | PointKind::ListenLog, None) => {}
     }
+    if let [[from, to], others @ ..] = point.gaps.as_slice() {
+        let (from, to) = (time_of_day(*from), time_of_day(*to));
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        parts.push(format!("recorded nothing {from}-{to}{more}: stopped?"));
+    }
     if point.missed > 0 {
         let packets = count(point.missed, "packet");
         parts.push(format!("missed {packets} seen before and after"));

@@ -28,6 +28,7 @@ fn point(name: &str, hdp: u64) -> Point {
         first_ns: Some(START),
         last_ns: Some(START + 68_763 * MILLISECOND),
         capture_drops: None,
+        gaps: Vec::new(),
         missed: 0,
         skipped: Skipped {
             not_ip: 6,
@@ -71,6 +72,8 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
                 offset_ns: None,
                 error_ns: None,
                 skew_ppm: None,
+                at_ns: None,
+                steps: Vec::new(),
             },
             within: None,
             translation: None,
@@ -345,6 +348,8 @@ fn both_directions() -> Findings {
             offset_ns: Some(-1_500_000),
             error_ns: Some(41_000),
             skew_ppm: None,
+            at_ns: None,
+            steps: Vec::new(),
         };
     }
     findings

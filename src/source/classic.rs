@@ -46,13 +46,11 @@ impl Classic {
             record_header_len: RECORD_HEADER_LEN + if header.is_modified_format() { 8 } else { 0 },
             link_type,
         };
-        summary.add_interface(
+        summary.add_interface(Interface {
+            name: None,
             link_type,
-            Interface {
-                name: None,
-                resolution_ns: classic.unit_ns.unsigned_abs(),
-            },
-        );
+            resolution_ns: classic.unit_ns.unsigned_abs(),
+        });
         Ok(classic)
     }
 

@@ -62,12 +62,16 @@ fn compiled_as(frame: &Frame) -> LinkType {
 }
 
 fn compile(link_type: LinkType, expression: &str) -> Result<pcap::BpfProgram, String> {
-    let words = |error: pcap::Error| match error {
-        pcap::Error::PcapError(words) => words,
-        other => other.to_string(),
-    };
     pcap::Capture::dead(pcap::Linktype(i32::from(link_type.0)))
         .map_err(words)?
         .compile(expression, true)
         .map_err(words)
+}
+
+/// libpcap's own words, without what the bindings put before them.
+pub(super) fn words(error: pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(words) => words,
+        other => other.to_string(),
+    }
 }

@@ -3,6 +3,10 @@
 use std::{
     fs::File,
     io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{Error, Origin};
@@ -19,16 +23,35 @@ pub(super) fn open(origin: &Origin) -> Result<Buffer, Error> {
         origin: origin.clone(),
         error,
     };
+    let mut progress = None;
     let raw: Box<dyn Read + Send> = match origin {
         Origin::Stdin => Box::new(io::stdin()),
         Origin::Path(path) => {
             let file = File::open(path).map_err(open_error)?;
-            if file.metadata().map_err(open_error)?.is_dir() {
+            let metadata = file.metadata().map_err(open_error)?;
+            if metadata.is_dir() {
                 return Err(Error::Directory {
                     origin: origin.clone(),
                 });
             }
-            Box::new(file)
+            if metadata.is_file() {
+                let known = progress.insert(Progress {
+                    read: Arc::default(),
+                    len: metadata.len(),
+                });
+                Box::new(Counted {
+                    file,
+                    read: Arc::clone(&known.read),
+                })
+            } else {
+                Box::new(file)
+            }
+        }
+        // No input; where there is libpcap, nobody asks for it here.
+        Origin::Live(_) => {
+            return Err(Error::NoLibpcap {
+                origin: origin.clone(),
+            });
         }
     };
     let read_error = |error| Error::Read {
@@ -43,7 +66,44 @@ pub(super) fn open(origin: &Origin) -> Result<Buffer, Error> {
         let decoder = zstd::Decoder::new(buffer).map_err(read_error)?;
         buffer = Buffer::new(Box::new(decoder));
     }
+    buffer.progress = progress;
     Ok(buffer)
+}
+
+/// How far a file has been read, for others to watch while that goes on.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    read: Arc<AtomicU64>,
+    len: u64,
+}
+
+impl Progress {
+    /// Bytes of the file read so far; of a packed file, packed ones.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the file when it was opened.
+    #[allow(clippy::len_without_is_empty)] // No collection.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+/// A file that counts what is read of it, a buffer at a time.
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read(out)?;
+        self.read.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
 }
 
 /// A window over the input: what was read and not yet consumed.
@@ -54,6 +114,8 @@ pub(super) struct Buffer {
     end: usize,
     /// Bytes consumed since the beginning.
     position: u64,
+    /// Of a file.
+    progress: Option<Progress>,
 }
 
 impl Buffer {
@@ -64,7 +126,30 @@ impl Buffer {
             start: 0,
             end: 0,
             position: 0,
+            progress: None,
         }
+    }
+
+    /// Has no input; is given all its bytes by [`Buffer::hold`].
+    #[cfg(feature = "libpcap")]
+    pub(super) fn without_input() -> Self {
+        Self {
+            bytes: Vec::new(),
+            ..Self::new(Box::new(io::empty()))
+        }
+    }
+
+    /// Takes these bytes for the view, and gives its old memory for them.
+    #[cfg(feature = "libpcap")]
+    pub(super) fn hold(&mut self, bytes: &mut Vec<u8>) {
+        std::mem::swap(&mut self.bytes, bytes);
+        self.start = 0;
+        self.end = self.bytes.len();
+    }
+
+    /// How far the file has been read, if it is one.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.progress.clone()
     }
 
     /// What can be looked at now.

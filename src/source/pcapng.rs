@@ -91,6 +91,8 @@ struct SectionInterface {
     clock: Clock,
     /// Drops of this interface that the summary has counted already.
     drops: u64,
+    /// Time of its last frame.
+    last_ns: Option<i64>,
 }
 
 /// How an interface counts time (`if_tsresol`, `if_tsoffset`).
@@ -180,11 +182,15 @@ impl Pcapng {
             buffer.consume(total_len);
             return Ok(Step::Other);
         };
+        let id = record.interface - self.interfaces_before;
+        let interface = &mut self.interfaces[id as usize];
+        let before_ns = std::mem::replace(&mut interface.last_ns, record.time_ns);
         if drops > 0 {
-            let id = record.interface - self.interfaces_before;
-            let interface = &mut self.interfaces[id as usize];
             interface.drops = interface.drops.saturating_add(drops);
             summary.add_drops(drops);
+            if let (Some(before), Some(now)) = (before_ns.or(record.time_ns), record.time_ns) {
+                summary.dropped_ns.push((before.min(now), before.max(now)));
+            }
         }
         self.rest_of_block = total_len - record.offset - record.len;
         Ok(Step::Frame(record))
@@ -323,18 +329,17 @@ impl Pcapng {
             offset_seconds,
         };
         let link_type = LinkType(u16::try_from(description.linktype.0).unwrap_or(u16::MAX));
-        summary.add_interface(
+        summary.add_interface(Interface {
+            name: name(&description.options),
             link_type,
-            Interface {
-                name: name(&description.options),
-                resolution_ns: clock.resolution_ns(),
-            },
-        );
+            resolution_ns: clock.resolution_ns(),
+        });
         self.interfaces.push(SectionInterface {
             link_type,
             snaplen: description.snaplen,
             clock,
             drops: 0,
+            last_ns: None,
         });
         Ok(())
     }

@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "libpcap")]
+mod candidates;
 mod control;
 mod cuts;
 mod damage;
@@ -85,7 +87,31 @@ fn cut<'a>(frame: &Frame<'a>, snaplen: usize) -> Frame<'a> {
 }
 
 fn decode<'a>(frame: &Frame<'a>) -> Result<Datagram<'a>, Skip> {
-    Decoder::new(DEFAULT_WINDOW_NS).decode(frame)
+    let decoded = Decoder::new(DEFAULT_WINDOW_NS).decode(frame);
+    #[cfg(feature = "libpcap")]
+    if decoded.is_ok() {
+        assert_is_candidate(frame);
+    }
+    decoded
+}
+
+/// That the kernel hands over to a live capture what the decoder finds something in.
+#[cfg(feature = "libpcap")]
+fn assert_is_candidate(frame: &Frame) {
+    use hdp::source::{Filter, Origin};
+
+    thread_local! {
+        static KERNEL: std::cell::RefCell<Filter> = {
+            let expression = hdp::decode::candidates(TIME_NS, DEFAULT_WINDOW_NS);
+            Filter::new(&expression, &Origin::Stdin).into()
+        };
+    }
+    // The kernel sees frames before they are cut.
+    let is_whole = frame.bytes.len() == frame.original_len as usize;
+    if frame.time_ns == Some(TIME_NS) && candidates::is_promised(frame.link_type) && is_whole {
+        let passes = KERNEL.with_borrow_mut(|kernel| kernel.matches(frame).unwrap());
+        assert!(passes, "the kernel would leave out {:02x?}", frame.bytes);
+    }
 }
 
 /// What has to come out of a packet that is whole and straight on a link that says nothing.

@@ -12,3 +12,4 @@ pub mod frames;
 pub mod hosts;
 pub mod scenario;
 pub mod scene;
+pub mod world;

@@ -166,8 +166,10 @@ pub fn findings(points: &[Point], survey: Survey) -> Findings {
     judge(points, survey, &OPTIONS, None)
 }
 
-const OPTIONS: judge::Options = judge::Options {
+/// What scenes are judged by.
+pub const OPTIONS: judge::Options = judge::Options {
     wait_ns: DEFAULT_WAIT_NS,
+    clock_error_ns: None,
     protocols: None,
 };
 

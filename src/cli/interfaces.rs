@@ -1,0 +1,65 @@
+//! `hdp interfaces`: what can be captured from here.
+
+#[cfg(feature = "libpcap")]
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use super::{Outcome, output};
+#[cfg(feature = "libpcap")]
+use crate::{report, source};
+
+/// Width of the table where there is no terminal.
+#[cfg(feature = "libpcap")]
+const WIDTH_WITHOUT_TERMINAL: usize = 100;
+
+/// What can be captured from here, and why not where not
+///
+/// Each interface is captured from for a moment, in silence.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// How the table is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: output::Format,
+
+    /// Write the table to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[cfg(feature = "libpcap")]
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    use serde::Serialize;
+
+    #[derive(Serialize)]
+    struct Answer {
+        schema_version: u32,
+        generator: &'static str,
+        interfaces: Vec<source::Device>,
+    }
+
+    let mut out = output::open(arguments.output.as_deref())?;
+    let devices = source::devices().map_err(|why| anyhow::anyhow!("interfaces: {why}"))?;
+    let width = match terminal_size::terminal_size() {
+        Some((width, _)) if out.is_terminal() => width.0.into(),
+        _ => WIDTH_WITHOUT_TERMINAL,
+    };
+    let text = match arguments.format {
+        output::Format::Table => report::interfaces_table(&devices, width),
+        output::Format::Markdown => report::interfaces_markdown(&devices),
+        output::Format::Csv => report::interfaces_csv(&devices),
+        output::Format::Json => report::json(&Answer {
+            schema_version: 1,
+            generator: concat!("hdp ", env!("CARGO_PKG_VERSION")),
+            interfaces: devices,
+        }),
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// Says that nothing can.
+#[cfg(not(feature = "libpcap"))]
+pub(super) fn run(_: &Arguments) -> anyhow::Result<Outcome> {
+    anyhow::bail!("interfaces: this hdp was built without libpcap, so it captures from none")
+}

@@ -1,0 +1,155 @@
+//! Trends: how the difference of two points' times went, over time.
+//!
+//! Clocks run unevenly fast, and step. Of many differences a trend keeps the smallest and the
+//! largest of each stretch of time, with their instants: they bound the clocks' offset, show its
+//! slope, and where it jumps.
+
+/// Into so many stretches the time is divided at most; into half as many at least, once it is
+/// long enough.
+const STRETCHES: usize = 64;
+
+/// The first stretches are so long, in powers of two of nanoseconds: 1 ms.
+const FIRST_SHIFT: u32 = 20;
+
+/// A difference of two points' times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Difference {
+    /// The first point's time, ns since the epoch.
+    pub at_ns: i64,
+    /// The second point's time of the same packet, less that.
+    pub offset_ns: i64,
+}
+
+/// The extremes of one stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extremes {
+    /// The smallest difference.
+    pub min: Difference,
+    /// The largest.
+    pub max: Difference,
+}
+
+/// How the difference of two points' times went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trend {
+    /// A time shifted right by this is the number of its stretch.
+    shift: u32,
+    /// The number of the first stretch.
+    base: i64,
+    stretches: Box<[Option<Extremes>; STRETCHES]>,
+}
+
+impl Trend {
+    /// The trend of one difference.
+    #[must_use]
+    pub fn of(difference: Difference) -> Self {
+        let mut trend = Self {
+            shift: FIRST_SHIFT,
+            base: (difference.at_ns >> FIRST_SHIFT) - STRETCHES as i64 / 2,
+            stretches: Box::new([None; STRETCHES]),
+        };
+        trend.note(difference);
+        trend
+    }
+
+    /// Takes in one more.
+    #[inline]
+    pub fn note(&mut self, difference: Difference) {
+        let stretch = (difference.at_ns >> self.shift).wrapping_sub(self.base);
+        match self.stretches.get_mut(stretch.cast_unsigned() as usize) {
+            Some(Some(extremes)) => {
+                if difference.offset_ns < extremes.min.offset_ns {
+                    extremes.min = difference;
+                }
+                if difference.offset_ns > extremes.max.offset_ns {
+                    extremes.max = difference;
+                }
+            }
+            Some(none) => {
+                *none = Some(Extremes {
+                    min: difference,
+                    max: difference,
+                });
+            }
+            None => self.grow_to(difference),
+        }
+    }
+
+    #[cold]
+    fn grow_to(&mut self, difference: Difference) {
+        let known: Vec<Extremes> = self.extremes().collect();
+        let times = known
+            .iter()
+            .flat_map(|extremes| [extremes.min.at_ns, extremes.max.at_ns])
+            .chain([difference.at_ns]);
+        let lowest = times.clone().min().unwrap_or_default();
+        let highest = times.max().unwrap_or_default();
+        let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
+        while span(self.shift) >= STRETCHES as i64 / 2 {
+            self.shift += 1;
+        }
+        self.base = (lowest >> self.shift) - (STRETCHES as i64 - span(self.shift)) / 2;
+        self.stretches.fill(None);
+        for extremes in known {
+            self.note(extremes.min);
+            self.note(extremes.max);
+        }
+        self.note(difference);
+    }
+
+    /// Takes in another.
+    pub fn merge(&mut self, other: &Self) {
+        for extremes in other.extremes() {
+            self.note(extremes.min);
+            self.note(extremes.max);
+        }
+    }
+
+    /// The extremes of each stretch that has any, in order of time.
+    pub fn extremes(&self) -> impl Iterator<Item = Extremes> {
+        self.stretches.iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trend(differences: impl IntoIterator<Item = (i64, i64)>) -> Trend {
+        let mut all = differences
+            .into_iter()
+            .map(|(at_ns, offset_ns)| Difference { at_ns, offset_ns });
+        let mut trend = Trend::of(all.next().unwrap());
+        all.for_each(|difference| trend.note(difference));
+        trend
+    }
+
+    #[test]
+    fn extremes_are_kept_however_long_it_takes_and_in_whatever_order() {
+        let second = 1_000_000_000;
+        let differences = (0..10_000_i64).map(|i| (i * second, (i * 7919) % 1000 - 500));
+        let forth = trend(differences.clone());
+        let back = trend(differences.rev());
+        for trend in [&forth, &back] {
+            let extremes: Vec<_> = trend.extremes().collect();
+            assert!(extremes.len() > STRETCHES / 4);
+            assert_eq!(extremes.iter().map(|e| e.min.offset_ns).min(), Some(-500));
+            assert_eq!(extremes.iter().map(|e| e.max.offset_ns).max(), Some(499));
+            assert!(extremes.is_sorted_by_key(|e| e.min.at_ns));
+        }
+    }
+
+    #[test]
+    fn merging_is_noting_both() {
+        let mut one = trend([(0, 5), (1 << 40, 9)]);
+        one.merge(&trend([(1 << 39, -3), (1 << 41, 2)]));
+        let offsets: Vec<i64> = one.extremes().map(|e| e.min.offset_ns).collect();
+        assert_eq!(offsets, [5, -3, 9, 2]);
+    }
+
+    #[test]
+    fn times_far_apart_are_noted_too() {
+        let trend = trend([(0, 1), (i64::MAX, 2), (i64::MIN, 3)]);
+        assert_eq!(trend.extremes().count(), 3);
+    }
+}

@@ -1,0 +1,159 @@
+//! Gaps that only show by what other points saw: a stopped capture in which little but HDP was
+//! to be seen.
+//!
+//! A point that records nothing for a while may have been stopped, or the path may have lost what
+//! was sent. Where the silence swallowed packets of several numbers that the point saw at other
+//! times, and that were not lost again later, it was no filter of numbers: either everything was
+//! lost, or nothing was recorded. Which of the two cannot be told, so nothing is called lost.
+
+use super::{TALLIES, clocks::Clocks, order, tally_index};
+use crate::{
+    correlate::{Journey, Relations, Survey, journeys},
+    observe::{Coverage, Point},
+};
+
+/// A silence that swallowed fewer numbers than this may be the loss of just those.
+const SEVERAL: usize = 3;
+
+/// A silence that chance explains no better than this was no loss of each packet by itself.
+const NO_CHANCE: f64 = 1e-6;
+
+/// A silence of a point, and what should have come by in it.
+struct Silence {
+    point: usize,
+    from_ns: i64,
+    to_ns: i64,
+    /// Number, carrier and way as one index, and the timestamp.
+    swallowed: Vec<(usize, u64)>,
+}
+
+/// What a point saw of one number that travels one way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Record {
+    seen: u64,
+    /// Seen elsewhere, not here.
+    unseen: u64,
+    /// Timestamp of the last one seen.
+    last_seen_ns: u64,
+    /// Timestamp of the last one unseen.
+    last_unseen_ns: u64,
+}
+
+/// What each point watched, less the gaps found.
+pub(super) fn coverages(
+    points: &[Point],
+    relations: &Relations,
+    survey: &Survey,
+    clocks: &Clocks,
+) -> Vec<Coverage> {
+    let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
+    let of_point = |(point, coverage): (usize, &Coverage)| {
+        let silences = coverage.silences().into_iter();
+        silences.map(move |(from_ns, to_ns)| Silence {
+            point,
+            from_ns,
+            to_ns,
+            swallowed: Vec::new(),
+        })
+    };
+    let mut silences: Vec<Silence> = coverages.iter().enumerate().flat_map(of_point).collect();
+    if silences.is_empty() {
+        return coverages;
+    }
+    let mut records = vec![vec![Record::default(); TALLIES]; points.len()];
+    for ((first_flow, _), through) in survey.through() {
+        let subject = subject(points, relations, 0, first_flow);
+        for records in &mut records {
+            let record = &mut records[subject];
+            record.seen += through.offsets_ns.len() as u64;
+            record.last_seen_ns = record.last_seen_ns.max(through.last_timestamp_ns);
+        }
+    }
+    journeys(points, relations, survey, |journey| {
+        let Some(first) = journey.stations().next() else {
+            return;
+        };
+        let subject = subject(points, relations, first.point, first.seen.sighting.flow);
+        for (records, seen) in records.iter_mut().zip(journey.seen) {
+            let record = &mut records[subject];
+            if seen.is_some() {
+                record.seen += 1;
+                record.last_seen_ns = record.last_seen_ns.max(journey.timestamp_ns);
+            } else {
+                record.unseen += 1;
+                record.last_unseen_ns = record.last_unseen_ns.max(journey.timestamp_ns);
+            }
+        }
+        for silence in &mut silences {
+            if is_swallowed(points.len(), clocks, journey, silence) {
+                silence.swallowed.push((subject, journey.timestamp_ns));
+            }
+        }
+    });
+    for silence in silences {
+        if silence.is_gap(&records[silence.point]) {
+            coverages[silence.point].add_gap((silence.from_ns, silence.to_ns));
+        }
+    }
+    coverages
+}
+
+impl Silence {
+    /// Whether it swallowed numbers that passed at other times, more of them than are usually lost.
+    fn is_gap(&self, records: &[Record]) -> bool {
+        let last_ns = self.swallowed.iter().map(|(_, timestamp)| *timestamp).max();
+        let passes = |(subject, timestamp): &&(usize, u64)| {
+            let record = &records[*subject];
+            // A number that passed before and was lost again later has been cut off.
+            let was_lost_again = Some(record.last_unseen_ns) > last_ns;
+            record.last_seen_ns > *timestamp || record.seen > 0 && !was_lost_again
+        };
+        let mut subjects: Vec<usize> = self
+            .swallowed
+            .iter()
+            .filter(passes)
+            .map(|(subject, _)| *subject)
+            .collect();
+        let packets = subjects.len() as u64;
+        subjects.sort_unstable();
+        subjects.dedup();
+        let sum = |count: fn(&Record) -> u64| -> u64 {
+            subjects
+                .iter()
+                .map(|&subject| count(&records[subject]))
+                .sum()
+        };
+        let lost_elsewhere = sum(|record| record.unseen).saturating_sub(packets);
+        let elsewhere = lost_elsewhere + sum(|record| record.seen);
+        let usually_lost = lost_elsewhere as f64 / elsewhere.max(1) as f64;
+        subjects.len() >= SEVERAL && usually_lost.powf(packets as f64) < NO_CHANCE
+    }
+}
+
+fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> usize {
+    let way = relations.way(point, flow);
+    let flow = &points[point].flows[flow as usize].flow;
+    tally_index(way, flow.carrier, flow.protocol)
+}
+
+/// Whether the packet should have come by the silent point during the silence.
+fn is_swallowed(points: usize, clocks: &Clocks, journey: &Journey, silence: &Silence) -> bool {
+    if journey.seen[silence.point].is_some() {
+        return false;
+    }
+    let order = order(points, journey.way);
+    let Some(position) = order.iter().position(|&point| point == silence.point) else {
+        return false;
+    };
+    let before = journey
+        .stations()
+        .take_while(|station| station.position < position);
+    before.last().is_some_and(|station| {
+        let at_ns = station.seen.sighting.time_ns;
+        let window = clocks.window(journey.way, station.point, silence.point, at_ns);
+        window.is_some_and(|window| {
+            let middle = window.from_ns.midpoint(window.to_ns);
+            (silence.from_ns..=silence.to_ns).contains(&at_ns.saturating_add(middle))
+        })
+    })
+}

@@ -1,0 +1,376 @@
+//! Coverage: when a point was watching.
+//!
+//! A point was watching from its first frame to its last, HDP or not, but for its blind spots: the
+//! stretches around frames that the capture itself dropped, and the gaps, in which nothing at all
+//! was recorded though traffic other than HDP had been regular. A silence in a capture that shows
+//! little but HDP proves nothing by itself; [`Coverage::silences`] lists the long ones for those
+//! who know what should have come by.
+//!
+//! Frames may come in any order: what is kept of them is which stretches of time held some.
+
+/// How many stretches of time are told apart: of a day, 1.3 to 2.6 s.
+const BUCKETS: usize = 1 << 16;
+
+/// The first stretches are so long, in powers of two of nanoseconds: 65 µs.
+const FIRST_SHIFT: u32 = 16;
+
+/// Traffic of which fewer stretches held a frame than this is not called regular.
+const REGULAR: usize = 16;
+
+/// More silences than this are no exception.
+const MOST_GAPS: usize = 8;
+
+/// A silence this many times longer than the one that a random instant lies in is no chance.
+const UNUSUAL: f64 = 8.0;
+
+/// A silence this many times longer is worth a question.
+const REMARKABLE: f64 = 3.0;
+
+/// When a point was watching.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Coverage {
+    ends: Option<(i64, i64)>,
+    recorded: Occupancy,
+    /// Frames that do not hang on whether HDP gets through.
+    background: Occupancy,
+    blind_spots: Vec<(i64, i64)>,
+    gaps: Vec<(i64, i64)>,
+}
+
+impl Coverage {
+    /// Notes that the point was watching at this instant.
+    #[inline(always)]
+    pub(super) fn extend(&mut self, time_ns: i64) {
+        let (first, last) = self.ends.unwrap_or((time_ns, time_ns));
+        self.ends = Some((first.min(time_ns), last.max(time_ns)));
+    }
+
+    /// Notes a frame.
+    #[inline(always)]
+    pub(super) fn note(&mut self, time_ns: i64) {
+        self.extend(time_ns);
+        self.recorded.note(time_ns);
+    }
+
+    /// Notes that a frame was no HDP, nor about HDP.
+    pub(super) fn note_background(&mut self, time_ns: i64) {
+        self.background.note(time_ns);
+    }
+
+    /// Finds the gaps, once all frames are noted; `dropped` are the stretches in which the capture
+    /// dropped frames.
+    pub(super) fn complete(&mut self, dropped: &[(i64, i64)]) {
+        self.gaps = self.unlike_the_background();
+        self.add_blind_spots(dropped.iter().chain(&self.gaps.clone()).copied());
+    }
+
+    /// Takes in a gap that shows by what other points saw.
+    pub fn add_gap(&mut self, gap: (i64, i64)) {
+        self.gaps.push(gap);
+        self.gaps.sort_unstable();
+        self.add_blind_spots(std::iter::once(gap));
+    }
+
+    fn add_blind_spots(&mut self, more: impl Iterator<Item = (i64, i64)>) {
+        self.blind_spots.extend(more);
+        self.blind_spots.sort_unstable();
+        self.blind_spots.dedup_by(|next, before| {
+            let touches = next.0 <= before.1;
+            if touches {
+                before.1 = before.1.max(next.1);
+            }
+            touches
+        });
+    }
+
+    /// Silences of all traffic that are long beside those of the traffic other than HDP.
+    fn unlike_the_background(&self) -> Vec<(i64, i64)> {
+        if self.background.count() < REGULAR {
+            return Vec::new();
+        }
+        let longest_usual = self.background.longest_usual_silence(UNUSUAL);
+        let mut gaps = self.recorded.silences();
+        gaps.retain(|silence| length(*silence) > longest_usual);
+        gaps
+    }
+
+    /// The long silences between the first and the last frame. The traffic other than HDP may be
+    /// too little to tell whether they are gaps.
+    #[must_use]
+    pub fn silences(&self) -> Vec<(i64, i64)> {
+        let longest_usual = self.recorded.longest_usual_silence(REMARKABLE);
+        let mut silences = self.recorded.silences();
+        silences.retain(|silence| length(*silence) > longest_usual);
+        silences
+    }
+
+    /// Stretches in which nothing was recorded, though something should have been.
+    #[must_use]
+    pub fn gaps(&self) -> &[(i64, i64)] {
+        &self.gaps
+    }
+
+    /// Time of the first frame, ns since the epoch on the point's clock.
+    #[must_use]
+    pub fn first_ns(&self) -> Option<i64> {
+        self.ends.map(|(first, _)| first)
+    }
+
+    /// Time of the last frame.
+    #[must_use]
+    pub fn last_ns(&self) -> Option<i64> {
+        self.ends.map(|(_, last)| last)
+    }
+
+    /// Whether nothing was recorded before `from_ns` or after `to_ns`.
+    pub(super) fn is_within(&self, from_ns: i64, to_ns: i64) -> bool {
+        self.ends
+            .is_none_or(|(first, last)| from_ns <= first && last <= to_ns)
+    }
+
+    /// Whether the point was watching during all of `from_ns..=to_ns`.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, from_ns: i64, to_ns: i64) -> bool {
+        self.ends
+            .is_some_and(|(first, last)| first <= from_ns && to_ns <= last)
+            && !self.is_blind_in(from_ns, to_ns)
+    }
+
+    fn is_blind_in(&self, from_ns: i64, to_ns: i64) -> bool {
+        let next = self.blind_spots.partition_point(|spot| spot.1 < from_ns);
+        let spot = self.blind_spots.get(next);
+        spot.is_some_and(|spot| spot.0 <= to_ns)
+    }
+}
+
+fn length((from_ns, to_ns): (i64, i64)) -> f64 {
+    to_ns.saturating_sub(from_ns) as f64
+}
+
+/// Which stretches of time held something. They are equally long, and get longer as the time to
+/// be covered does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Occupancy {
+    /// A time shifted right by this is the number of its stretch.
+    shift: u32,
+    /// The number of the first stretch that has a bit.
+    base: i64,
+    /// A bit a stretch; none before the first instant is noted.
+    bits: Vec<u64>,
+}
+
+impl Default for Occupancy {
+    fn default() -> Self {
+        Self {
+            shift: FIRST_SHIFT,
+            base: 0,
+            bits: Vec::new(),
+        }
+    }
+}
+
+impl Occupancy {
+    #[inline(always)]
+    fn note(&mut self, time_ns: i64) {
+        // Less than the base becomes more than all there are.
+        let bucket = (time_ns >> self.shift)
+            .wrapping_sub(self.base)
+            .cast_unsigned() as usize;
+        match self.bits.get_mut(bucket / 64) {
+            Some(word) => *word |= 1 << (bucket % 64),
+            None => self.grow_to(time_ns),
+        }
+    }
+
+    #[cold]
+    fn grow_to(&mut self, time_ns: i64) {
+        let noted = std::mem::replace(&mut self.bits, vec![0; BUCKETS / 64]);
+        if noted.is_empty() {
+            self.base = (time_ns >> self.shift) - BUCKETS as i64 / 2;
+            return self.note(time_ns);
+        }
+        let (shift, base) = (self.shift, self.base);
+        let held = |bucket: &usize| noted[bucket / 64] >> (bucket % 64) & 1 == 1;
+        let first = (0..BUCKETS).find(held).unwrap_or_default();
+        let last = (0..BUCKETS).rfind(held).unwrap_or_default();
+        let start_ns = |bucket: usize| (base + bucket as i64) << shift;
+        let lowest = start_ns(first).min(time_ns);
+        let highest = start_ns(last).max(time_ns);
+        // Room for as much again on either side, so that growing stays rare.
+        let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
+        while span(self.shift) >= BUCKETS as i64 / 2 {
+            self.shift += 1;
+        }
+        let span = span(self.shift);
+        self.base = (lowest >> self.shift) - (BUCKETS as i64 - span) / 2;
+        for bucket in (first..=last).filter(held) {
+            self.note(start_ns(bucket));
+        }
+        self.note(time_ns);
+    }
+
+    fn held(&self) -> impl Iterator<Item = i64> {
+        let words = self.bits.iter().enumerate().filter(|(_, word)| **word != 0);
+        words.flat_map(move |(index, word)| {
+            let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| self.base + index as i64 * 64 + bit)
+        })
+    }
+
+    /// How many stretches held something.
+    fn count(&self) -> usize {
+        self.bits
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
+    }
+
+    /// The silences between stretches that held something, each from the beginning of the stretch
+    /// before it to the end of the one behind it.
+    fn silences(&self) -> Vec<(i64, i64)> {
+        let held: Vec<i64> = self.held().collect();
+        let within = (1 << self.shift) - 1;
+        let silent = held.windows(2).filter(|pair| pair[1] - pair[0] > 1);
+        silent
+            .map(|pair| (pair[0] << self.shift, pair[1] << self.shift | within))
+            .collect()
+    }
+
+    /// Longer silences than this are unlike the others: so many times as long as the silence that a
+    /// random instant lies in, on average. Only a few can be: what happens often is usual.
+    fn longest_usual_silence(&self, times: f64) -> f64 {
+        let mut lengths: Vec<f64> = self.silences().into_iter().map(length).collect();
+        lengths.sort_by(f64::total_cmp);
+        let resolution = (1_i64 << self.shift) as f64;
+        let count = lengths.len();
+        let (mut total, mut squares) = (0.0_f64, 0.0);
+        for (index, length) in lengths.iter().enumerate() {
+            if index >= (count / 2).max(count.saturating_sub(MOST_GAPS)) {
+                let typical: f64 = if total > 0.0 { squares / total } else { 0.0 };
+                let longest_usual = times * typical.max(resolution);
+                if *length > longest_usual {
+                    return longest_usual;
+                }
+            }
+            total += length;
+            squares += length * length;
+        }
+        f64::INFINITY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+    const START: i64 = 1_795_348_800 * SECOND;
+
+    /// Background every 100 ms of a minute but for the silences, HDP every 50 ms.
+    fn capture(silences: &[(i64, i64)], has_background: bool) -> Coverage {
+        let mut coverage = Coverage::default();
+        for at in (0..1200).map(|tick| tick * SECOND / 20) {
+            if silences.iter().any(|&(from, to)| (from..to).contains(&at)) {
+                continue;
+            }
+            coverage.note(START + at);
+            if has_background && at % (SECOND / 10) == 0 {
+                coverage.note_background(START + at);
+            }
+        }
+        coverage.complete(&[]);
+        coverage
+    }
+
+    #[test]
+    fn a_capture_without_gaps_has_none() {
+        assert_eq!(capture(&[], true).gaps(), []);
+        assert_eq!(capture(&[], false).gaps(), []);
+        assert_eq!(capture(&[], false).silences(), []);
+    }
+
+    #[test]
+    fn a_silence_of_regular_traffic_is_a_gap() {
+        let coverage = capture(
+            &[(10 * SECOND, 13 * SECOND), (40 * SECOND, 50 * SECOND)],
+            true,
+        );
+        let [first, second] = coverage.gaps() else {
+            panic!("two gaps, not {:?}", coverage.gaps());
+        };
+        assert!(first.0 <= START + 10 * SECOND && START + 13 * SECOND <= first.1);
+        assert!(length(*second) < 10.3e9);
+        assert!(coverage.contains(START + SECOND, START + 9 * SECOND));
+        assert!(!coverage.contains(START + 11 * SECOND, START + 12 * SECOND));
+        assert!(!coverage.contains(START + 9 * SECOND, START + 11 * SECOND));
+        assert!(!coverage.contains(START + 12 * SECOND, START + 20 * SECOND));
+        assert!(coverage.contains(START + 14 * SECOND, START + 39 * SECOND));
+    }
+
+    #[test]
+    fn a_silence_of_hdp_alone_is_no_gap_but_is_known() {
+        let coverage = capture(&[(10 * SECOND, 13 * SECOND)], false);
+        assert_eq!(coverage.gaps(), []);
+        assert_eq!(coverage.silences().len(), 1);
+        assert!(coverage.contains(START + 11 * SECOND, START + 12 * SECOND));
+    }
+
+    #[test]
+    fn the_order_of_frames_does_not_matter() {
+        let times: Vec<i64> = (0..5000).map(|i| START + i * i * 1000).collect();
+        let noted = |times: &mut dyn Iterator<Item = i64>| {
+            let mut coverage = Coverage::default();
+            times.for_each(|time| coverage.note(time));
+            coverage
+                .recorded
+                .held()
+                .map(|bucket| bucket << coverage.recorded.shift)
+                .collect::<Vec<_>>()
+        };
+        let forth = noted(&mut times.iter().copied());
+        let back = noted(&mut times.iter().rev().copied());
+        // The stretches may have other lengths, never other beginnings.
+        assert_eq!(
+            forth.first().map(|t| t >> 20),
+            back.first().map(|t| t >> 20)
+        );
+        assert!(forth.len() > 1000 && back.len() > 1000);
+    }
+
+    #[test]
+    fn times_far_apart_are_noted_too() {
+        let mut coverage = Coverage::default();
+        for time in [START, i64::MAX, 0, i64::MIN, START] {
+            coverage.note(time);
+        }
+        assert_eq!(coverage.recorded.count(), 4);
+        assert_eq!(
+            (coverage.first_ns(), coverage.last_ns()),
+            (Some(i64::MIN), Some(i64::MAX))
+        );
+    }
+
+    #[test]
+    fn where_frames_were_dropped_nothing_was_watched() {
+        let mut coverage = Coverage::default();
+        (0..100).for_each(|i| coverage.note(i * 10));
+        coverage.complete(&[(500, 510), (505, 530)]);
+        assert!(coverage.contains(400, 499));
+        assert!(!coverage.contains(400, 501));
+        assert!(!coverage.contains(520, 525));
+        assert!(coverage.contains(531, 900));
+        assert_eq!(coverage.gaps(), []);
+    }
+
+    #[test]
+    fn coverage_holds_its_ends_and_nothing_beyond() {
+        let mut coverage = Coverage::default();
+        assert!(!coverage.contains(0, 0));
+        coverage.note(20);
+        coverage.note(10);
+        assert!(coverage.contains(10, 20));
+        assert!(!coverage.contains(9, 20));
+        assert!(!coverage.contains(10, 21));
+    }
+}

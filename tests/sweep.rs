@@ -1,0 +1,708 @@
+//! The sweep: paths made up at random whose truth is known, and no verdict may contradict it.
+//!
+//! Each scenario is written as capture files and read as the command line reads them. Every
+//! packet's fate is then compared with what truly became of it. Seeds are fixed; the environment
+//! asks for others:
+//!
+//! ```text
+//! SWEEP_SCENARIOS=2000                     so many, from the first seed on
+//! SWEEP_SEED=17                            this one alone, or the first of SWEEP_SCENARIOS
+//! SWEEP_INGREDIENTS=Loss,Gaps              these in each, in place of what the seeds draw
+//! SWEEP_STRICT=1                           also what is known not to be handled fails
+//! SWEEP_SHOW=100                           so many scenarios with faults in full
+//! ```
+//!
+//! A claim counts as false if it contradicts the world, not if it was bad luck: a loss in a segment
+//! where the packet was not lost, or that nobody can have noticed because the point behind was not
+//! recording. Two errors are beyond any tool and left out: the last frame of a packet dropped by
+//! a capture that has no place to say so, and a packet that comes later than anybody waits. Where
+//! the capture says that it dropped frames, a verdict that rests on those alone must not be certain.
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fmt, fs,
+    path::Path,
+    str::FromStr,
+};
+
+use hdp::{
+    correlate::Survey,
+    decode::{DEFAULT_WINDOW_NS, Shortcut},
+    findings::{Carrier, ClockMethod, Fate, Findings, Grade, Packet as Claim},
+    judge::{DEFAULT_WAIT_NS, Options, judge},
+    observe::{Observer, Point},
+    source::{Origin, Source},
+};
+
+use support::world::{Ingredient, Ingredients, Record, Scenario, Shows, points::Drops};
+
+const SCENARIOS: u64 = 200;
+
+/// Of the losses that could be known, so many at least must be found.
+const LEAST_FOUND: f64 = 0.99;
+
+/// What is known not to be handled, and how that shows: a scenario with all of these is run and its
+/// faults are counted, but they fail nothing, unless `SWEEP_STRICT` is set. Shorten this list.
+const NOT_HANDLED: [(&[Ingredient], &str); 5] = [
+    (
+        &[Ingredient::RewrittenTimestamp],
+        "packets are matched by the whole timestamp",
+    ),
+    (
+        &[Ingredient::Snaplen],
+        "what was cut before HDP's timestamp is no sighting, and its packets look lost",
+    ),
+    (
+        &[Ingredient::CoarseClock],
+        "packets that share a timestamp do not relate clocks; of altered ones each half counts",
+    ),
+    (
+        &[Ingredient::KnownDrops, Ingredient::IcmpErrors],
+        "an error of the receiver, which proves the arrival, makes the loss certain",
+    ),
+    (
+        &[Ingredient::RewrittenPort, Ingredient::ChangedPayload],
+        "of number, ports, length and payload two must be as they were, however rare the timestamp",
+    ),
+];
+
+#[test]
+fn no_verdict_contradicts_the_truth() {
+    let asked = Asked::read();
+    let folder = tempfile::tempdir().unwrap();
+    let mut sweep = Sweep::default();
+    for seed in asked.seeds.clone() {
+        let scenario = Scenario::new(seed, asked.ingredients.clone());
+        let outcome = Outcome::of(&scenario, folder.path());
+        sweep.add(&scenario, &outcome, &asked);
+    }
+    println!("{sweep}");
+    assert!(
+        sweep.failing == 0,
+        "{} of {} scenarios have false verdicts, see above",
+        sweep.failing,
+        sweep.scenarios
+    );
+    let found = sweep.found as f64 / sweep.judgeable.max(1) as f64;
+    assert!(
+        sweep.judgeable == 0 || found >= LEAST_FOUND,
+        "of {} losses that could be known only {} were found",
+        sweep.judgeable,
+        sweep.found
+    );
+}
+
+#[test]
+fn every_ingredient_occurs_and_many_scenarios_have_few() {
+    const LEAST: usize = 8;
+    let drawn: Vec<Ingredients> = (1..=SCENARIOS).map(Ingredients::of_seed).collect();
+    for ingredient in Ingredient::all() {
+        let count = drawn.iter().filter(|drawn| drawn.have(ingredient)).count();
+        assert!(count >= LEAST, "{ingredient:?} is in {count} scenarios");
+    }
+    let few = drawn.iter().filter(|drawn| drawn.disturbing().count() <= 2);
+    assert!(few.count() * 2 > drawn.len());
+}
+
+#[test]
+fn a_seed_gives_the_same_files_each_time() {
+    for seed in 1..=3 {
+        let files = || -> Vec<Vec<u8>> {
+            let files = Scenario::new(seed, None).files;
+            files.into_iter().map(|file| file.bytes).collect()
+        };
+        assert_eq!(files(), files());
+    }
+}
+
+/// What the environment asks for.
+struct Asked {
+    seeds: std::ops::Range<u64>,
+    ingredients: Option<Ingredients>,
+    strict: bool,
+    show: u64,
+}
+
+impl Asked {
+    fn read() -> Self {
+        fn value<T: FromStr<Err: fmt::Display>>(name: &str) -> Option<T> {
+            let text = env::var(name).ok()?;
+            match text.parse() {
+                Ok(value) => Some(value),
+                Err(error) => panic!("{name}={text}: {error}"),
+            }
+        }
+        let seed = value("SWEEP_SEED");
+        let count = value("SWEEP_SCENARIOS").unwrap_or(if seed.is_some() { 1 } else { SCENARIOS });
+        let first = seed.unwrap_or(1);
+        Self {
+            seeds: first..first + count,
+            ingredients: value("SWEEP_INGREDIENTS"),
+            strict: value::<u8>("SWEEP_STRICT").is_some(),
+            show: value("SWEEP_SHOW").unwrap_or(10),
+        }
+    }
+}
+
+/// In what a verdict contradicts the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Called lost, and arrived.
+    FalseLoss,
+    /// Lost, but not there.
+    WrongSegment,
+    /// Lost, but the point that it was said not to reach was not recording then.
+    Unfounded,
+    /// Frames of different packets taken for one, or of one for another that was overheard.
+    Mixed,
+    /// Said to go against the way it went.
+    WrongWay,
+    /// Called late, and was not.
+    FalseLate,
+    /// Certain of losses that are drops of the capture, which it has counted.
+    TooCertain,
+    /// The fates do not add up.
+    Sums,
+    NegativeDelay,
+    /// The clocks' true difference lies outside of what was said.
+    ClockOffset,
+}
+
+/// One contradiction, in words.
+struct Fault {
+    kind: Kind,
+    /// What the point in question made of the packet, where there is one.
+    cause: Option<Record>,
+    what: String,
+}
+
+/// What the engine made of a scenario.
+#[derive(Default)]
+struct Outcome {
+    faults: Vec<Fault>,
+    packets: u64,
+    lost: u64,
+    judgeable: u64,
+    /// Losses that could be known and were not claimed, or not of the segment but of a longer
+    /// stretch, and what was said of them.
+    missed: Vec<(usize, Option<Fate>)>,
+    /// Packets that became several.
+    split: u64,
+    /// Called lost because a capture dropped their last frame.
+    beyond_any_tool: u64,
+}
+
+impl Outcome {
+    fn of(scenario: &Scenario, folder: &Path) -> Self {
+        let points: Vec<Point> = (0..scenario.world.points)
+            .map(|index| read(scenario, index, folder))
+            .collect();
+        let mut claims = Vec::new();
+        let options = Options {
+            clock_error_ns: None,
+            wait_ns: DEFAULT_WAIT_NS,
+            protocols: None,
+        };
+        let mut note = |claim: &Claim| claims.push(claim.clone());
+        let findings = judge(&points, Survey::of(&points), &options, Some(&mut note));
+        Trial::new(scenario, &findings, &claims).hold()
+    }
+}
+
+/// Reads a point's file as the command line does.
+fn read(scenario: &Scenario, index: usize, folder: &Path) -> Point {
+    let file = &scenario.files[index];
+    let name = format!("p{index}");
+    let path = folder.join(&name);
+    fs::write(&path, &file.bytes).unwrap();
+    let mut source = Source::open(Origin::Path(path)).unwrap();
+    let mut decoder = Shortcut::new(DEFAULT_WINDOW_NS);
+    let mut observer = Observer::default();
+    while let Some(frame) = source.next_frame() {
+        observer.watch(&frame);
+        observer.observe_decoded(&frame, decoder.decode(&frame));
+    }
+    let summary = source.summary().clone();
+    assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
+    let point = observer.finish(name.clone(), name, summary);
+    assert_eq!(point.frames, file.shows.len() as u64);
+    point
+}
+
+/// Claims held against the truth.
+struct Trial<'a> {
+    scenario: &'a Scenario,
+    findings: &'a Findings,
+    claims: &'a [Claim],
+    outcome: Outcome,
+    /// Of each packet that has equals, by the first of them: how many are called lost.
+    lost_twins: BTreeMap<usize, u64>,
+    /// How many losses are counted drops, by whether they go back, number and carrier.
+    counted_drops: BTreeMap<(bool, u8, Carrier), u64>,
+    /// What was said of each packet.
+    fates: BTreeMap<usize, Vec<Fate>>,
+    /// Losses that were found between points too far apart.
+    wide: BTreeSet<usize>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(scenario: &'a Scenario, findings: &'a Findings, claims: &'a [Claim]) -> Self {
+        Self {
+            scenario,
+            findings,
+            claims,
+            outcome: Outcome::default(),
+            lost_twins: BTreeMap::new(),
+            counted_drops: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            wide: BTreeSet::new(),
+        }
+    }
+
+    fn hold(mut self) -> Outcome {
+        for claim in self.claims {
+            self.claim(claim);
+        }
+        self.twins();
+        self.grades();
+        self.sums();
+        self.delays();
+        self.clocks();
+        self.losses();
+        self.outcome
+    }
+
+    fn fault(&mut self, kind: Kind, cause: Option<Record>, what: String) {
+        self.outcome.faults.push(Fault { kind, cause, what });
+    }
+
+    fn claim(&mut self, claim: &Claim) {
+        let packets = &self.scenario.world.packets;
+        let shown: Vec<Shows> = claim
+            .seen
+            .iter()
+            .map(|seen| {
+                let frame = usize::try_from(seen.frame).unwrap();
+                self.scenario.files[point(&seen.point)].shows[frame - 1]
+            })
+            .collect();
+        let ids: Vec<usize> = shown
+            .iter()
+            .filter_map(|shown| match shown {
+                Shows::Packet(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        let is_one = ids
+            .iter()
+            .all(|id| packets[*id].twin == packets[ids[0]].twin);
+        if ids.len() < shown.len() || !is_one {
+            let what = format!("{} shows {shown:?}", self.in_words(None, claim));
+            self.fault(Kind::Mixed, None, what);
+            return;
+        }
+        let id = if packets[ids[0]].is_reply {
+            ids[0]
+        } else {
+            ids[ids.len() - 1]
+        };
+        self.fates.entry(id).or_default().push(claim.fate);
+        let packet = &packets[id];
+        let goes_back = point(&claim.from) > point(&claim.to);
+        if goes_back != packet.is_reply {
+            let what = self.in_words(Some(id), claim);
+            self.fault(Kind::WrongWay, None, what);
+            return;
+        }
+        match claim.fate {
+            Fate::Lost if packet.is_unique => self.lost(id, claim),
+            Fate::Lost => *self.lost_twins.entry(packet.twin).or_default() += 1,
+            Fate::Late if !is_slow(self.scenario, id, packet.passages.len() - 1) => {
+                let what = self.in_words(Some(id), claim);
+                self.fault(Kind::FalseLate, None, what);
+            }
+            Fate::Delivered if !claim.seen.iter().any(|seen| seen.point == claim.to) => {
+                let what = self.in_words(Some(id), claim);
+                self.fault(Kind::Mixed, None, what);
+            }
+            Fate::Delivered | Fate::Late | Fate::Edge | Fate::Ambiguous => {}
+        }
+    }
+
+    /// A packet like no other was called lost.
+    fn lost(&mut self, id: usize, claim: &Claim) {
+        let scenario = self.scenario;
+        let packet = &scenario.world.packets[id];
+        let Some([_, to]) = &claim.lost_at else {
+            panic!("{claim:?} is lost nowhere");
+        };
+        let to = point(to);
+        let behind = packet.position(to);
+        let record = scenario.watched[to].records[id];
+        let what = self.in_words(Some(id), claim);
+        // What comes later than anybody waits is lost by definition.
+        let is_slow = is_slow(scenario, id, behind);
+        if packet.reaches > behind {
+            let kind = if packet.is_lost() {
+                Kind::WrongSegment
+            } else {
+                Kind::FalseLoss
+            };
+            match (record, scenario.recorders[to].drops) {
+                (Record::Dropped, Some(Drops { are_counted, .. })) => {
+                    self.outcome.beyond_any_tool += 1;
+                    if are_counted {
+                        let number = (packet.is_reply, claim.protocol, claim.carrier);
+                        *self.counted_drops.entry(number).or_default() += 1;
+                    }
+                }
+                (Record::NotRunning | Record::InGap, _) if is_slow => {
+                    self.outcome.beyond_any_tool += 1;
+                }
+                _ => self.fault(kind, Some(record), what),
+            }
+            return;
+        }
+        let at_ns = packet.passages[behind].at_ns;
+        let recorder = &scenario.recorders[to];
+        if !is_slow && !recorder.runs_at(at_ns) {
+            let cause = if recorder.runs.contains(&at_ns) {
+                Record::InGap
+            } else {
+                Record::NotRunning
+            };
+            self.fault(Kind::Unfounded, Some(cause), what);
+            return;
+        }
+        if packet.reaches < behind {
+            self.wide.insert(id);
+        }
+    }
+
+    /// Of packets that are equal, no more may be called lost than were.
+    fn twins(&mut self) {
+        for (twin, claimed) in std::mem::take(&mut self.lost_twins) {
+            let scenario = self.scenario;
+            let packets = scenario.world.packets.iter().enumerate();
+            let lost = packets
+                .filter(|(id, packet)| {
+                    let last = packet.point(packet.passages.len() - 1);
+                    packet.twin == twin
+                        && (packet.is_lost()
+                            || scenario.watched[last].records[*id] == Record::Dropped)
+                })
+                .count() as u64;
+            if claimed > lost {
+                let key = &scenario.world.packets[twin].sent;
+                let what = format!(
+                    "{claimed} of the equal packets {} under {} are called lost, {lost} were",
+                    key.timestamp_ns, key.ip.protocol
+                );
+                self.fault(Kind::FalseLoss, None, what);
+            }
+        }
+    }
+
+    fn grades(&mut self) {
+        for ((is_reply, protocol, carrier), drops) in std::mem::take(&mut self.counted_drops) {
+            let directions = self.findings.directions.iter();
+            let found = directions
+                .filter(|direction| (point(&direction.from) > point(&direction.to)) == is_reply)
+                .flat_map(|direction| &direction.protocols)
+                .find(|p| p.protocol == u16::from(protocol) && p.carrier == carrier);
+            if let Some(found) = found
+                && found.lost == drops
+                && found.grade == Grade::Certain
+            {
+                let what = format!(
+                    "number {protocol} is {:?} for certain, and all {drops} losses are counted \
+                     drops of the capture: {}",
+                    found.verdict,
+                    found.reasons.join("; ")
+                );
+                self.fault(Kind::TooCertain, Some(Record::Dropped), what);
+            }
+        }
+    }
+
+    fn sums(&mut self) {
+        let mut packets = 0;
+        for p in self.findings.directions.iter().flat_map(|d| &d.protocols) {
+            packets += p.packets;
+            if p.packets != p.delivered + p.lost + p.edge + p.late + p.ambiguous {
+                let what = format!("the fates of number {} do not add up", p.protocol);
+                self.fault(Kind::Sums, None, what);
+            }
+        }
+        if packets != self.claims.len() as u64 {
+            let what = format!("{packets} packets counted, {} told", self.claims.len());
+            self.fault(Kind::Sums, None, what);
+        }
+    }
+
+    fn delays(&mut self) {
+        for p in self.findings.directions.iter().flat_map(|d| &d.protocols) {
+            if let Some(delay) = p.delay_ns.filter(|delay| delay.min < 0) {
+                let what = format!("number {}: {delay:?}", p.protocol);
+                self.fault(Kind::NegativeDelay, None, what);
+            }
+        }
+    }
+
+    fn clocks(&mut self) {
+        for segment in self.findings.directions.iter().flat_map(|d| &d.segments) {
+            let clock = &segment.clock;
+            let (ClockMethod::TwoWay, Some(offset), Some(error)) =
+                (clock.method, clock.offset_ns, clock.error_ns)
+            else {
+                continue;
+            };
+            let (from, to) = (point(&segment.from), point(&segment.to));
+            let differences = self.scenario.clock_differences(from, to);
+            let rounding =
+                self.scenario.files[from].resolution_ns + self.scenario.files[to].resolution_ns;
+            let error = error.cast_signed() + rounding;
+            if offset + error < *differences.start() || *differences.end() < offset - error {
+                let what = format!(
+                    "p{from} → p{to}: the clocks differ by {offset} ± {error} ns, in truth by \
+                     {differences:?}"
+                );
+                self.fault(Kind::ClockOffset, None, what);
+            }
+        }
+    }
+
+    /// How many of the losses that could be known were found.
+    fn losses(&mut self) {
+        for (id, packet) in self.scenario.world.packets.iter().enumerate() {
+            self.outcome.packets += 1;
+            self.outcome.lost += u64::from(packet.is_lost());
+            let fates = self.fates.get(&id).map_or(&[][..], Vec::as_slice);
+            self.outcome.split += u64::from(packet.is_unique && fates.len() > 1);
+            if self.scenario.is_judgeable(id) {
+                self.outcome.judgeable += 1;
+                if !fates.contains(&Fate::Lost) || self.wide.contains(&id) {
+                    self.outcome.missed.push((id, fates.first().copied()));
+                }
+            }
+        }
+    }
+
+    /// A claim beside the truth, in one line.
+    fn in_words(&self, id: Option<usize>, claim: &Claim) -> String {
+        let lost_at = claim
+            .lost_at
+            .as_ref()
+            .map_or(String::new(), |[from, to]| format!(" {from} → {to}"));
+        let claimed = format!(
+            "{} under {} {:?} claimed {:?}{lost_at}",
+            claim.timestamp_ns, claim.protocol, claim.carrier, claim.fate
+        );
+        id.map_or(claimed.clone(), |id| {
+            format!("{claimed}; {}", truth_in_words(self.scenario, id))
+        })
+    }
+}
+
+/// What became of a packet, in one line.
+fn truth_in_words(scenario: &Scenario, id: usize) -> String {
+    let packet = &scenario.world.packets[id];
+    let records: Vec<Record> = scenario.watched.iter().map(|w| w.records[id]).collect();
+    let truth = if packet.is_lost() {
+        let (from, to) = (
+            packet.point(packet.reaches - 1),
+            packet.point(packet.reaches),
+        );
+        format!("lost p{from} → p{to}")
+    } else {
+        "arrived".to_owned()
+    };
+    format!("in truth packet {id} {truth}, recorded {records:?}")
+}
+
+/// Whether a packet came, or would have come, to this position later than anybody waits.
+fn is_slow(scenario: &Scenario, id: usize, position: usize) -> bool {
+    let passages = &scenario.world.packets[id].passages;
+    passages[position].at_ns.abs_diff(passages[0].at_ns) > DEFAULT_WAIT_NS
+}
+
+/// The index in a point's name.
+fn point(name: &str) -> usize {
+    name[1..].parse().unwrap()
+}
+
+/// What a whole sweep found.
+#[derive(Default)]
+struct Sweep {
+    scenarios: u64,
+    /// With faults that are not excused.
+    failing: u64,
+    /// Losses of scenarios that are not excused.
+    judgeable: u64,
+    found: u64,
+    totals: Row,
+    /// With the ingredient.
+    with: BTreeMap<Ingredient, Row>,
+    /// With the ingredient and nothing else that disturbs.
+    alone: BTreeMap<Ingredient, Row>,
+    /// By kind and what the point in question did: how many, and in which scenarios first.
+    kinds: BTreeMap<(Kind, Option<Record>), (u64, Vec<u64>)>,
+    /// Losses that could be known and were not found, by what was said of them.
+    missed: BTreeMap<Option<Fate>, (u64, Vec<u64>)>,
+    shown: Vec<String>,
+}
+
+/// Counts of some scenarios.
+#[derive(Default)]
+struct Row {
+    scenarios: u64,
+    with_faults: u64,
+    faults: u64,
+    packets: u64,
+    lost: u64,
+    judgeable: u64,
+    missed: u64,
+    split: u64,
+    beyond_any_tool: u64,
+}
+
+impl Row {
+    fn add(&mut self, outcome: &Outcome) {
+        self.scenarios += 1;
+        self.with_faults += u64::from(!outcome.faults.is_empty());
+        self.faults += outcome.faults.len() as u64;
+        self.packets += outcome.packets;
+        self.lost += outcome.lost;
+        self.judgeable += outcome.judgeable;
+        self.missed += outcome.missed.len() as u64;
+        self.split += outcome.split;
+        self.beyond_any_tool += outcome.beyond_any_tool;
+    }
+}
+
+impl Sweep {
+    fn add(&mut self, scenario: &Scenario, outcome: &Outcome, asked: &Asked) {
+        let excused = !asked.strict
+            && NOT_HANDLED.iter().any(|(together, _)| {
+                let mut together = together.iter();
+                together.all(|ingredient| scenario.ingredients.have(*ingredient))
+            });
+        self.scenarios += 1;
+        self.totals.add(outcome);
+        for ingredient in scenario.ingredients.iter() {
+            self.with.entry(ingredient).or_default().add(outcome);
+            if scenario.ingredients.have_only(ingredient) {
+                self.alone.entry(ingredient).or_default().add(outcome);
+            }
+        }
+        for fault in &outcome.faults {
+            note(&mut self.kinds, (fault.kind, fault.cause), scenario.seed);
+        }
+        for (_, fate) in &outcome.missed {
+            note(&mut self.missed, *fate, scenario.seed);
+        }
+        if !excused {
+            self.failing += u64::from(!outcome.faults.is_empty());
+            self.judgeable += outcome.judgeable;
+            self.found += outcome.judgeable - outcome.missed.len() as u64;
+        }
+        let has_trouble = !outcome.faults.is_empty() || !outcome.missed.is_empty();
+        if has_trouble && !excused && (self.shown.len() as u64) < asked.show {
+            self.shown.push(in_full(scenario, outcome));
+        }
+    }
+}
+
+fn note<K: Ord>(counts: &mut BTreeMap<K, (u64, Vec<u64>)>, key: K, seed: u64) {
+    let (count, seeds) = counts.entry(key).or_default();
+    *count += 1;
+    if seeds.len() < 6 && seeds.last() != Some(&seed) {
+        seeds.push(seed);
+    }
+}
+
+/// What a reader needs to repeat a scenario, and the first few of its faults.
+fn in_full(scenario: &Scenario, outcome: &Outcome) -> String {
+    const FEW: usize = 4;
+    let mut lines = vec![format!(
+        "SWEEP_SEED={} SWEEP_INGREDIENTS={} ({} points, {} packets, {} faults, {} missed)",
+        scenario.seed,
+        scenario.ingredients,
+        scenario.world.points,
+        outcome.packets,
+        outcome.faults.len(),
+        outcome.missed.len()
+    )];
+    let faults = outcome.faults.iter().take(FEW);
+    lines.extend(faults.map(|fault| format!("  {:?}: {}", fault.kind, fault.what)));
+    lines.extend(outcome.missed.iter().take(FEW).map(|(id, fate)| {
+        let key = &scenario.world.packets[*id].sent;
+        let truth = truth_in_words(scenario, *id);
+        format!(
+            "  Missed: {} under {} claimed {fate:?}; {truth}",
+            key.timestamp_ns, key.ip.protocol
+        )
+    }));
+    lines.join("\n")
+}
+
+impl fmt::Display for Sweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for shown in &self.shown {
+            writeln!(f, "{shown}\n")?;
+        }
+        let titles = [
+            "with", "faulty", "faults", "packets", "lost", "knowable", "missed", "split", "beyond",
+            "alone", "faulty", "faults", "knowable", "missed",
+        ];
+        write!(f, "{:18}", "ingredient")?;
+        for title in titles {
+            write!(f, "{title:>9}")?;
+        }
+        writeln!(f)?;
+        let none = Row::default();
+        let of = |ingredient: Ingredient| {
+            let with = self.with.get(&ingredient).unwrap_or(&none);
+            let alone = self.alone.get(&ingredient).unwrap_or(&none);
+            (format!("{ingredient:?}"), with, alone)
+        };
+        let rows = Ingredient::all().map(of);
+        for (name, with, alone) in rows.chain([("all".to_owned(), &self.totals, &none)]) {
+            write!(f, "{name:18}")?;
+            let counts = [
+                with.scenarios,
+                with.with_faults,
+                with.faults,
+                with.packets,
+                with.lost,
+                with.judgeable,
+                with.missed,
+                with.split,
+                with.beyond_any_tool,
+                alone.scenarios,
+                alone.with_faults,
+                alone.faults,
+                alone.judgeable,
+                alone.missed,
+            ];
+            for count in counts {
+                write!(f, "{count:>9}")?;
+            }
+            writeln!(f)?;
+        }
+        for ((kind, cause), (count, seeds)) in &self.kinds {
+            let cause = cause.map_or(String::new(), |cause| format!(" ({cause:?} there)"));
+            writeln!(f, "{count:>6} {kind:?}{cause}, seeds {seeds:?}")?;
+        }
+        for (fate, (count, seeds)) in &self.missed {
+            let fate = fate.map_or("unseen".to_owned(), |fate| format!("{fate:?}"));
+            writeln!(f, "{count:>6} missed, called {fate}, seeds {seeds:?}")?;
+        }
+        for (together, why) in NOT_HANDLED {
+            writeln!(f, "not handled: {together:?}: {why}")?;
+        }
+        Ok(())
+    }
+}
