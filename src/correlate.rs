@@ -13,6 +13,7 @@
 
 mod flow_pairs;
 mod merge;
+mod passed;
 mod relations;
 mod rolling;
 mod spans;
@@ -21,6 +22,7 @@ mod trend;
 
 pub use flow_pairs::FlowPairs;
 pub use merge::{Journey, Seen, Station, all_journeys, journeys};
+pub use passed::Mark;
 pub use relations::{Offsets, Relations, Way};
 pub use rolling::Rolling;
 pub use spans::Spans;

@@ -252,6 +252,8 @@ pub struct Protocol {
     pub duplicates: u64,
     /// Of the delivered: arrived after a packet that was sent later (RFC 4737).
     pub reordered: u64,
+    /// Losses in a row; null where nothing was lost.
+    pub loss_runs: Option<LossRuns>,
     /// Copies among the packets that arrived; null where none did.
     pub duplication: Option<Duplication>,
     /// Distinct packets seen at each point, in the order of the points.
@@ -291,6 +293,16 @@ pub struct PortPair {
     pub packets: u64,
     /// The lost ones.
     pub lost: u64,
+}
+
+/// Runs of lost packets with none delivered between them, in the order of sending, among packets
+/// of one flow: with the same addresses and ports (RFC 3357).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossRuns {
+    /// How many runs, of one packet or more.
+    pub count: u64,
+    /// Packets in the longest.
+    pub longest: u64,
 }
 
 /// Copies of packets at the last point (RFC 5560).

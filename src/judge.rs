@@ -46,7 +46,7 @@ use control::Control;
 use flows::ByPorts;
 use icmp::Evidence;
 use refusals::Refusals;
-use tally::{Judged, Tally};
+use tally::{OfFlow, PassedBefore, Tally};
 use verdict::Reference;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
@@ -93,8 +93,9 @@ pub fn judge(
         tally_of_flow: tallies_of_flows(points, &relations),
         by_flow: points
             .iter()
-            .map(|point| vec![Judged::default(); point.flows.len()])
+            .map(|point| vec![OfFlow::default(); point.flows.len()])
             .collect(),
+        passed: PassedBefore::new(survey.take_passed(), points.len()),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
     };
@@ -145,7 +146,8 @@ struct Judgement<'a> {
     /// For each point and flow, the index of its tally.
     tally_of_flow: Vec<Vec<usize>>,
     /// The same index: the judged packets whose first sighting that is.
-    by_flow: Vec<Vec<Judged>>,
+    by_flow: Vec<Vec<OfFlow>>,
+    passed: PassedBefore,
     changes: Changes,
     missed: Vec<u64>,
 }
@@ -370,7 +372,8 @@ impl Judgement<'_> {
         let mut by_ports: FxHashMap<_, ByPorts> = FxHashMap::default();
         for (index, point) in self.points.iter().enumerate() {
             let flows = point.flows.iter().zip(&self.by_flow[index]).zip(0..);
-            for ((entry, judged), flow) in flows {
+            for ((entry, of_flow), flow) in flows {
+                let judged = of_flow.judged;
                 if judged.packets == 0 || self.relations.way(index, flow) != way {
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use super::{Judgement, icmp::Answer, order};
 use crate::{
-    correlate::{Journey, Spans, Station, Through, Way},
+    correlate::{Journey, Mark, Spans, Station, Through, Way},
     findings::PointKind,
     observe::{Flow, Point, Sighting},
 };
@@ -18,6 +18,10 @@ pub(super) struct Tally {
     pub(super) ambiguous: u64,
     pub(super) altered: u64,
     pub(super) duplicates: u64,
+    /// Runs of lost packets within a flow, and the longest of them.
+    pub(super) loss_runs: u64,
+    /// See above.
+    pub(super) longest_run: u64,
     /// Delivered packets that arrived more than once.
     pub(super) replicated: u64,
     pub(super) reordered: u64,
@@ -41,6 +45,62 @@ pub(super) struct Tally {
     pub(super) unwatched: Vec<u64>,
     /// Packets at the edge, by the listener that had no socket open for them.
     pub(super) unheard: Vec<u64>,
+}
+
+/// What was counted of one flow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OfFlow {
+    pub(super) judged: Judged,
+    /// Packets lost in a row so far, 0 after one that was delivered.
+    run: u64,
+    /// How many had gone through in bulk when the last of them was lost.
+    passed: u64,
+}
+
+impl OfFlow {
+    /// Notes a lost packet, and says whether a new run begins with it.
+    fn lose(&mut self, passed: Option<u64>) -> bool {
+        let passed = passed.unwrap_or(self.passed);
+        if passed > self.passed {
+            self.run = 0;
+        }
+        self.passed = passed;
+        self.run += 1;
+        self.run == 1
+    }
+}
+
+/// What had gone through in bulk when a packet was lost; asked in the order of their timestamps.
+#[derive(Debug, Default)]
+pub(super) struct PassedBefore {
+    marks: Vec<Mark>,
+    next: usize,
+    last_point: usize,
+}
+
+impl PassedBefore {
+    pub(super) fn new(marks: Vec<Mark>, points: usize) -> Self {
+        Self {
+            marks,
+            next: 0,
+            last_point: points.saturating_sub(1),
+        }
+    }
+
+    /// For a packet that was first seen at this point in this flow; `None` where that is no end of
+    /// the path.
+    fn at(&mut self, timestamp_ns: u64, point: usize, flow: u32) -> Option<u64> {
+        let behind = self.marks[self.next..].iter();
+        self.next += behind
+            .take_while(|mark| mark.timestamp_ns < timestamp_ns)
+            .count();
+        let mut here = self.marks[self.next..]
+            .iter()
+            .take_while(|mark| mark.timestamp_ns == timestamp_ns);
+        let end = |mark: &Mark| if mark.is_last { self.last_point } else { 0 };
+        here.find(|mark| (end(mark), mark.flow) == (point, flow))
+            .map(|mark| mark.passed)
+    }
 }
 
 /// An answer to packets that were lost between two points.
@@ -144,7 +204,7 @@ impl Judgement<'_> {
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(through.last_timestamp_ns));
         }
         tally.delays_ns.append(delays_ns);
-        self.by_flow[from][flow as usize].packets += delivered;
+        self.by_flow[from][flow as usize].judged.packets += delivered;
     }
 
     /// Judges one packet and counts it.
@@ -178,7 +238,9 @@ impl Judgement<'_> {
                 tally.altered += u64::from(altered);
                 tally.duplicates += u64::from(last.seen.duplicates);
                 tally.replicated += u64::from(last.seen.duplicates > 0);
-                self.by_flow[first.point][origin.flow as usize].packets += 1;
+                let of_flow = &mut self.by_flow[first.point][origin.flow as usize];
+                of_flow.judged.packets += 1;
+                of_flow.run = 0;
                 tally.reordered += u64::from(end.is_reordered());
                 tally.last_delivered_ns = tally.last_delivered_ns.max(Some(journey.timestamp_ns));
                 if first.position == 0 {
@@ -195,8 +257,13 @@ impl Judgement<'_> {
                 tally.first_lost.get_or_insert((from, end.frame));
                 add(&mut tally.lost_at, (from, to));
                 let of_flow = &mut self.by_flow[first.point][origin.flow as usize];
-                of_flow.packets += 1;
-                of_flow.lost += 1;
+                of_flow.judged.packets += 1;
+                of_flow.judged.lost += 1;
+                let passed = self
+                    .passed
+                    .at(journey.timestamp_ns, first.point, origin.flow);
+                tally.loss_runs += u64::from(of_flow.lose(passed));
+                tally.longest_run = tally.longest_run.max(of_flow.run);
                 let flow = self.points[first.point].flow(origin);
                 let counted_at = (index, (from, to));
                 let error = self.evidence.about(self.points, journey, flow, counted_at);

@@ -10,8 +10,8 @@ use crate::{
     correlate::Spans,
     decode::{Carrier, icmp_meaning},
     findings::{
-        AgainstControl, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LostAt,
-        PointKind, PortPair, Protocol, Refusal, Verdict, WithLost,
+        AgainstControl, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
+        LostAt, PointKind, PortPair, Protocol, Refusal, Verdict, WithLost,
     },
     observe::Point,
     protocols,
@@ -126,6 +126,10 @@ pub(super) fn protocol(
         altered: tally.altered,
         duplicates: tally.duplicates,
         reordered: tally.reordered,
+        loss_runs: (tally.lost > 0).then_some(LossRuns {
+            count: tally.loss_runs,
+            longest: tally.longest_run,
+        }),
         duplication: (tally.delivered > 0).then(|| Duplication {
             fraction: tally.duplicates as f64 / tally.delivered as f64,
             replicated: tally.replicated as f64 / tally.delivered as f64,
@@ -215,6 +219,7 @@ pub(super) fn refused_request(
         altered: 0,
         duplicates: 0,
         reordered: 0,
+        loss_runs: None,
         duplication: None,
         seen: vec![0; points],
         lost_at: Vec::new(),

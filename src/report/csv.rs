@@ -36,7 +36,7 @@ pub fn csv(findings: &Findings) -> String {
 }
 
 /// The names of [`Row`]'s members.
-const HEADER: [&str; 43] = [
+const HEADER: [&str; 45] = [
     "from",
     "to",
     "protocol",
@@ -80,6 +80,8 @@ const HEADER: [&str; 43] = [
     "icmp_answered",
     "icmp_rtt_ns",
     "flows",
+    "loss_runs",
+    "loss_runs_longest",
 ];
 
 #[derive(Serialize)]
@@ -127,6 +129,8 @@ struct Row<'a> {
     icmp_answered: u64,
     icmp_rtt_ns: Option<i64>,
     flows: String,
+    loss_runs: Option<u64>,
+    loss_runs_longest: Option<u64>,
 }
 
 impl<'a> Row<'a> {
@@ -198,6 +202,8 @@ impl<'a> Row<'a> {
                 .iter()
                 .filter_map(|icmp| Some(icmp.rtt_ns?.min))
                 .min(),
+            loss_runs: protocol.loss_runs.map(|runs| runs.count),
+            loss_runs_longest: protocol.loss_runs.map(|runs| runs.longest),
             flows: list(&protocol.flows, |pair| {
                 format!(
                     "{}→{} {} of {} lost",

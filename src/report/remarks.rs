@@ -23,6 +23,7 @@ pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<String>
     remarks.extend(silence(direction));
     remarks.extend(refused_at_times(direction));
     remarks.extend(counted("Also seen", direction, &ALSO_SEEN));
+    remarks.extend(loss_runs(direction));
     remarks.extend(duplication(direction));
     remarks.extend(counted("Not judged", direction, &NOT_JUDGED));
     remarks.extend(delay(direction));
@@ -408,6 +409,30 @@ fn counted(title: &str, direction: &Direction, counters: &[Counter]) -> Option<S
         .collect();
     let place = path([direction.from.as_str(), &direction.to]);
     (!clauses.is_empty()).then(|| format!("{title}, {place}: {}.", clauses.join("; ")))
+}
+
+/// How many packets in a row were lost at the most, of numbers that lost some here and there.
+fn loss_runs(direction: &Direction) -> Option<String> {
+    const SHOWN: usize = 3;
+    let longest = |protocol: &Protocol| protocol.loss_runs.map(|runs| runs.longest);
+    let lossy = direction.protocols.iter().filter(|protocol| {
+        protocol.verdict == Verdict::Lossy && protocol.lost > 1 && protocol.loss_runs.is_some()
+    });
+    let mut groups = group_by(lossy, longest);
+    groups.sort_by_key(|group| std::cmp::Reverse(longest(group[0])));
+    let clauses = groups.iter().take(SHOWN).filter_map(|group| {
+        let longest = longest(group[0])?;
+        Some(format!("{} {}", grouped(longest), under(group, &[])))
+    });
+    let mut clauses: Vec<_> = clauses.collect();
+    if groups.len() > SHOWN {
+        clauses.push("fewer under the others".to_owned());
+    }
+    let place = path([direction.from.as_str(), &direction.to]);
+    (!clauses.is_empty()).then(|| {
+        let clauses = clauses.join(", ");
+        format!("Lost in a row, {place}: at most {clauses}.")
+    })
 }
 
 /// How much arrived more than once, over all numbers.

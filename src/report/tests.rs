@@ -6,8 +6,9 @@ use super::*;
 use crate::{
     findings::{
         Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication, Fate,
-        Findings, Grade, IcmpEvidence, LostAt, Packet, PacketSighting, Point, PointKind, Protocol,
-        Quoted, Refusal, Refuser, RoundTrip, Segment, Skipped, Translation, Verdict, WithLost,
+        Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting, Point, PointKind,
+        Protocol, Quoted, Refusal, Refuser, RoundTrip, Segment, Skipped, Translation, Verdict,
+        WithLost,
     },
     protocols::keyword,
 };
@@ -138,6 +139,10 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         altered: 0,
         duplicates: 0,
         reordered: 0,
+        loss_runs: (delivered < packets).then_some(LossRuns {
+            count: 1,
+            longest: packets - delivered,
+        }),
         duplication: (delivered > 0).then_some(Duplication {
             fraction: 0.0,
             replicated: 0.0,

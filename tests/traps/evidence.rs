@@ -9,7 +9,10 @@ use hdp::{
 
 use crate::support::{
     frames::{Ip, Packet, Quote, icmp_error},
-    scene::{Captured, MILLISECOND, START_NS, Scene, Sent, judged, observe},
+    scene::{
+        Captured, MILLISECOND, START_NS, Scene, Sent, findings as scene_findings, judged, observe,
+        observe_rolling,
+    },
 };
 
 /// From a packet's passing the first point to the error's.
@@ -462,6 +465,83 @@ fn trap_30_quantiles_over_all_packets_are_infinite_where_lost_ones_are() {
     let most_lost = findings(&mut scene(2, &packets));
     let delay = number(&most_lost, 50).delay_ns.unwrap();
     assert_eq!(delay.with_lost.p50, None);
+}
+
+#[test]
+fn trap_30_runs_of_losses_end_where_a_packet_came_through() {
+    let runs = |picture: &str, is_reply: bool, points: usize| {
+        let mut packets = lost(50, i64::try_from(picture.len()).unwrap(), points);
+        for (packet, came) in packets.iter_mut().zip(picture.chars()) {
+            packet.is_reply = is_reply;
+            packet.reaches = if came == '1' { points } else { 1 };
+        }
+        // Other numbers' packets in between, and other numbers' losses.
+        packets.extend(lost(60, 8, points));
+        packets.extend(lost(61, 8, 1));
+        let findings = findings(&mut scene(points, &packets));
+        let direction = findings.directions.iter().find(|direction| {
+            let mut numbers = direction.protocols.iter();
+            numbers.any(|p| p.protocol == 50)
+        });
+        let mut numbers = direction.unwrap().protocols.iter();
+        let p = numbers.find(|p| p.protocol == 50).unwrap();
+        p.loss_runs.map(|runs| (runs.count, runs.longest))
+    };
+    for points in [2, 3] {
+        for is_reply in [false, true] {
+            for (picture, expected) in [
+                ("1111", None),
+                ("0111", Some((1, 1))),
+                ("0101010", Some((4, 1))),
+                ("0011000", Some((2, 3))),
+                ("1000011", Some((1, 4))),
+                ("00000", Some((1, 5))),
+            ] {
+                if is_reply && !picture.contains('1') {
+                    // Nothing shows how the clocks relate that way.
+                    continue;
+                }
+                let found = runs(picture, is_reply, points);
+                assert_eq!(found, expected, "{picture} {is_reply} {points}");
+            }
+        }
+    }
+}
+
+#[test]
+fn trap_30_runs_of_losses_are_the_same_surveyed_in_halves_and_while_reading() {
+    // So many that two threads survey them, with losses where the halves meet.
+    const PACKETS: i64 = 100_400;
+    let packets: Vec<Sent> = (0..PACKETS)
+        .map(|n| {
+            let meets = (n - PACKETS / 2).abs() < 300 && n % 7 < 3;
+            sent(n * 3_000, 50, if meets || n % 1000 == 5 { 1 } else { 2 })
+        })
+        .collect();
+    let captures = scene(2, &packets);
+    let runs = |findings: Findings| number(&findings, 50).loss_runs.unwrap();
+    let in_halves = runs(judged(&observe(&captures)).0);
+    let (points, survey) = observe_rolling(&captures, 5000, 50).unwrap();
+    assert_eq!(in_halves, runs(scene_findings(&points, survey)));
+    let mut expected = (0, 0);
+    let mut run = 0;
+    for packet in &packets {
+        run = if packet.reaches == 1 { run + 1 } else { 0 };
+        expected.0 += u64::from(run == 1);
+        expected.1 = expected.1.max(run);
+    }
+    assert_eq!((in_halves.count, in_halves.longest), expected);
+}
+
+#[test]
+fn trap_30_a_run_of_losses_is_one_of_its_flow() {
+    let findings = spread_findings(|n| n % 3 == 1, 3);
+    let runs = number(&findings, 50).loss_runs.unwrap();
+    assert_eq!(
+        (runs.count, runs.longest),
+        (1, 4),
+        "the others are other flows"
+    );
 }
 
 #[test]
