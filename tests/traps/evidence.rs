@@ -222,6 +222,25 @@ fn trap_24_short_quotes_answer_no_more_packets_than_there_are_errors() {
 }
 
 #[test]
+fn trap_24_short_quotes_that_come_together_answer_a_packet_each() {
+    for (errors, answered) in [(1, 1), (3, 3), (9, 6)] {
+        let packets = lost(50, 6, 1);
+        let mut captures = scene(2, &packets);
+        let error = Error {
+            quote: Quote::Eight,
+            without_ip_id: true,
+            ..REJECTED
+        };
+        for _ in 0..errors {
+            error.answer(&mut captures, 1, &packets[5]);
+        }
+        let findings = findings(&mut captures);
+        let icmp = only_icmp(&findings, 50);
+        assert_eq!((icmp.count, icmp.answered), (errors, answered));
+    }
+}
+
+#[test]
 fn trap_24_an_error_that_crosses_points_is_one() {
     for quote in [Quote::Eight, Quote::Padded, Quote::Whole] {
         let packets = lost(50, 4, 2);
@@ -270,7 +289,7 @@ fn trap_24_a_short_quote_is_about_no_later_packet_and_no_other_half() {
 #[test]
 fn trap_24_what_a_destination_says_in_8_bytes_is_about_what_arrived() {
     let mut packets: Vec<Sent> = lost(50, 12, 2);
-    packets[4].reaches = 1;
+    packets[0].reaches = 1;
     let mut captures = scene(2, &packets);
     let unreachable = Error {
         by: [10, 77, 2, 2],
@@ -278,7 +297,7 @@ fn trap_24_what_a_destination_says_in_8_bytes_is_about_what_arrived() {
         quote: Quote::Eight,
         without_ip_id: true,
     };
-    for arrived in &packets[..4] {
+    for arrived in &packets[1..5] {
         unreachable.answer(&mut captures, 2, arrived);
     }
     let findings = findings(&mut captures);
