@@ -20,6 +20,7 @@ mod encapsulation;
 mod icmp;
 mod ip;
 mod link;
+mod rewritten;
 mod shortcut;
 
 use std::{fmt, net::IpAddr};
@@ -318,6 +319,8 @@ impl fmt::Display for Encapsulation {
 pub struct Decoder {
     window_ns: u64,
     layers: ArrayVec<Layer, MAX_LAYERS>,
+    doubtful: Option<Doubtful>,
+    cut_short: Option<u8>,
 }
 
 impl Decoder {
@@ -328,6 +331,8 @@ impl Decoder {
         Self {
             window_ns,
             layers: ArrayVec::new(),
+            doubtful: None,
+            cut_short: None,
         }
     }
 
@@ -338,12 +343,16 @@ impl Decoder {
     #[inline]
     pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Datagram<'a>, Skip> {
         self.layers.clear();
+        self.doubtful = None;
+        self.cut_short = None;
         let len = frame.bytes.len();
         let mut walk = Walk {
             bytes: frame.bytes,
             time_ns: frame.time_ns,
             window_ns: self.window_ns,
             layers: &mut self.layers,
+            doubtful: &mut self.doubtful,
+            cut_short: &mut self.cut_short,
             packet_type: None,
             interface: None,
             quote: None,
@@ -354,6 +363,37 @@ impl Decoder {
             wire_end: len.max(frame.original_len as usize),
         };
         walk.link(frame.link_type, everything)
+    }
+
+    /// The packet in the frame that was decoded last, if it is HDP at most after a box on the way
+    /// wrote into its timestamp. That it was HDP can only be told by what another point saw.
+    pub fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
+        let mut doubtful = self.doubtful.take();
+        let Doubtful {
+            ip,
+            region,
+            packet_type,
+            interface,
+        } = doubtful?;
+        let walk = Walk {
+            bytes: frame.bytes,
+            time_ns: frame.time_ns,
+            window_ns: self.window_ns,
+            layers: &mut self.layers,
+            doubtful: &mut doubtful,
+            cut_short: &mut self.cut_short,
+            packet_type,
+            interface,
+            quote: None,
+        };
+        walk.doubtful(ip, region)
+    }
+
+    /// The number of the frame that was decoded last, if the capture cut it within what would be
+    /// the HDP header.
+    #[must_use]
+    pub fn cut_short(&self) -> Option<u8> {
+        self.cut_short
     }
 
     /// The headers of the frame that was decoded last, outermost first, also where it ended in a
@@ -403,12 +443,23 @@ impl Region {
     }
 }
 
+/// A packet that would be HDP if its timestamp had not been written into.
+#[derive(Debug, Clone, Copy)]
+struct Doubtful {
+    ip: ip::Ip,
+    region: Region,
+    packet_type: Option<PacketType>,
+    interface: Option<u32>,
+}
+
 /// One descent through a frame.
 struct Walk<'a, 'l> {
     bytes: &'a [u8],
     time_ns: Option<i64>,
     window_ns: u64,
     layers: &'l mut ArrayVec<Layer, MAX_LAYERS>,
+    doubtful: &'l mut Option<Doubtful>,
+    cut_short: &'l mut Option<u8>,
     packet_type: Option<PacketType>,
     interface: Option<u32>,
     quote: Option<Quote>,

@@ -28,7 +28,7 @@ mod warnings;
 use std::thread;
 
 use crate::{
-    correlate::{Relations, Survey, Way, all_journeys, journeys},
+    correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys},
     decode::Carrier,
     findings::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
@@ -75,6 +75,7 @@ pub fn judge(
 ) -> Findings {
     let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
+    let second_chance = SecondChance::find(points, &relations, &survey);
     let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
     let error_ns = options
         .clock_error_ns
@@ -85,7 +86,7 @@ pub fn judge(
         options,
         relations: &relations,
         evidence,
-        coverages: gaps::coverages(points, &relations, &survey, &clocks),
+        coverages: gaps::coverages(points, &relations, &survey, &second_chance, &clocks),
         clocks,
         reach: Way::BOTH.map(|way| reach(points, way)),
         wait_ns,
@@ -111,12 +112,12 @@ pub fn judge(
     for (flows, through) in survey.take_through() {
         judgement.through(flows, through);
     }
-    journeys(points, &relations, &survey, |journey| {
+    journeys(points, &relations, &survey, &second_chance, |journey| {
         judgement.journey(journey);
     });
     judgement.settle_answers();
     if let Some(report) = packet {
-        all_journeys(points, &relations, |journey| {
+        all_journeys(points, &relations, &second_chance, |journey| {
             if let Some(packet) = judgement.packet(journey) {
                 report(&packet);
             }

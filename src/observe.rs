@@ -11,7 +11,7 @@
 mod coverage;
 mod log;
 
-use std::{hash::Hasher, net::IpAddr};
+use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
@@ -20,7 +20,8 @@ pub use log::{Claims, Heard, Refused};
 
 use crate::{
     decode::{
-        Again, Carrier, Datagram, Decoded, Encapsulation, HeaderView, PacketType, Quote, Skip,
+        Again, Carrier, Datagram, Decoded, Encapsulation, HeaderView, PacketType, Quote, Shortcut,
+        Skip,
     },
     findings::{PointKind, Skipped},
     source::{Frame, FrameDirection, Summary},
@@ -57,6 +58,29 @@ impl Sighting {
     const REORDERED: u32 = 1;
     const DIGEST_UNKNOWN: u32 = 2;
     const FLAG_BITS: u32 = 8;
+
+    #[inline(always)]
+    fn new(
+        (number, time_ns): (u64, i64),
+        flow: u32,
+        timestamp_ns: u64,
+        (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
+        mut flags: u32,
+    ) -> Self {
+        let covered = payload.len().min(DIGEST_LEN);
+        if covered < DIGEST_LEN && covered < payload_len as usize {
+            flags |= Self::DIGEST_UNKNOWN;
+        }
+        Self {
+            timestamp_ns,
+            time_ns,
+            frame: u32::try_from(number).unwrap_or(u32::MAX),
+            flow,
+            payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
+            ip_id: ip_id.unwrap_or(0),
+            digest_and_flags: digest(&payload[..covered]) << Self::FLAG_BITS | flags,
+        }
+    }
 
     /// Whether a packet of the same stream with a later timestamp came before it (RFC 4737).
     #[must_use]
@@ -201,6 +225,11 @@ pub struct Point {
     pub pairs: Vec<(IpAddr, IpAddr)>,
     /// ICMP errors that quote HDP, in the order of the capture.
     pub icmp: Vec<IcmpSighting>,
+    /// What is HDP only if a box on the way wrote into its timestamp, in the order of the capture.
+    pub doubtful: Vec<Sighting>,
+    /// Numbers of which frames were cut within what would be the HDP header: whether such a packet
+    /// was seen here nobody can tell.
+    pub cut_short: BTreeSet<u8>,
     /// What a program's log tells beyond its packets; nothing of a capture.
     pub claims: Claims,
 }
@@ -262,6 +291,8 @@ pub struct Observer {
     latest: Vec<u64>,
     stream_ids: FxHashMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
+    doubtful: Vec<Sighting>,
+    cut_short: BTreeSet<u8>,
 }
 
 impl Observer {
@@ -301,6 +332,27 @@ impl Observer {
                     self.pass_over(frame);
                 }
             }
+        }
+    }
+
+    /// Decodes a frame and takes what is in it.
+    #[inline(always)]
+    pub fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
+        let decoded = decoder.decode(frame);
+        let skip = decoded.as_ref().err().copied();
+        self.observe_decoded(frame, decoded);
+        match skip {
+            Some(Skip::NotHdp) => {
+                if let Some(datagram) = decoder.doubtful(frame) {
+                    self.doubt(frame, &datagram);
+                }
+            }
+            Some(Skip::CutShort { .. }) => {
+                if let Some(protocol) = decoder.cut_short() {
+                    self.cut_short.insert(protocol);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -364,6 +416,21 @@ impl Observer {
         );
     }
 
+    /// Takes a packet that is HDP only if a box on the way wrote into its timestamp.
+    #[cold]
+    pub fn doubt(&mut self, frame: &Frame, datagram: &Datagram) {
+        let (Some(time_ns), HeaderView::Whole(header)) = (frame.time_ns, datagram.header) else {
+            return;
+        };
+        let flow = self.intern(&flow(frame, datagram, datagram.header.ports()));
+        if !self.briefs[flow as usize].is_overheard {
+            let seen = (frame.number, time_ns);
+            let rest = (datagram.ip_id, datagram.payload, datagram.payload_len);
+            let sighting = Sighting::new(seen, flow, header.timestamp_ns, rest, 0);
+            self.doubtful.push(sighting);
+        }
+    }
+
     #[inline(always)]
     fn again(&mut self, frame: &Frame, again: &Again) {
         let flow = self.flows_by_headers[again.headers.index()];
@@ -409,10 +476,10 @@ impl Observer {
     #[inline(always)]
     fn place(
         &mut self,
-        (number, time_ns): (u64, i64),
+        seen: (u64, i64),
         flow: u32,
         timestamp_ns: u64,
-        (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
+        rest: (Option<u16>, &[u8], u32),
     ) {
         let latest = &mut self.latest[self.briefs[flow as usize].stream as usize];
         let mut flags = 0;
@@ -420,21 +487,8 @@ impl Observer {
             flags |= Sighting::REORDERED;
         }
         *latest = timestamp_ns.max(*latest);
-        let covered = payload.len().min(DIGEST_LEN);
-        if covered < DIGEST_LEN && covered < payload_len as usize {
-            flags |= Sighting::DIGEST_UNKNOWN;
-        }
-        let digest_and_flags = digest(&payload[..covered]) << Sighting::FLAG_BITS | flags;
         // Made where it is put: on the way through memory, its small fields would be waited for.
-        let sighting = || Sighting {
-            timestamp_ns,
-            time_ns,
-            frame: u32::try_from(number).unwrap_or(u32::MAX),
-            flow,
-            payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
-            ip_id: ip_id.unwrap_or(0),
-            digest_and_flags,
-        };
+        let sighting = || Sighting::new(seen, flow, timestamp_ns, rest, flags);
         self.hdp += 1;
         if timestamp_ns >= self.newest_ns {
             self.newest_ns = timestamp_ns;
@@ -586,6 +640,8 @@ impl Observer {
             keys: self.keys,
             pairs: self.pairs,
             icmp: self.icmp,
+            doubtful: self.doubtful,
+            cut_short: self.cut_short,
             claims: Claims::default(),
         }
     }

@@ -238,8 +238,7 @@ impl<'a> Reader<'a> {
             self.observer.pass_over(&frame);
             return Ok(true);
         }
-        self.observer
-            .observe_decoded(&frame, self.decoder.decode(&frame));
+        self.observer.read(&frame, &mut self.decoder);
         Ok(true)
     }
 
@@ -267,8 +266,7 @@ impl<'a> Reader<'a> {
                 saved.frame(&frame, interface)?;
             }
             self.observer.watch(&frame);
-            self.observer
-                .observe_decoded(&frame, self.decoder.decode(&frame));
+            self.observer.read(&frame, &mut self.decoder);
             let seen = self.observer.held() as u64;
             if live.count.is_some_and(|count| count <= seen) {
                 live.run.end();

@@ -1,6 +1,6 @@
 //! The merge: groups of sightings with the same timestamp, taken apart into packets.
 
-use super::{Relations, Survey, Way};
+use super::{Relations, SecondChance, Survey, Way};
 use crate::{
     decode::Carrier,
     observe::{Flow, Point, Sighting, Stage},
@@ -65,6 +65,19 @@ pub fn journeys(
     points: &[Point],
     relations: &Relations,
     survey: &Survey,
+    second_chance: &SecondChance,
+    mut visit: impl FnMut(&Journey),
+) {
+    journeys_as_seen(points, relations, survey, |journey| {
+        second_chance.apply(journey, &mut visit);
+    });
+}
+
+/// The same, without what a second chance puts together.
+pub(super) fn journeys_as_seen(
+    points: &[Point],
+    relations: &Relations,
+    survey: &Survey,
     mut visit: impl FnMut(&Journey),
 ) {
     let mut classes = Classes::default();
@@ -84,7 +97,13 @@ pub fn journeys(
 }
 
 /// Calls `visit` with the journey of every packet, by rising timestamp.
-pub fn all_journeys(points: &[Point], relations: &Relations, mut visit: impl FnMut(&Journey)) {
+pub fn all_journeys(
+    points: &[Point],
+    relations: &Relations,
+    second_chance: &SecondChance,
+    mut visit: impl FnMut(&Journey),
+) {
+    let mut visit = |journey: &Journey| second_chance.apply(journey, &mut visit);
     let mut classes = Classes::default();
     let all = Stretch::all(points);
     let mut merge = Merge::new(points, &all);
@@ -304,10 +323,17 @@ impl Likeness {
     }
 
     /// One packet that something on the path has altered or cut into fragments: the timestamp
-    /// and at least two more signs agree.
-    fn is_altered(&self) -> bool {
-        let signs = [self.protocol, self.ports, self.length, self.payload];
-        self.carrier && signs.iter().filter(|agrees| **agrees).count() >= 2
+    /// and at least two more signs agree. Where no other packet has the timestamp, the number is
+    /// enough; another number is none of the same packet unless all else agrees.
+    fn is_altered(&self, is_only_one: bool) -> bool {
+        let signs = [self.ports, self.length, self.payload];
+        let agreeing = signs.iter().filter(|agrees| **agrees).count();
+        self.carrier
+            && match (self.protocol, is_only_one) {
+                (true, true) => true,
+                (true, false) => agreeing >= 1,
+                (false, is_only_one) => is_only_one && agreeing == signs.len(),
+            }
     }
 }
 
@@ -319,6 +345,8 @@ struct Classes<'a> {
     distinct: Vec<Vec<Seen<'a>>>,
     seen: Vec<Option<Seen<'a>>>,
     copies: Vec<Copy<'a>>,
+    /// Classes that may be the altered half of several others.
+    unclear: Vec<bool>,
 }
 
 /// A sighting and the class of like sightings that it belongs to.
@@ -397,6 +425,7 @@ impl<'a> Classes<'a> {
         sightings: &[&'a [Sighting]],
     ) {
         self.members.clear();
+        self.unclear.clear();
         // Where a snapshot length has hidden one payload, no payload tells packets apart.
         let mut all = sightings.iter().copied().flatten();
         let are_digests_known = all.all(|sighting| sighting.digest().is_some());
@@ -437,29 +466,50 @@ impl<'a> Classes<'a> {
     }
 
     /// Joins two classes that were seen at different points if they are the only candidates for
-    /// each other: one packet, altered in between.
+    /// each other: one packet, altered in between. With more candidates, which is which is unclear.
     fn join_altered(&mut self, count: usize) {
+        let is_only_one = self.members.iter().enumerate().all(|(index, member)| {
+            let mut others = self.members[..index].iter();
+            others.all(|other| other.point != member.point)
+        });
+        self.unclear.resize(count, false);
         for class in 0..count {
-            let mut partners = (0..count).filter(|&other| self.may_join(class, other));
-            let (Some(partner), None) = (partners.next(), partners.next()) else {
+            let partners = |of: usize| (0..count).filter(move |&other| of != other);
+            let mut candidates = partners(class).filter(|&o| self.may_join(class, o, is_only_one));
+            let Some(partner) = candidates.next() else {
+                // Altered beyond recognition, or two packets?
+                self.unclear[class] = partners(class).any(|other| self.may_be_one(class, other));
                 continue;
             };
-            let back = (0..count)
-                .filter(|&other| self.may_join(partner, other))
-                .count();
-            if back == 1 {
-                for member in self
-                    .members
-                    .iter_mut()
-                    .filter(|member| member.class == partner)
-                {
+            let is_clear = candidates.next().is_none()
+                && partners(partner)
+                    .filter(|&other| self.may_join(partner, other, is_only_one))
+                    .count()
+                    == 1;
+            if is_clear {
+                let of_partner = |member: &&mut Member| member.class == partner;
+                for member in self.members.iter_mut().filter(of_partner) {
                     member.class = class;
                 }
+            } else {
+                self.unclear[class] = true;
             }
         }
     }
 
-    fn may_join(&self, a: usize, b: usize) -> bool {
+    /// Whether two classes of one number were seen at different points.
+    fn may_be_one(&self, a: usize, b: usize) -> bool {
+        let of = |class| {
+            let members = self.members.iter();
+            members.filter(move |member| member.class == class)
+        };
+        let kind = |key: Key| (key.way, key.carrier, key.protocol);
+        of(a).all(|one| {
+            of(b).all(|other| one.point != other.point && kind(one.key) == kind(other.key))
+        }) && of(b).next().is_some()
+    }
+
+    fn may_join(&self, a: usize, b: usize, is_only_one: bool) -> bool {
         let of = |class| {
             self.members
                 .iter()
@@ -474,7 +524,7 @@ impl<'a> Classes<'a> {
                 (first_a.sighting, first_a.flow),
                 (first_b.sighting, first_b.flow),
             )
-            .is_altered()
+            .is_altered(is_only_one)
             && of(a).all(|one| of(b).all(|other| one.point != other.point))
     }
 
@@ -495,7 +545,11 @@ impl<'a> Classes<'a> {
             let packets = counts.clone().max().unwrap_or(0);
             let is_indistinct = counts
                 .filter(|&count| count > 0)
-                .any(|count| count != packets);
+                .any(|count| count != packets)
+                || self
+                    .unclear
+                    .get(class[0].class)
+                    .is_some_and(|unclear| *unclear);
             for packet in 0..packets {
                 self.seen.clear();
                 self.seen.extend(

@@ -16,6 +16,9 @@ use crate::observe::{Point, Sighting};
 /// Packets of a flow whose nearness is counted: it only has to show a direction.
 const ENOUGH_FOR_NEARNESS: usize = 64;
 
+/// Of more packets with one timestamp none is compared with all others.
+const MOST_TO_LINK: usize = 32;
+
 /// From so many sightings on, a second thread takes less time than it costs.
 const WORTH_A_THREAD: usize = 100_000;
 
@@ -127,6 +130,9 @@ impl Survey {
             if agrees && !(is_through && count == 2) && !group.goes_both_ways() {
                 self.link(points, &group, is_through);
             }
+            if !agrees {
+                self.link_alike(points, &group);
+            }
             match (group.sightings, &mut kept) {
                 ([[first], .., [last]], _) if is_through => {
                     self.note_through(first, last);
@@ -210,6 +216,35 @@ impl Survey {
         }
     }
 
+    /// Links what shows the same bytes, where several packets share a timestamp: what is the only
+    /// one of its kind at both of two points.
+    #[cold]
+    fn link_alike(&mut self, points: &[Point], group: &Group) {
+        let many = group.sightings.iter().map(|of_point| of_point.len()).max();
+        if many > Some(MOST_TO_LINK) {
+            return;
+        }
+        let key = |point: usize, s: &Sighting| points[point].keys[s.flow as usize];
+        for first in 0..points.len() {
+            for second in first + 1..points.len() {
+                for a in group.sightings[first] {
+                    let alike = |point: usize| {
+                        let of_point = group.sightings[point].iter();
+                        of_point.filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s)))
+                    };
+                    let mut behind = alike(second);
+                    if let (1, Some(b), None) = (alike(first).count(), behind.next(), behind.next())
+                    {
+                        let index = first * points.len() + second;
+                        let link = self.links[index].get(a.flow, b.flow, Link::default);
+                        link.note(a, b, false);
+                        note_trend(&mut self.trends[index], &points[first], a, b);
+                    }
+                }
+            }
+        }
+    }
+
     #[inline(always)]
     fn note_through(&mut self, first: &Sighting, last: &Sighting) {
         let through = self.through.get(first.flow, last.flow, Through::default);
@@ -225,6 +260,19 @@ impl Survey {
         if first.is_reordered() {
             through.reordered_at_first_ns.push(offset_ns);
         }
+    }
+
+    /// Whether any packet was seen first at another point than its sender's end, as far as that
+    /// shows without knowing which way packets go.
+    pub(super) fn has_starts_behind_the_first(&self, points: &[Point]) -> bool {
+        self.rest.chunks_exact(points.len()).any(|starts| {
+            let next = |point: usize| {
+                let next = points[point].sightings.get(starts[point] as usize);
+                next.map(|sighting| sighting.timestamp_ns)
+            };
+            let earliest = (0..points.len()).filter_map(next).min();
+            next(0) != earliest || next(points.len() - 1) != earliest
+        })
     }
 
     /// What packets tell that went from flow to flow between two points, first below second.

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use etherparse::{Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, err::ipv4, err::ipv6};
 
 use super::{
-    Carrier, Datagram, Encapsulation, Fragment, HeaderView, LayerKind, Region, Skip, Walk,
+    Carrier, Datagram, Doubtful, Encapsulation, Fragment, HeaderView, LayerKind, Region, Skip,
+    Walk, rewritten,
 };
 use crate::hdp;
 
@@ -159,6 +160,36 @@ impl<'a> Walk<'a, '_> {
             }
             _ => Err(Skip::NotHdp),
         }
+        .inspect_err(|_| self.note_doubtful(ip, region))
+    }
+
+    /// Notes a packet whose timestamp is not plausible, but would be if a box on the way had not
+    /// taken the packet for what its number means and written into it.
+    #[cold]
+    fn note_doubtful(&mut self, ip: Ip, region: Region) {
+        let Ok((header, _)) = hdp::Header::parse(self.slice(region)) else {
+            return;
+        };
+        let is_doubtful = self.quote.is_none()
+            && ip.fragment.is_none()
+            && self.time_ns.is_some_and(|time_ns| {
+                rewritten::may_be(ip.protocol, header.timestamp_ns, time_ns, self.window_ns)
+            });
+        if is_doubtful {
+            *self.doubtful = Some(Doubtful {
+                ip,
+                region,
+                packet_type: self.packet_type,
+                interface: self.interface,
+            });
+        }
+    }
+
+    /// The packet that was noted.
+    pub(super) fn doubtful(&self, ip: Ip, region: Region) -> Option<Datagram<'a>> {
+        let (header, _) = hdp::Header::parse(self.slice(region)).ok()?;
+        let behind = region.behind(hdp::Header::LEN);
+        Some(self.datagram(ip, Carrier::Ip, HeaderView::Whole(header), behind))
     }
 
     /// Whether the region, 12 bytes or more, starts with a UDP header whose length field is right.
@@ -231,7 +262,12 @@ impl<'a> Walk<'a, '_> {
         }
         match self.slice(region).first_chunk() {
             Some(bytes) if self.quote.is_some() => self.upper_half(ip, *bytes, region),
-            _ => Err(super::too_short(region, LayerKind::Hdp, hdp::Header::LEN)),
+            _ => {
+                if self.quote.is_none() {
+                    *self.cut_short = Some(ip.protocol);
+                }
+                Err(super::too_short(region, LayerKind::Hdp, hdp::Header::LEN))
+            }
         }
     }
 

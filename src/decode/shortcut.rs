@@ -199,6 +199,17 @@ impl Shortcut {
         }
     }
 
+    /// [`Decoder::doubtful`] of the frame that was decoded last.
+    pub fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
+        self.decoder.doubtful(frame)
+    }
+
+    /// [`Decoder::cut_short`] of the frame that was decoded last, which had none at hand.
+    #[must_use]
+    pub fn cut_short(&self) -> Option<u8> {
+        self.decoder.cut_short()
+    }
+
     #[inline(always)]
     fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
         let shape = &self.shape;

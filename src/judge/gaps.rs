@@ -8,7 +8,7 @@
 
 use super::{TALLIES, clocks::Clocks, order, tally_index};
 use crate::{
-    correlate::{Journey, Relations, Survey, journeys},
+    correlate::{Journey, Relations, SecondChance, Survey, journeys},
     observe::{Coverage, Point},
 };
 
@@ -44,6 +44,7 @@ pub(super) fn coverages(
     points: &[Point],
     relations: &Relations,
     survey: &Survey,
+    second_chance: &SecondChance,
     clocks: &Clocks,
 ) -> Vec<Coverage> {
     let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
@@ -69,7 +70,7 @@ pub(super) fn coverages(
             record.last_seen_ns = record.last_seen_ns.max(through.last_timestamp_ns);
         }
     }
-    journeys(points, relations, survey, |journey| {
+    journeys(points, relations, survey, second_chance, |journey| {
         let Some(first) = journey.stations().next() else {
             return;
         };

@@ -355,6 +355,10 @@ impl Judgement<'_> {
         {
             return false;
         }
+        let protocol = self.points[from].flow(sighting).protocol;
+        if self.points[to].cut_short.contains(&protocol) {
+            return false;
+        }
         let Some(window) = self.clocks.window(way, from, to, sighting.time_ns) else {
             return false;
         };
