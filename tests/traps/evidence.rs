@@ -757,3 +757,49 @@ fn a_port_where_icmp_keeps_its_checksum_is_explained_and_one_under_253_is_not() 
     );
     assert!(table(&findings).contains(&explained));
 }
+
+#[test]
+fn bytes_inside_the_timestamp_are_explained_where_the_number_has_a_checksum_there() {
+    let rewritten = |protocol: u8, at: std::ops::Range<usize>| {
+        let mut packets = lost(protocol, 5, 2);
+        for (n, packet) in (0..).zip(&mut packets) {
+            packet.payload = vec![n; 7];
+        }
+        let mut captures = scene(2, &packets);
+        for packet in &packets {
+            let timestamp = packet.key().0.to_be_bytes();
+            for (_, bytes) in &mut captures[1] {
+                if bytes.get(24..32) == Some(&timestamp) && bytes[9] == protocol {
+                    bytes[20..][at.clone()]
+                        .iter_mut()
+                        .for_each(|byte| *byte ^= 1);
+                }
+            }
+        }
+        let findings = findings(&mut captures);
+        let p = number(&findings, protocol.into());
+        assert_eq!((p.delivered, p.altered, p.lost), (5, 5, 0), "{protocol}");
+        let mut changes = p.changes.iter();
+        let change = changes.find(|change| change.field == "timestamp").unwrap();
+        assert_eq!((change.from.as_str(), change.count), ("as sent", 5));
+        (
+            change.to.clone(),
+            change.explanation.clone(),
+            table(&findings),
+        )
+    };
+    // SCTP's checksum is longer than what was written here, but not what UDP keeps.
+    let (to, explanation, _) = rewritten(132, 9..10);
+    assert_eq!(to, "byte 9 altered");
+    assert!(explanation.unwrap().contains("SCTP"));
+    for (protocol, at, to, keeper) in [
+        (17, 6..8, "bytes 6-7 altered", "UDP keeps its checksum"),
+        (132, 8..12, "bytes 8-11 altered", "SCTP keeps its checksum"),
+    ] {
+        let (found, explanation, text) = rewritten(protocol, at);
+        assert_eq!(found, to);
+        let explanation = explanation.unwrap();
+        assert!(explanation.contains(keeper), "{explanation}");
+        assert!(text.contains(&explanation), "{text}");
+    }
+}
