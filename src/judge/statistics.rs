@@ -47,20 +47,28 @@ pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
         ln_binomial(lost, k) + ln_binomial(packets - lost, subject.packets - k)
             - ln_binomial(packets, subject.packets)
     };
+    // From the number asked about away from the likeliest one, the terms fall faster than a
+    // geometric series: few of them are a sum's worth, be they too small for a number at all.
+    let tail = |ks: &mut dyn Iterator<Item = u64>| {
+        let mut sum = 0.0;
+        for k in ks {
+            let term = of_subject(k).exp();
+            sum += term;
+            if term <= sum * 1e-12 {
+                break;
+            }
+        }
+        sum
+    };
+    let least = subject.packets.saturating_sub(packets - lost);
     let most = lost.min(subject.packets);
-    let mut sum = 0.0;
-    for k in subject.lost..=most {
-        if subject.packets - k > packets - lost {
-            continue;
-        }
-        let term = of_subject(k).exp();
-        sum += term;
-        // The tail beyond the mode falls faster than a geometric series.
-        if term < sum * 1e-12 {
-            break;
-        }
+    let likeliest =
+        (u128::from(subject.packets) + 1) * (u128::from(lost) + 1) / (u128::from(packets) + 2);
+    if u128::from(subject.lost) > likeliest {
+        tail(&mut (subject.lost..=most)).min(1.0)
+    } else {
+        (1.0 - tail(&mut (least..subject.lost).rev())).max(0.0)
     }
-    sum.min(1.0)
 }
 
 /// A verdict is certain below this chance ...
@@ -165,6 +173,9 @@ mod tests {
         close(chance(judged(0, 3), judged(5, 7)), 1.0);
         close(chance(judged(1, 1), judged(0, 252)), 1.0 / 253.0);
         close(chance(judged(3, 3), judged(0, 0)), 1.0);
+        close(chance(judged(1, 3), judged(1, 7)), 8.0 / 15.0);
+        close(chance(judged(2, 3), judged(5, 7)), 98.0 / 120.0);
+        close(chance(judged(1, 1), judged(1, 1)), 1.0);
         let of_millions = chance(judged(40_000, 40_000), judged(100_000, 10_000_000));
         assert!(of_millions < 1e-300);
     }
