@@ -7,13 +7,15 @@ HDP := $(TARGET)/release/hdp
 BUILD := gcc:cc libc6-dev pkg-config:pkg-config libpcap-dev
 # What tests compare with, and what they make networks of.
 NETWORK := iproute2:ip nftables:nft tcpdump:tcpdump
+# Wireshark has Lua 5.2 up to 4.2, and 5.4 from 4.4 on.
+LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test sweep lint bench record
+.PHONY: help demo test sweep lint bench record install-dissector
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
 
 demo: ## build hdp, and ask it about real captures from three points of a path
 	@.ci/install $(BUILD)
@@ -31,12 +33,22 @@ sweep: ## 2,000 made-up paths whose truth is known, and no verdict may contradic
 	@.ci/install $(BUILD)
 	SWEEP_SCENARIOS=$(or $(SWEEP_SCENARIOS),2000) cargo test --locked --release --test sweep -- --nocapture
 
-lint: ## formatting, clippy with and without libpcap, documentation
-	@.ci/install $(BUILD)
+lint: ## formatting, clippy with and without libpcap, documentation, the dissector in both Luas
+	@.ci/install $(BUILD) $(LUA)
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+	luacheck --quiet --std lua52 dissector.lua
+	luacheck --quiet --std lua54 dissector.lua
+	luac5.2 -p dissector.lua
+	luac5.4 -p dissector.lua
+
+# tshark knows where Wireshark looks for a user's own Lua scripts; without it, where it usually does.
+install-dissector: ## dissector.lua where this user's Wireshark and tshark load it from
+	@folder=$$(tshark -G folders 2>/dev/null | sed -n 's/^Personal Lua Plugins:[[:space:]]*//p'); \
+	folder=$${folder:-$$HOME/.local/lib/wireshark/plugins}; \
+	mkdir -p "$$folder" && cp dissector.lua "$$folder/hdp.lua" && echo "installed $$folder/hdp.lua"
 
 bench: ## speed and memory on a million packets, beside cat and tcpdump
 	@.ci/install $(BUILD) python3:python3 tcpdump:tcpdump

@@ -13,6 +13,7 @@ const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 
 const END_OF_OPTIONS: u16 = 0;
+const OPT_COMMENT: u16 = 1;
 const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_DESCRIPTION: u16 = 3;
@@ -29,6 +30,21 @@ pub struct CaptureFile<W: Write> {
     interfaces: Vec<Declared>,
     /// The block that is being made; kept, so that a packet costs no allocation.
     block: Vec<u8>,
+}
+
+/// A frame that was captured elsewhere, with all that its block said of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Captured<'a> {
+    /// Capture time in nanoseconds since the epoch, cut to the interface's resolution.
+    pub time_ns: i64,
+    /// Length on the wire in bytes.
+    pub original_len: u32,
+    /// What was captured.
+    pub bytes: &'a [u8],
+    /// Options of its packet block as they stand in a little-endian file, without an end.
+    pub options: &'a [u8],
+    /// One more comment.
+    pub comment: Option<&'a str>,
 }
 
 /// An interface that the file has described.
@@ -133,20 +149,32 @@ impl<W: Write> CaptureFile<W> {
         )
     }
 
+    /// Writes a frame of one of the interfaces that were described, by the order in which they
+    /// were.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn captured(&mut self, interface: usize, frame: &Captured) -> io::Result<()> {
+        let at = (interface, frame.time_ns);
+        self.begin_packet(at, frame.original_len, frame.bytes)?;
+        self.block.extend(frame.options);
+        if let Some(comment) = frame.comment {
+            self.option(OPT_COMMENT, comment.as_bytes());
+        }
+        if !frame.options.is_empty() || frame.comment.is_some() {
+            self.option(END_OF_OPTIONS, &[]);
+        }
+        self.finish(ENHANCED_PACKET)
+    }
+
     fn enhanced(
         &mut self,
-        (interface, time_ns): (usize, i64),
+        at: (usize, i64),
         original_len: u32,
         bytes: &[u8],
         direction: Option<FrameDirection>,
     ) -> io::Result<()> {
-        let index = u32::try_from(interface).map_err(io::Error::other)?;
-        self.block.extend(index.to_le_bytes());
-        self.time(interface, time_ns);
-        self.block.extend(length(bytes)?.to_le_bytes());
-        self.block.extend(original_len.to_le_bytes());
-        self.block.extend(bytes);
-        self.pad();
+        self.begin_packet(at, original_len, bytes)?;
         if let Some(direction) = direction {
             let flags: u32 = match direction {
                 FrameDirection::Inbound => 1,
@@ -156,6 +184,23 @@ impl<W: Write> CaptureFile<W> {
             self.option(END_OF_OPTIONS, &[]);
         }
         self.finish(ENHANCED_PACKET)
+    }
+
+    /// An enhanced packet block up to its options.
+    fn begin_packet(
+        &mut self,
+        (interface, time_ns): (usize, i64),
+        original_len: u32,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let index = u32::try_from(interface).map_err(io::Error::other)?;
+        self.block.extend(index.to_le_bytes());
+        self.time(interface, time_ns);
+        self.block.extend(length(bytes)?.to_le_bytes());
+        self.block.extend(original_len.to_le_bytes());
+        self.block.extend(bytes);
+        self.pad();
+        Ok(())
     }
 
     /// Ends the file with what the first interface, if there is one, is known to have dropped, and
@@ -324,5 +369,49 @@ mod tests {
         assert!(source.next_frame().is_none());
         let [first, second] = interfaces;
         assert_eq!(source.summary().interfaces, [second, first]);
+    }
+
+    #[test]
+    fn frames_keep_their_interface_length_and_options() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut capture = CaptureFile::begin(&file).unwrap();
+        for (link_type, resolution_ns) in [(LinkType(1), 1_000), (LinkType::RAW, 1)] {
+            let interface = Interface {
+                name: Some("router".to_owned()),
+                link_type,
+                resolution_ns,
+            };
+            capture.interface(&interface, "").unwrap();
+        }
+        // epb_flags: outbound.
+        let options = [2, 0, 4, 0, 2, 0, 0, 0];
+        for (interface, bytes) in [(1, &b"12345"[..]), (0, b"123")] {
+            let frame = Captured {
+                time_ns: 1_790_000_000_123_456_789,
+                original_len: 1500,
+                bytes,
+                options: &options,
+                comment: Some("three"),
+            };
+            capture.captured(interface, &frame).unwrap();
+        }
+        capture.flush().unwrap();
+
+        let mut source = Source::open(Origin::Path(file.path().to_owned())).unwrap();
+        for (interface, link_type, time_ns, bytes) in [
+            (1, LinkType::RAW, 1_790_000_000_123_456_789, &b"12345"[..]),
+            (0, LinkType(1), 1_790_000_000_123_456_000, b"123"),
+        ] {
+            let frame = source.next_frame().unwrap();
+            assert_eq!((frame.interface, frame.link_type), (interface, link_type));
+            assert_eq!((frame.time_ns, frame.bytes), (Some(time_ns), bytes));
+            assert_eq!(frame.original_len, 1500);
+            assert_eq!(frame.direction, Some(FrameDirection::Outbound));
+            let mut found = Vec::new();
+            source.append_packet_options(&mut found);
+            assert_eq!(found, [&options[..], b"\x01\0\x05\0three\0\0\0"].concat());
+        }
+        assert!(source.next_frame().is_none());
+        assert!(source.summary().warnings.is_empty());
     }
 }

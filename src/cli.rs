@@ -5,6 +5,7 @@
 
 mod dissect;
 mod duration;
+mod frames;
 mod interfaces;
 #[cfg(target_os = "linux")]
 mod listen;

@@ -11,6 +11,7 @@
 //! The [`Rolling`] survey does
 //! the first pass while captures are being read. What became of a packet is [`crate::judge`]'s business.
 
+mod copies;
 mod flow_pairs;
 mod merge;
 mod passed;

@@ -9,7 +9,7 @@
 //!
 //! The module promises to decode any bytes without panicking or allocating. It judges nothing:
 //! whether a packet is an arrival, a duplicate or evidence is for the later stages. Fragments are
-//! not joined; the first one is decoded, later ones are skipped as such.
+//! not joined here; the first one is decoded, later ones are skipped with what tells their set.
 //!
 //! Not followed, so that HDP inside them counts as not IP or not HDP: LLC and SNAP, Cisco's HDLC,
 //! 802.1AE, PPTP's GRE, L2TP, Geneve, GTP-U, and ESP, whose content nobody can read. The control in
@@ -101,6 +101,45 @@ pub enum Carrier {
 pub struct Fragment {
     /// Identification that the pieces share.
     pub id: u32,
+    /// Length of this piece of the IP payload in bytes, by the IP header's word.
+    pub len: u32,
+}
+
+/// What the pieces of a fragmented datagram share (RFC 791, RFC 8200).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FragmentSet {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// Protocol number of the whole.
+    pub protocol: u8,
+    /// Identification.
+    pub id: u32,
+}
+
+/// A piece of a fragmented datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Which datagram's.
+    pub set: FragmentSet,
+    /// Where in the IP payload it starts, in bytes.
+    pub offset: u32,
+    /// Its length in bytes, by the IP header's word.
+    pub len: u32,
+    /// Whether the datagram ends with it.
+    pub is_last: bool,
+}
+
+/// A piece without the datagram's beginning, and where it was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaterPiece {
+    /// The piece.
+    pub piece: Piece,
+    /// As [`Datagram::packet_type`].
+    pub packet_type: Option<PacketType>,
+    /// As [`Datagram::interface`].
+    pub interface: Option<u32>,
 }
 
 /// The HDP header as far as it is there.
@@ -179,7 +218,7 @@ pub enum Skip {
     },
     /// A fragment without the datagram's beginning.
     #[error("a later fragment, which has no HDP header")]
-    Fragment,
+    Fragment(LaterPiece),
     /// Nobody taught this tool the link type.
     #[error("link type {0} is not supported")]
     UnsupportedLink(LinkType),
@@ -265,7 +304,7 @@ impl fmt::Display for LayerKind {
 
 /// The headers between the link layer and the IP header right above HDP, outermost first. For a
 /// quote, those between the ICMP error's own header and the IP header quoted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Encapsulation(u64);
 
 impl Encapsulation {
@@ -496,6 +535,17 @@ impl<'a> Walk<'a, '_> {
             why: "nested too deeply",
         })?;
         Ok(region.behind(len))
+    }
+
+    /// A piece without the datagram's beginning: there is no HDP header in it. An ICMP error that
+    /// quotes one is none itself.
+    #[cold]
+    fn later_piece(&self, piece: Piece) -> Skip {
+        Skip::Fragment(LaterPiece {
+            piece,
+            packet_type: self.packet_type,
+            interface: self.interface,
+        })
     }
 
     fn is_plausible(&self, header: &hdp::Header) -> bool {

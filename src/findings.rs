@@ -7,6 +7,8 @@
 //! The module deliberately knows nothing of how a verdict is reached ([`crate::judge`]) nor of how
 //! it is shown ([`crate::report`]).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::decode::Carrier;
@@ -36,6 +38,11 @@ impl Findings {
 pub struct Point {
     /// The label, unique among the points.
     pub name: String,
+    /// The label that its capture was given: `name`, unless the capture shows packets on two sides
+    /// of a forwarding host and this is one of them.
+    pub capture: String,
+    /// Which of the two sides it is; null for a whole capture or a log.
+    pub side: Option<Side>,
     /// The file or interface as the user named it.
     pub source: String,
     /// What kind of record it is.
@@ -59,8 +66,32 @@ pub struct Point {
     pub capture_drops: Option<u64>,
     /// Distinct packets that were seen before and after this point but not at it.
     pub missed: u64,
+    /// Of `hdp`: packets seen again at another place of the point's host (interface, direction, TTL,
+    /// encapsulation), or through a mirror port. What the network duplicated is not among them.
+    pub copies: u64,
+    /// Of `hdp`: first fragments of packets of which another fragment is missing. Those have not come.
+    pub incomplete: u64,
     /// Frames that gave no HDP packet, by reason.
     pub skipped: Skipped,
+}
+
+/// The sides of a forwarding host, as what goes along the path from its first point meets them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Where it comes in, and what goes back goes out.
+    In,
+    /// Where it goes out.
+    Out,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::In => "in",
+            Self::Out => "out",
+        })
+    }
 }
 
 /// The kinds of observation points.
@@ -86,7 +117,8 @@ pub struct Skipped {
     pub cut_short: u64,
     /// A header contradicts itself.
     pub malformed: u64,
-    /// A later fragment: it carries the protocol number, but no HDP header.
+    /// A later fragment: it carries the protocol number, but no HDP header. Those of HDP packets are
+    /// joined to the first.
     pub fragment: u64,
     /// A link type that this tool does not decode.
     pub unsupported_link: u64,
@@ -175,6 +207,8 @@ pub enum System {
     Sending,
     /// From the interface to the receiving program.
     Receiving,
+    /// From one side of a forwarding host to the other.
+    Forwarding,
 }
 
 /// How the clock at a segment's end relates to the one at its beginning.

@@ -99,6 +99,7 @@ pub fn judge(
         passed: PassedBefore::new(survey.take_passed(), points.len()),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
+        copies: vec![0; points.len()],
     };
     let suspicions = warnings::suspicions(points, &survey, &relations);
     for second in 1..points.len() {
@@ -151,6 +152,7 @@ struct Judgement<'a> {
     passed: PassedBefore,
     changes: Changes,
     missed: Vec<u64>,
+    copies: Vec<u64>,
 }
 
 /// The position of the last point that can see what comes along: a sender's log sees only what
@@ -227,6 +229,8 @@ impl Judgement<'_> {
         let gaps = coverage.gaps().iter().map(|&(from, to)| [from, to]);
         PointFindings {
             name: point.name.clone(),
+            capture: point.capture.clone(),
+            side: point.side,
             source: point.source.clone(),
             kind: point.kind,
             link_types: point
@@ -243,6 +247,8 @@ impl Judgement<'_> {
             gaps: gaps.collect(),
             capture_drops: point.summary.capture_drops,
             missed: self.missed[index],
+            copies: self.copies[index],
+            incomplete: point.incomplete.len() as u64,
             skipped: point.skipped,
         }
     }
@@ -456,9 +462,12 @@ impl Judgement<'_> {
         }
     }
 
-    /// The one system that lies between a program's log and the capture next to it: no router
-    /// lowered the TTL of any packet that was seen at both.
+    /// The one system that lies between two sides of a capture, or between a program's log and the
+    /// capture next to it: no router lowered the TTL of any packet that was seen at both.
     fn within(&self, way: Way, from: usize, to: usize) -> Option<System> {
+        if clocks::are_one_capture(self.points, from, to) {
+            return Some(System::Forwarding);
+        }
         let system = match (self.points[from].kind, self.points[to].kind) {
             (PointKind::SendLog | PointKind::ListenLog, PointKind::Capture) => System::Sending,
             (PointKind::Capture, PointKind::ListenLog) => System::Receiving,

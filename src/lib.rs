@@ -3,13 +3,15 @@
 //! Data flows one way, and each stage sees only what the one before it gives:
 //!
 //! ```text
-//! source ──► decode ──► observe ──► correlate ──► judge ──► report
-//!  Frame     Datagram    Sighting     Journey     Findings   table | markdown | csv | json
+//! source ──► decode ──► observe ──► (stages) ──► correlate ──► judge ──► report
+//!  Frame     Datagram    Sighting                  Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
+//!   └─ the files once more, with the findings ──► annotate ► pcapng
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
 //! ```
 
+pub mod annotate;
 pub mod capture_file;
 pub mod cli;
 pub mod correlate;
@@ -23,3 +25,4 @@ pub mod probe;
 pub mod protocols;
 pub mod report;
 pub mod source;
+pub mod stages;

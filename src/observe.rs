@@ -9,6 +9,7 @@
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
 mod coverage;
+mod fragments;
 mod log;
 
 use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
@@ -20,12 +21,14 @@ pub use log::{Claims, Heard, Refused};
 
 use crate::{
     decode::{
-        Again, Carrier, Datagram, Decoded, Encapsulation, HeaderView, PacketType, Quote, Shortcut,
-        Skip,
+        Again, Carrier, Datagram, Decoded, Encapsulation, FragmentSet, HeaderView, LaterPiece,
+        PacketType, Piece, Quote, Shortcut, Skip,
     },
-    findings::{PointKind, Skipped},
+    findings::{PointKind, Side, Skipped},
     source::{Frame, FrameDirection, Summary},
 };
+
+use fragments::{First, Fragments, Key};
 
 /// How many payload bytes the digest covers: enough for every field that a box on the path is
 /// known to rewrite, few enough that a long packet costs no more than a short one.
@@ -74,7 +77,7 @@ impl Sighting {
         Self {
             timestamp_ns,
             time_ns,
-            frame: u32::try_from(number).unwrap_or(u32::MAX),
+            frame: short(number),
             flow,
             payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
             ip_id: ip_id.unwrap_or(0),
@@ -111,6 +114,15 @@ impl Sighting {
         (self.digest_and_flags ^ other.digest_and_flags) >> Self::FLAG_BITS == 0
             || (self.digest_and_flags | other.digest_and_flags) & Self::DIGEST_UNKNOWN != 0
     }
+}
+
+/// A fragmented packet of which a piece did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incomplete {
+    /// Its first piece.
+    pub sighting: Sighting,
+    /// Offset of the first byte of the IP payload that is missing.
+    pub missing_from: u32,
 }
 
 /// What the packets of one flow share at one point.
@@ -197,10 +209,14 @@ pub struct IcmpSighting {
 }
 
 /// Everything that one observation point recorded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Point {
     /// The label, unique among the points.
     pub name: String,
+    /// The label that its capture was given: [`Point::name`], unless this is one side of it.
+    pub capture: String,
+    /// Which side of its capture's host it is, where [`crate::stages`] took that apart.
+    pub side: Option<Side>,
     /// The source as the user named it.
     pub source: String,
     /// What kind of record it is.
@@ -217,6 +233,8 @@ pub struct Point {
     pub hdp: u64,
     /// Sightings by rising timestamp; of equal ones, in the order of the capture.
     pub sightings: Vec<Sighting>,
+    /// First fragments by rising timestamp, of packets that are no sightings: a piece is missing.
+    pub incomplete: Vec<Incomplete>,
     /// What sightings share.
     pub flows: Vec<FlowEntry>,
     /// For each flow, number, carrier and ports in one word: its part of a packet's key.
@@ -245,6 +263,42 @@ impl Point {
     #[must_use]
     pub fn flow(&self, sighting: &Sighting) -> &Flow {
         &self.flows[sighting.flow as usize].flow
+    }
+
+    /// What is missing of a packet of which not all pieces came.
+    #[must_use]
+    pub fn missing_piece(&self, timestamp_ns: u64, protocol: u8, carrier: Carrier) -> Option<u32> {
+        let start = self
+            .incomplete
+            .partition_point(|incomplete| incomplete.sighting.timestamp_ns < timestamp_ns);
+        self.incomplete[start..]
+            .iter()
+            .take_while(|incomplete| incomplete.sighting.timestamp_ns == timestamp_ns)
+            .find(|incomplete| {
+                let flow = self.flow(&incomplete.sighting);
+                (flow.protocol, flow.carrier) == (protocol, carrier)
+            })
+            .map(|incomplete| incomplete.missing_from)
+    }
+
+    /// Finds anew which sightings a later packet of the same stream came before, as when only
+    /// some of them are left.
+    pub(crate) fn find_reordered(&mut self) {
+        let mut latest: FxHashMap<(u32, u64), u64> = FxHashMap::default();
+        let mut in_order: Vec<usize> = (0..self.sightings.len()).collect();
+        in_order.sort_by_key(|&index| self.sightings[index].frame);
+        for index in in_order {
+            let sighting = &mut self.sightings[index];
+            let flow = sighting.flow as usize;
+            // Number and carrier, without the ports.
+            let stream = (self.flows[flow].pair, self.keys[flow] >> 32);
+            let latest = latest.entry(stream).or_default();
+            sighting.digest_and_flags &= !Sighting::REORDERED;
+            if sighting.timestamp_ns < *latest {
+                sighting.digest_and_flags |= Sighting::REORDERED;
+            }
+            *latest = sighting.timestamp_ns.max(*latest);
+        }
     }
 }
 
@@ -293,6 +347,7 @@ pub struct Observer {
     icmp: Vec<IcmpSighting>,
     doubtful: Vec<Sighting>,
     cut_short: BTreeSet<u8>,
+    fragments: Fragments,
 }
 
 impl Observer {
@@ -323,12 +378,15 @@ impl Observer {
                     Skip::NotHdp => &mut self.skipped.not_hdp,
                     Skip::CutShort { .. } => &mut self.skipped.cut_short,
                     Skip::Malformed { .. } => &mut self.skipped.malformed,
-                    Skip::Fragment => &mut self.skipped.fragment,
+                    Skip::Fragment(later) => {
+                        self.later_piece(frame, &later);
+                        &mut self.skipped.fragment
+                    }
                     Skip::UnsupportedLink(_) => &mut self.skipped.unsupported_link,
                 };
                 *count += 1;
                 // Fragments are HDP's own.
-                if skip != Skip::Fragment {
+                if !matches!(skip, Skip::Fragment(_)) {
                     self.pass_over(frame);
                 }
             }
@@ -390,7 +448,7 @@ impl Observer {
                     ecn: datagram.ecn,
                     ip_id: datagram.ip_id,
                     time_ns: frame.time_ns,
-                    stage: stage(frame, datagram),
+                    stage: stage(frame, datagram.packet_type, datagram.interface),
                 });
                 return;
             }
@@ -414,6 +472,47 @@ impl Observer {
             header.timestamp_ns,
             (ip_id, payload, payload_len),
         );
+        if datagram.fragment.is_some() {
+            self.first_piece(frame, datagram, flow, header.timestamp_ns);
+        }
+    }
+
+    /// A sighting that is whole only with later fragments.
+    #[cold]
+    fn first_piece(&mut self, frame: &Frame, datagram: &Datagram, flow: u32, timestamp_ns: u64) {
+        let (Some(fragment), Some(time_ns)) = (datagram.fragment, frame.time_ns) else {
+            return;
+        };
+        if self.briefs[flow as usize].is_overheard {
+            return;
+        }
+        let piece = Piece {
+            set: FragmentSet {
+                source: datagram.source,
+                destination: datagram.destination,
+                protocol: datagram.protocol,
+                id: fragment.id,
+            },
+            offset: 0,
+            len: fragment.len,
+            is_last: false,
+        };
+        let first = First {
+            timestamp_ns,
+            frame: short(frame.number),
+        };
+        let stage = stage(frame, datagram.packet_type, datagram.interface);
+        self.fragments
+            .add(key(piece.set, stage), time_ns, &piece, Some(first));
+    }
+
+    #[cold]
+    fn later_piece(&mut self, frame: &Frame, later: &LaterPiece) {
+        if let Some(time_ns) = frame.time_ns {
+            let stage = stage(frame, later.packet_type, later.interface);
+            let key = key(later.piece.set, stage);
+            self.fragments.add(key, time_ns, &later.piece, None);
+        }
     }
 
     /// Takes a packet that is HDP only if a box on the way wrote into its timestamp.
@@ -613,10 +712,51 @@ impl Observer {
         }
     }
 
+    /// Whether all that was handed over may stay, now that no more frames come.
+    ///
+    /// # Errors
+    /// [`Disorder`] when a sighting that is still held belongs before it, or when it holds the first
+    /// piece of a packet of which another piece is missing.
+    pub fn check_end(&mut self) -> Result<(), Disorder> {
+        self.check_order()?;
+        let handed_over_to = self.handed_over_to;
+        let mut lacking = self.fragments.lacking().iter();
+        if lacking.any(|lacking| lacking.first.timestamp_ns <= handed_over_to) {
+            return Err(Disorder);
+        }
+        Ok(())
+    }
+
+    /// The sightings of which a piece is missing, taken out from among the others.
+    fn take_out_incomplete(&mut self) -> Vec<Incomplete> {
+        let lacking = self.fragments.lacking();
+        if lacking.is_empty() {
+            return Vec::new();
+        }
+        let missing_from: FxHashMap<First, u32> = lacking
+            .iter()
+            .map(|lacking| (lacking.first, lacking.missing_from))
+            .collect();
+        let first = |sighting: &Sighting| First {
+            timestamp_ns: sighting.timestamp_ns,
+            frame: sighting.frame,
+        };
+        let incomplete = self
+            .sightings
+            .extract_if(.., |sighting| missing_from.contains_key(&first(sighting)));
+        incomplete
+            .map(|sighting| Incomplete {
+                sighting,
+                missing_from: missing_from[&first(&sighting)],
+            })
+            .collect()
+    }
+
     /// The point, complete.
     #[must_use]
     pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
         self.take_in_stragglers();
+        let incomplete = self.take_out_incomplete();
         // dumpcap up to 4.0 states these times in microseconds on interfaces that count nanoseconds:
         // what does not enclose the capture's own frames is not believed.
         if let Some((start, end)) = summary.watched_ns
@@ -627,7 +767,9 @@ impl Observer {
         }
         self.coverage.complete(&summary.dropped_ns);
         Point {
+            capture: name.clone(),
             name,
+            side: None,
             source,
             kind: PointKind::Capture,
             summary,
@@ -636,6 +778,7 @@ impl Observer {
             skipped: self.skipped,
             hdp: self.hdp,
             sightings: self.sightings,
+            incomplete,
             flows: self.flows,
             keys: self.keys,
             pairs: self.pairs,
@@ -660,20 +803,34 @@ fn flow(frame: &Frame, datagram: &Datagram, (source_port, destination_port): (u1
         ecn: datagram.ecn,
         is_fragment: datagram.fragment.is_some(),
         encapsulation: datagram.encapsulation,
-        stage: stage(frame, datagram),
+        stage: stage(frame, datagram.packet_type, datagram.interface),
     }
 }
 
-fn stage(frame: &Frame, datagram: &Datagram) -> Stage {
+/// Where in the host a frame was captured, by its link layer or else by the capture's own record.
+fn stage(frame: &Frame, packet_type: Option<PacketType>, interface: Option<u32>) -> Stage {
     Stage {
-        interface: datagram.interface.unwrap_or(frame.interface),
-        packet_type: datagram
-            .packet_type
-            .or(frame.direction.map(|way| match way {
-                FrameDirection::Inbound => PacketType::Host,
-                FrameDirection::Outbound => PacketType::Outgoing,
-            })),
+        interface: interface.unwrap_or(frame.interface),
+        packet_type: packet_type.or(frame.direction.map(|way| match way {
+            FrameDirection::Inbound => PacketType::Host,
+            FrameDirection::Outbound => PacketType::Outgoing,
+        })),
     }
+}
+
+/// Pieces may come by several interfaces of a host, but not both come and go.
+fn key(set: FragmentSet, stage: Stage) -> Key {
+    let says_nothing = stage.packet_type.is_none();
+    Key {
+        set,
+        packet_type: stage.packet_type,
+        interface: says_nothing.then_some(stage.interface),
+    }
+}
+
+/// A frame number as sightings hold it.
+fn short(frame: u64) -> u32 {
+    u32::try_from(frame).unwrap_or(u32::MAX)
 }
 
 /// The index of the last of `len` elements.

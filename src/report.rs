@@ -54,7 +54,9 @@ fn word(verdict: Verdict) -> &'static str {
 /// Points as a path: `client → router → server`.
 fn path<'a>(points: impl IntoIterator<Item = &'a str>) -> String {
     let arrow = format!(" →{GLUE}");
-    points.into_iter().collect::<Vec<_>>().join(&arrow)
+    let unbroken = |point: &str| point.replace(' ', &GLUE.to_string());
+    let points: Vec<_> = points.into_iter().map(unbroken).collect();
+    points.join(&arrow)
 }
 
 /// A blank at which no line is wrapped: between a number and its keyword or unit, an arrow and its

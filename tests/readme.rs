@@ -54,10 +54,14 @@ fn run(command: &str) -> Vec<String> {
     let mut path = OsString::from(hdp.parent().unwrap());
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
+    // tshark without anybody's settings and scripts.
+    let home = tempfile::tempdir().unwrap();
     let output = Command::new("bash")
         .args(["-c", command])
         .env("PATH", path)
         .env("TZ", "UTC")
+        .env("HOME", home.path())
+        .env("WIRESHARK_CONFIG_DIR", home.path())
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -105,7 +109,7 @@ fn every_command_prints_what_the_readme_shows() {
         output,
     } in &examples
     {
-        let missing = ["jq", "tcpdump"]
+        let missing = ["jq", "tcpdump", "tshark"]
             .into_iter()
             .find(|program| command.split_whitespace().any(|word| word == *program))
             .filter(|program| !is_installed(program));

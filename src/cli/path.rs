@@ -11,17 +11,15 @@ use clap::ValueEnum;
 
 use super::{
     Outcome, duration,
+    frames::Frames,
     live::{self, Captures, KernelFilter},
     output,
     progress::Bar,
     read::{self, Planned, Settings},
 };
 use crate::{
-    correlate::Survey,
     findings::{Findings, Packet, Verdict},
-    judge,
-    observe::Point,
-    protocols, report,
+    judge, protocols, report,
     source::Origin,
 };
 
@@ -50,6 +48,15 @@ pub(super) struct Arguments {
     /// Write the fate of every packet to FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     packets: Option<PathBuf>,
+
+    /// Write all captures into FILE, one pcapng on the first point's clock, the fate of each packet
+    /// as a comment on its frames
+    #[arg(long, value_name = "FILE")]
+    annotate: Option<PathBuf>,
+
+    /// Write the frames of the lost packets into FILE, as the last point that saw them captured them
+    #[arg(long, value_name = "FILE")]
+    write_lost: Option<PathBuf>,
 
     /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
     #[arg(long, value_name = "LIST")]
@@ -142,7 +149,17 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     let plan = plan(&arguments.sources)?;
     keep_sources(
         &plan,
-        [arguments.output.as_deref(), arguments.packets.as_deref()],
+        [
+            arguments.output.as_deref(),
+            arguments.packets.as_deref(),
+            arguments.annotate.as_deref(),
+            arguments.write_lost.as_deref(),
+        ],
+    )?;
+    let mut frames = Frames::plan(
+        &plan,
+        arguments.annotate.as_deref(),
+        arguments.write_lost.as_deref(),
     )?;
     let mut out = output::open(arguments.output.as_deref())?;
     let mut packets = arguments
@@ -152,11 +169,12 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         .transpose()?;
 
     let live = arguments.captures(&plan)?;
+    let keep_all = arguments.packets.is_some() || frames.is_some();
     let settings = Settings {
         window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
-        keep_all: arguments.packets.is_some(),
+        keep_all,
         bar: if live.is_none() {
             Bar::start()
         } else {
@@ -171,10 +189,25 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         clock_error_ns: arguments.clock_error.map(nanoseconds),
         protocols: arguments.protocols.clone(),
     };
-    let findings = match (&mut packets, arguments.packets.as_deref()) {
-        (Some(file), Some(path)) => judge_into((&points, survey), &options, file, path)?,
-        _ => judge::judge(&points, survey, &options, None),
+    let mut written: io::Result<()> = Ok(());
+    let mut note = |packet: &Packet| {
+        if let (Some(file), Ok(())) = (&mut packets, &written) {
+            written = report::packet_line(packet, file);
+        }
+        if let Some(frames) = &mut frames {
+            frames.notes.add(packet);
+        }
     };
+    let note: &mut dyn FnMut(&Packet) = &mut note;
+    let findings = judge::judge(&points, survey, &options, keep_all.then_some(note));
+    if let (Some(mut file), Some(path)) = (packets, &arguments.packets) {
+        written
+            .and_then(|()| file.flush())
+            .with_context(|| format!("{}: cannot write", path.display()))?;
+    }
+    if let Some(frames) = frames {
+        frames.write(&plan, &findings, nanoseconds(arguments.window))?;
+    }
 
     let text = match arguments.format {
         Format::Table => {
@@ -224,26 +257,6 @@ fn width(to_stdout: bool) -> usize {
 
 fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Judges, and writes each packet's fate as it becomes known.
-fn judge_into(
-    (points, survey): (&[Point], Survey),
-    options: &judge::Options,
-    file: &mut impl Write,
-    path: &Path,
-) -> anyhow::Result<Findings> {
-    let mut written: io::Result<()> = Ok(());
-    let mut write = |packet: &Packet| {
-        if written.is_ok() {
-            written = report::packet_line(packet, file);
-        }
-    };
-    let findings = judge::judge(points, survey, options, Some(&mut write));
-    written
-        .and_then(|()| file.flush())
-        .with_context(|| format!("{}: cannot write", path.display()))?;
-    Ok(findings)
 }
 
 /// What the arguments mean, checked before any packet is read.
@@ -296,7 +309,7 @@ fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
 }
 
 /// Sees that no result is written over a source.
-fn keep_sources(plan: &[Planned], results: [Option<&Path>; 2]) -> anyhow::Result<()> {
+fn keep_sources(plan: &[Planned], results: [Option<&Path>; 4]) -> anyhow::Result<()> {
     for result in results.into_iter().flatten() {
         let result = Origin::Path(result.to_owned());
         ensure!(

@@ -1,10 +1,10 @@
 //! Reading the points of a path, each in a thread of its own.
 //!
 //! Sightings are surveyed while the captures are being read, so that a large capture need not be
-//! kept in memory. A capture that turns out to be far from the order of its timestamps is read
-//! again, with everything kept; so everything is kept from the start where a source cannot be
-//! read twice. Interfaces are captured from by their kernel before any point is read, and end
-//! together.
+//! kept in memory. A capture that turns out to be far from the order of its timestamps, or to show
+//! packets on two sides of a host, is read again, with everything kept; so everything is kept from
+//! the start where a source cannot be read twice. Interfaces are captured from by their kernel
+//! before any point is read, and end together.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
@@ -25,6 +25,7 @@ use crate::{
     observe::{Batch, Disorder, Observer, Point},
     probe,
     source::{Log, Origin, Recording, Source},
+    stages,
 };
 
 /// Sightings in a batch: it stays in the processor's cache until it is surveyed.
@@ -63,10 +64,7 @@ pub(super) fn points(
     plan: &[Planned],
     settings: &Settings,
 ) -> anyhow::Result<(Vec<Point>, Survey)> {
-    let can_be_read_twice = plan.iter().all(|planned| match &planned.origin {
-        Origin::Stdin | Origin::Live(_) => false,
-        Origin::Path(path) => path.is_file(),
-    });
+    let can_be_read_twice = plan.iter().all(|planned| can_be_repeated(&planned.origin));
     if can_be_read_twice
         && !settings.keep_all
         && !has_log(plan)?
@@ -100,7 +98,15 @@ pub(super) fn points(
             .collect::<anyhow::Result<Vec<Point>>>()
     })?;
     let survey = Survey::of(&points);
-    Ok((points, survey))
+    Ok(stages::take_apart(points, survey))
+}
+
+/// Whether a source can be read a second time: pipes and interfaces give what they have once.
+pub(super) fn can_be_repeated(origin: &Origin) -> bool {
+    match origin {
+        Origin::Stdin | Origin::Live(_) => false,
+        Origin::Path(path) => path.is_file(),
+    }
 }
 
 /// Whether one of these files is a log: those are small next to captures, and read whole.
@@ -152,7 +158,7 @@ fn read_log(planned: &Planned, settings: &Settings, log: Log) -> anyhow::Result<
     Ok(Point::of_log(log, name, source))
 }
 
-/// Reads and surveys at once; `None` where a capture is too far out of order for that.
+/// Reads and surveys at once; `None` where a capture needs everything kept.
 fn rolling(plan: &[Planned], settings: &Settings) -> anyhow::Result<Option<(Vec<Point>, Survey)>> {
     thread::scope(|scope| {
         let mut readers = Vec::new();
@@ -176,10 +182,13 @@ fn rolling(plan: &[Planned], settings: &Settings) -> anyhow::Result<Option<(Vec<
             match join(reader)? {
                 Ok(finished) => rolling.finish(point, finished),
                 // The other readers stop when they find nobody who takes their batches.
-                Err(Disorder) => return Ok(None),
+                Err(NeedsAll) => return Ok(None),
             }
         }
-        Ok(Some(rolling.into_parts()))
+        let (points, survey) = rolling.into_parts();
+        // What was seen twice at a point is among what is left.
+        let has_sides = |point: &Point| stages::shows_forwarding(&point.sightings, &point.flows);
+        Ok((!points.iter().any(has_sides)).then_some((points, survey)))
     })
 }
 
@@ -187,6 +196,16 @@ fn join<T>(reader: ScopedJoinHandle<T>) -> T {
     reader
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// A capture that cannot be surveyed while it is being read.
+#[derive(Debug)]
+struct NeedsAll;
+
+impl From<Disorder> for NeedsAll {
+    fn from(_: Disorder) -> Self {
+        Self
+    }
 }
 
 /// One point being read.
@@ -283,20 +302,26 @@ impl<'a> Reader<'a> {
         mut self,
         full: &SyncSender<Batch>,
         empty: &Receiver<Batch>,
-    ) -> anyhow::Result<Result<Point, Disorder>> {
+    ) -> anyhow::Result<Result<Point, NeedsAll>> {
+        let mut is_first = true;
         while self.frame()? {
             if self.observer.held() < BATCH + HELD_BACK {
                 continue;
             }
             let mut batch = empty.try_recv().unwrap_or_default();
-            if self.observer.hand_over(HELD_BACK, &mut batch).is_err() || full.send(batch).is_err()
-            {
-                return Ok(Err(Disorder));
+            if let Err(disorder) = self.observer.hand_over(HELD_BACK, &mut batch) {
+                return Ok(Err(disorder.into()));
             }
+            // The earlier this is known, the less is read twice.
+            let has_sides = is_first && stages::shows_forwarding(&batch.sightings, &batch.flows);
+            if has_sides || full.send(batch).is_err() {
+                return Ok(Err(NeedsAll));
+            }
+            is_first = false;
         }
-        match self.observer.check_order() {
+        match self.observer.check_end() {
             Ok(()) => self.finish().map(Ok),
-            Err(disorder) => Ok(Err(disorder)),
+            Err(disorder) => Ok(Err(disorder.into())),
         }
     }
 

@@ -1,9 +1,12 @@
 //! The merge: groups of sightings with the same timestamp, taken apart into packets.
 
-use super::{Relations, SecondChance, Survey, Way};
+use super::{
+    Relations, SecondChance, Survey, Way,
+    copies::{self, Copy, Reading},
+};
 use crate::{
     decode::Carrier,
-    observe::{Flow, Point, Sighting, Stage},
+    observe::{Flow, Point, Sighting},
 };
 
 /// One packet and where it was seen.
@@ -55,8 +58,10 @@ impl<'a> Journey<'a> {
 pub struct Seen<'a> {
     /// The first copy.
     pub sighting: &'a Sighting,
-    /// Further copies at the same place inside the point's host.
+    /// Further sightings at the same place that the network made.
     pub duplicates: u32,
+    /// Further sightings that the capture made: elsewhere in the point's host, or by a mirror.
+    pub copies: u32,
 }
 
 /// Calls `visit` with the journeys of the packets that the survey has not counted, by rising
@@ -80,7 +85,7 @@ pub(super) fn journeys_as_seen(
     survey: &Survey,
     mut visit: impl FnMut(&Journey),
 ) {
-    let mut classes = Classes::default();
+    let mut classes = Classes::new(points);
     let mut sightings: Vec<&[Sighting]> = vec![&[]; points.len()];
     for starts in survey.rest.chunks_exact(points.len()) {
         let from = |point: usize| &points[point].sightings[starts[point] as usize..];
@@ -104,7 +109,7 @@ pub fn all_journeys(
     mut visit: impl FnMut(&Journey),
 ) {
     let mut visit = |journey: &Journey| second_chance.apply(journey, &mut visit);
-    let mut classes = Classes::default();
+    let mut classes = Classes::new(points);
     let all = Stretch::all(points);
     let mut merge = Merge::new(points, &all);
     while let Some(group) = merge.next_group() {
@@ -340,6 +345,8 @@ impl Likeness {
 /// The packets in a group that is not one at sight; storage is reused from group to group.
 #[derive(Debug, Default)]
 struct Classes<'a> {
+    /// By point: whether it stands on a mirror port.
+    mirrored: Vec<bool>,
     members: Vec<Member<'a>>,
     /// Distinct packets of the class at hand, by point.
     distinct: Vec<Vec<Seen<'a>>>,
@@ -370,18 +377,17 @@ struct Key {
     digest: Option<u32>,
 }
 
-/// A sighting among others with the same bytes at its point.
-#[derive(Debug, Clone, Copy)]
-struct Copy<'a> {
-    /// Where in the host, and its TTL there.
-    place: (Stage, u8),
-    sighting: &'a Sighting,
-}
-
 impl<'a> Classes<'a> {
     /// More classes than this under one timestamp are not searched for alterations: with so many
     /// candidates nothing would be the only one.
     const MOST_TO_JOIN: usize = 32;
+
+    fn new(points: &[Point]) -> Self {
+        Self {
+            mirrored: points.iter().map(copies::is_mirrored).collect(),
+            ..Self::default()
+        }
+    }
 
     /// Gives the journeys of the packets that have this timestamp.
     fn journeys(
@@ -403,6 +409,7 @@ impl<'a> Classes<'a> {
             self.seen[point] = Some(Seen {
                 sighting,
                 duplicates: 0,
+                copies: 0,
             });
             let way = relations.way(point, sighting.flow);
             visit(&Journey {
@@ -413,7 +420,7 @@ impl<'a> Classes<'a> {
             });
         } else {
             self.take_apart(points, relations, sightings);
-            self.visit(points.len(), timestamp_ns, visit);
+            self.visit(points, timestamp_ns, visit);
         }
     }
 
@@ -529,17 +536,26 @@ impl<'a> Classes<'a> {
     }
 
     /// Gives the journeys of all classes.
-    fn visit(&mut self, points: usize, timestamp_ns: u64, visit: &mut impl FnMut(&Journey)) {
-        self.distinct.resize_with(points, Vec::new);
+    fn visit(&mut self, points: &'a [Point], timestamp_ns: u64, visit: &mut impl FnMut(&Journey)) {
+        self.distinct.resize_with(points.len(), Vec::new);
         for class in self.members.chunk_by(|a, b| a.class == b.class) {
-            self.distinct.iter_mut().for_each(Vec::clear);
-            for at_point in class.chunk_by(|a, b| a.point == b.point) {
-                self.copies.clear();
-                self.copies.extend(at_point.iter().map(|member| Copy {
-                    place: (member.flow.stage, member.flow.ttl),
-                    sighting: member.sighting,
-                }));
-                tell_copies_apart(&mut self.copies, &mut self.distinct[at_point[0].point]);
+            for each_is_a_packet in [false, true] {
+                self.distinct.iter_mut().for_each(Vec::clear);
+                for at_point in class.chunk_by(|a, b| a.point == b.point) {
+                    let index = at_point[0].point;
+                    self.copies.clear();
+                    let sightings = at_point.iter().map(|member| member.sighting);
+                    let copies = sightings.map(|sighting| Copy::new(&points[index], sighting));
+                    self.copies.extend(copies);
+                    let reading = Reading {
+                        is_mirrored: self.mirrored[index],
+                        each_is_a_packet,
+                    };
+                    copies::tell_apart(&mut self.copies, reading, &mut self.distinct[index]);
+                }
+                if !copies::may_hide_a_loss(&self.distinct, class[0].key.way) {
+                    break;
+                }
             }
             let counts = self.distinct.iter().map(Vec::len);
             let packets = counts.clone().max().unwrap_or(0);
@@ -565,28 +581,5 @@ impl<'a> Classes<'a> {
                 });
             }
         }
-    }
-}
-
-/// Sorts sightings with the same bytes at one point into distinct packets with their duplicates.
-///
-/// A capture shows a packet again when it crosses the host (other interface, direction or TTL),
-/// when it is mirrored, and when the network duplicated it: the same packet each time. Only
-/// another IP ID *at the same place* says that the sender sent two packets with the same bytes.
-/// The place that shows most packets speaks for the point, of several the earliest.
-fn tell_copies_apart<'a>(copies: &mut [Copy<'a>], distinct: &mut Vec<Seen<'a>>) {
-    let order = |copy: &Copy| (copy.place, copy.sighting.ip_id, copy.sighting.time_ns);
-    copies.sort_by_key(order);
-    let is_same = |a: &Copy, b: &Copy| a.sighting.ip_id == b.sighting.ip_id;
-    let packets = |place: &[Copy]| place.chunk_by(is_same).count();
-    let earliest = |place: &[Copy]| place.iter().map(|copy| copy.sighting.time_ns).min();
-    let place = copies
-        .chunk_by(|a, b| a.place == b.place)
-        .max_by_key(|place| (packets(place), std::cmp::Reverse(earliest(place))));
-    for packet in place.into_iter().flat_map(|place| place.chunk_by(is_same)) {
-        distinct.push(Seen {
-            sighting: packet[0].sighting,
-            duplicates: u32::try_from(packet.len() - 1).unwrap_or(u32::MAX),
-        });
     }
 }

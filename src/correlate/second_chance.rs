@@ -63,8 +63,16 @@ impl Packet {
     }
 }
 
-/// Where a packet was seen: by point, the sighting and its duplicates.
-type Stops = Vec<Option<(Sighting, u32)>>;
+/// Where a packet was seen, by point.
+type Stops = Vec<Option<Stop>>;
+
+/// What a point saw of it: a [`Seen`] of its own.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    sighting: Sighting,
+    duplicates: u32,
+    copies: u32,
+}
 
 /// A packet that may continue another.
 #[derive(Debug, Clone)]
@@ -92,8 +100,14 @@ impl Start {
             (self.point, self.sighting) = (point, sighting);
         }
         match &mut self.stops[point] {
-            Some((_, duplicates)) => *duplicates += 1,
-            none => *none = Some((sighting, 0)),
+            Some(stop) => stop.duplicates += 1,
+            none => {
+                *none = Some(Stop {
+                    sighting,
+                    duplicates: 0,
+                    copies: 0,
+                });
+            }
         }
     }
 
@@ -220,9 +234,10 @@ impl SecondChance {
                 .iter()
                 .zip(behind)
                 .map(|(here, behind)| {
-                    here.or(behind.as_ref().map(|(sighting, duplicates)| Seen {
-                        sighting,
-                        duplicates: *duplicates,
+                    here.or(behind.as_ref().map(|stop| Seen {
+                        sighting: &stop.sighting,
+                        duplicates: stop.duplicates,
+                        copies: stop.copies,
                     }))
                 })
                 .collect();
@@ -251,7 +266,13 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey) -> Vec<Start
         };
         let flow = points[first.point].flow(first.seen.sighting);
         let packet = Packet::of(journey.way, flow, first.seen.sighting);
-        let stop = |seen: &Option<Seen>| seen.map(|seen| (*seen.sighting, seen.duplicates));
+        let stop = |seen: &Option<Seen>| {
+            seen.map(|seen| Stop {
+                sighting: *seen.sighting,
+                duplicates: seen.duplicates,
+                copies: seen.copies,
+            })
+        };
         places.insert(packet, starts.len());
         starts.push(Start {
             packet,

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use etherparse::{Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, err::ipv4, err::ipv6};
 
 use super::{
-    Carrier, Datagram, Doubtful, Encapsulation, Fragment, HeaderView, LayerKind, Region, Skip,
-    Walk, rewritten,
+    Carrier, Datagram, Doubtful, Encapsulation, Fragment, FragmentSet, HeaderView, LayerKind,
+    Piece, Region, Skip, Walk, rewritten,
 };
 use crate::hdp;
 
@@ -79,10 +79,21 @@ impl<'a> Walk<'a, '_> {
             len => region.limited_to(len),
         };
         let behind = self.enter(region, LayerKind::Ipv4, header_len)?;
-        if header.fragments_offset().value() != 0 {
-            return Err(Skip::Fragment);
-        }
         let id = header.identification();
+        let len = u32::try_from(behind.wire_len()).unwrap_or(u32::MAX);
+        if header.fragments_offset().value() != 0 {
+            return Err(self.later_piece(Piece {
+                set: FragmentSet {
+                    source: header.source_addr().into(),
+                    destination: header.destination_addr().into(),
+                    protocol: header.protocol().0,
+                    id: id.into(),
+                },
+                offset: u32::from(header.fragments_offset().value()) * 8,
+                len,
+                is_last: !header.more_fragments(),
+            }));
+        }
         let ip = Ip {
             version: 4,
             source: header.source_addr().into(),
@@ -94,7 +105,7 @@ impl<'a> Walk<'a, '_> {
             id: Some(id),
             fragment: header
                 .more_fragments()
-                .then_some(Fragment { id: id.into() }),
+                .then_some(Fragment { id: id.into(), len }),
         };
         self.payload(ip, behind)
     }
@@ -338,14 +349,25 @@ impl<'a> Walk<'a, '_> {
         let header = Ipv6FragmentHeaderSlice::from_slice(self.slice(region))
             .map_err(|_| super::too_short(region, LayerKind::Ipv6Extension, 8))?;
         let behind = self.enter(region, LayerKind::Ipv6Extension, header.slice().len())?;
-        if header.fragment_offset().value() != 0 {
-            return Err(Skip::Fragment);
-        }
         let id = header.identification();
+        let len = u32::try_from(behind.wire_len()).unwrap_or(u32::MAX);
+        if header.fragment_offset().value() != 0 {
+            return Err(self.later_piece(Piece {
+                set: FragmentSet {
+                    source: ip.source,
+                    destination: ip.destination,
+                    protocol: header.next_header().0,
+                    id,
+                },
+                offset: u32::from(header.fragment_offset().value()) * 8,
+                len,
+                is_last: !header.more_fragments(),
+            }));
+        }
         let ip = Ip {
             protocol: header.next_header().0,
             id: Some((id & 0xffff) as u16),
-            fragment: header.more_fragments().then_some(Fragment { id }),
+            fragment: header.more_fragments().then_some(Fragment { id, len }),
             ..ip
         };
         self.payload(ip, behind)

@@ -38,7 +38,7 @@ impl Tally {
             Skip::NotHdp => "not HDP",
             Skip::CutShort { .. } => "cut short by the snapshot length",
             Skip::Malformed { .. } => "malformed",
-            Skip::Fragment => "later fragments",
+            Skip::Fragment(_) => "later fragments",
             Skip::UnsupportedLink(_) => "of a link type that cannot be decoded",
         });
     }

@@ -142,10 +142,16 @@ fn symmetric(error_ns: i64) -> Window {
     }
 }
 
-/// Whether two points are logs that read the same kernel's clock.
+/// Whether two points are logs that read the same kernel's clock, or sides of one capture.
 pub(super) fn shares_clock(points: &[Point], a: usize, b: usize) -> bool {
     let boot_id = |point: usize| points[point].claims.boot_id.as_ref();
-    boot_id(a).is_some() && boot_id(a) == boot_id(b)
+    are_one_capture(points, a, b) || (boot_id(a).is_some() && boot_id(a) == boot_id(b))
+}
+
+/// Whether two points are sides of one capture.
+pub(super) fn are_one_capture(points: &[Point], a: usize, b: usize) -> bool {
+    let is_side = |point: usize| points[point].side.is_some();
+    is_side(a) && is_side(b) && points[a].capture == points[b].capture
 }
 
 fn resolution(point: &Point) -> i64 {

@@ -15,8 +15,8 @@ use rustc_hash::FxHashMap;
 use super::{order, tally::Tally};
 use crate::{
     correlate::{Journey, Relations, Spans, Way},
-    decode::{Carrier, HeaderView, icmp_meaning},
-    findings::{IcmpEvidence, PointKind, Quoted, Refuser, RoundTrip},
+    decode::{Carrier, HeaderView, PacketType, icmp_meaning},
+    findings::{IcmpEvidence, PointKind, Quoted, Refuser, RoundTrip, Side},
     observe::{Flow, IcmpSighting, Point, Stage},
 };
 
@@ -494,6 +494,9 @@ fn entries<'a>(points: &'a [Point], relations: &Relations) -> Vec<Entry<'a>> {
             let way = relations
                 .way_between(error.source, error.destination)
                 .unwrap_or(Way::Forward);
+            if point.side.is_some_and(|side| side != side_of(error, way)) {
+                continue;
+            }
             let quote = &error.quote;
             entries.push(Entry {
                 subject: (way, error.carrier, error.protocol),
@@ -516,6 +519,19 @@ fn entries<'a>(points: &'a [Point], relations: &Relations) -> Vec<Entry<'a>> {
         }
     }
     entries
+}
+
+/// The side of a forwarding host on which an error was seen that goes back along a way; both sides
+/// know of all that the host's capture shows. What the host sends itself leaves it only.
+fn side_of(error: &IcmpSighting, way: Way) -> Side {
+    let has_come_in = error
+        .stage
+        .packet_type
+        .is_some_and(|packet_type| packet_type != PacketType::Outgoing);
+    match (way, has_come_in) {
+        (Way::Forward, false) | (Way::Reverse, true) => Side::In,
+        (Way::Forward, true) | (Way::Reverse, false) => Side::Out,
+    }
 }
 
 /// Errors at one place, by rising time, without such as quote an IP ID that another quotes too.

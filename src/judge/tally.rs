@@ -31,6 +31,8 @@ pub(super) struct Tally {
     pub(super) lost_at: Vec<((usize, usize), u64)>,
     /// The first lost packet: the point that saw it last, and its frame there.
     pub(super) first_lost: Option<(usize, u32)>,
+    /// Lost packets of which some fragments came: the point where, and the first byte that did not.
+    pub(super) missing_pieces: Vec<((usize, u32), u64)>,
     /// Lost packets that an ICMP error quotes, by the error and where they were lost.
     pub(super) answered: Vec<(AnswerAt, u64)>,
     /// Lost packets whose ICMP error was seen where they were not, by the farthest such point.
@@ -214,6 +216,9 @@ impl Judgement<'_> {
         };
         let ruling = self.ruling(journey, &first, &last);
         self.note_missed(journey, &first, &last);
+        for (copies, seen) in self.copies.iter_mut().zip(journey.seen) {
+            *copies += seen.map_or(0, |seen| u64::from(seen.copies));
+        }
         let mut altered = false;
         let mut before = first;
         for station in journey.stations().skip(1) {
@@ -256,6 +261,14 @@ impl Judgement<'_> {
                 tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
                 tally.first_lost.get_or_insert((from, end.frame));
                 add(&mut tally.lost_at, (from, to));
+                let Flow {
+                    protocol, carrier, ..
+                } = *self.points[first.point].flow(origin);
+                let missing =
+                    self.points[to].missing_piece(journey.timestamp_ns, protocol, carrier);
+                if let Some(byte) = missing {
+                    add(&mut tally.missing_pieces, (to, byte));
+                }
                 let of_flow = &mut self.by_flow[first.point][origin.flow as usize];
                 of_flow.judged.packets += 1;
                 of_flow.judged.lost += 1;
@@ -355,6 +368,9 @@ impl Judgement<'_> {
         {
             return false;
         }
+        if is_blind(&self.points[to]) {
+            return false;
+        }
         let protocol = self.points[from].flow(sighting).protocol;
         if self.points[to].cut_short.contains(&protocol) {
             return false;
@@ -378,6 +394,12 @@ impl Judgement<'_> {
         let difference_ns = end.time_ns.saturating_sub(origin.time_ns);
         self.clocks.lateness(way, from, to, difference_ns) > self.wait_ns
     }
+}
+
+/// Whether a point could not have told that a packet came: all its HDP was for other hosts, or too
+/// short to be known.
+pub(super) fn is_blind(point: &Point) -> bool {
+    point.hdp == 0 && (point.skipped.other_host > 0 || point.skipped.cut_short > 0)
 }
 
 /// Whether the point, a log, would tell of a packet that comes from elsewhere.

@@ -341,6 +341,13 @@ fn reasons(
                     name(to)
                 ));
             }
+            for &((point, byte), count) in &tally.missing_pieces {
+                reasons.push(format!(
+                    "of {} some fragments came to {}, the piece from byte {byte} did not",
+                    packets(count),
+                    name(point)
+                ));
+            }
             if let Some((point, number)) = tally.first_lost {
                 let unit = match subject.points[point].kind {
                     PointKind::Capture => "frame",

@@ -5,15 +5,17 @@ use std::cmp::Ordering;
 use super::Judgement;
 use crate::{
     correlate::{Relations, Survey, Way},
-    findings::PointKind,
+    findings::{PointKind, Side},
     observe::Point,
 };
 
 impl Judgement<'_> {
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for point in self.points {
-            let name = &point.name;
+        // What is true of a capture is said once, not of both its sides.
+        let captures = self.points.iter();
+        for point in captures.filter(|point| point.side != Some(Side::Out)) {
+            let name = &point.capture;
             warnings.extend(
                 point
                     .summary
@@ -50,7 +52,20 @@ impl Judgement<'_> {
                     skipped.no_time
                 ));
             }
-            if point.hdp == 0 && skipped.not_hdp > 0 {
+            if point.hdp == 0 && skipped.other_host > 0 {
+                warnings.push(format!(
+                    "{name}: all {} HDP packets were for other hosts: what is overheard has not \
+                     arrived, so nothing is judged there; capture the mirror port's own interface \
+                     in place of any",
+                    skipped.other_host
+                ));
+            } else if point.hdp == 0 && skipped.cut_short > 0 {
+                warnings.push(format!(
+                    "{name}: {} packets were cut before the end of HDP's header and none is whole, so \
+                     nothing is judged there; capture with a longer snapshot length (-s)",
+                    skipped.cut_short
+                ));
+            } else if point.hdp == 0 && skipped.not_hdp > 0 {
                 warnings.push(format!(
                     "{name}: none of {} IP packets is HDP; if some should be, is the sender's clock \
                      off by more than --window?",

@@ -205,6 +205,7 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
     parts.extend(within.map(|system| match system {
         System::Sending => "the sending system kept them".to_owned(),
         System::Receiving => "the receiving system kept them".to_owned(),
+        System::Forwarding => "the forwarding system kept them".to_owned(),
     }));
     parts.extend(answers(first, is_about_lost));
     parts.join("; ")

@@ -1,19 +1,19 @@
 //! What each observation point's record was like, before any layout.
 
 use super::units::{count, day, grouped, time_of_day};
-use crate::findings::{Findings, Point, PointKind, Skipped};
+use crate::findings::{Findings, Point, PointKind, Side, Skipped};
 
 /// The records of all points.
 pub(super) struct Captures {
     /// The day in UTC if all records lie within one.
     day: Option<String>,
-    /// One a point, in path order.
+    /// One a point, in path order; one for both sides of a forwarding host.
     pub(super) points: Vec<Capture>,
 }
 
 /// What one point's record was like, in words.
 pub(super) struct Capture {
-    /// The point's name.
+    /// The label that the record was given.
     pub(super) name: String,
     /// Frames and HDP among them.
     pub(super) frames: String,
@@ -52,21 +52,33 @@ pub(super) fn captures(findings: &Findings) -> Captures {
         points: findings
             .points
             .iter()
-            .map(|point| Capture {
-                name: point.name.clone(),
-                frames: frames(point),
-                time: time(point, only.is_some()),
-                format: format(point),
-                gaps: gaps(point),
+            .filter(|point| point.side != Some(Side::Out))
+            .map(|point| {
+                let parts: Vec<&Point> = findings
+                    .points
+                    .iter()
+                    .filter(|part| part.capture == point.capture)
+                    .collect();
+                Capture {
+                    name: point.capture.clone(),
+                    frames: frames(&parts),
+                    time: time(point, only.is_some()),
+                    format: format(point),
+                    gaps: gaps(&parts),
+                }
             })
             .collect(),
     }
 }
 
 /// How much there is, and how much of that is HDP.
-fn frames(point: &Point) -> String {
-    let (all, hdp) = (point.frames, grouped(point.hdp));
-    match point.kind {
+fn frames(parts: &[&Point]) -> String {
+    let (all, kind) = (parts[0].frames, parts[0].kind);
+    let hdp = grouped(parts.iter().map(|part| part.hdp).sum());
+    match kind {
+        PointKind::Capture if parts.len() > 1 => {
+            format!("{}, {hdp} HDP, each packet in and out", count(all, "frame"))
+        }
         PointKind::Capture => format!("{}, {hdp} HDP", count(all, "frame")),
         PointKind::SendLog => format!("{}, {hdp} sent", count(all, "request")),
         PointKind::ListenLog => format!("{}, {hdp} HDP", count(all, "packet")),
@@ -107,7 +119,8 @@ fn format(point: &Point) -> String {
     parts.join(", ")
 }
 
-fn gaps(point: &Point) -> String {
+fn gaps(sides: &[&Point]) -> String {
+    let point = sides[0];
     let mut parts = Vec::new();
     match (point.kind, point.capture_drops) {
         (_, Some(0)) => parts.push("no drops".to_owned()),
@@ -127,9 +140,27 @@ fn gaps(point: &Point) -> String {
         };
         parts.push(format!("recorded nothing {from}-{to}{more}: stopped?"));
     }
-    if point.missed > 0 {
-        let packets = count(point.missed, "packet");
-        parts.push(format!("missed {packets} seen before and after"));
+    for side in sides.iter().filter(|side| side.missed > 0) {
+        let packets = count(side.missed, "packet");
+        let of_side = match side.side {
+            Some(Side::In) => " coming in",
+            Some(Side::Out) => " going out",
+            None => "",
+        };
+        parts.push(format!("missed {packets} seen before and after{of_side}"));
+    }
+    let copies: u64 = sides.iter().map(|side| side.copies).sum();
+    if copies > 0 {
+        let noun = if copies == 1 { "copy" } else { "copies" };
+        parts.push(format!("{} {noun} by the capture", grouped(copies)));
+    }
+    let incomplete: u64 = sides.iter().map(|side| side.incomplete).sum();
+    if incomplete > 0 {
+        let packets = count(incomplete, "packet");
+        parts.push(format!("{packets} incomplete, a fragment is missing"));
+    }
+    if point.skipped.fragment > 0 {
+        parts.push(count(point.skipped.fragment, "later fragment"));
     }
     let skipped = skipped(point.skipped);
     if !skipped.is_empty() {
@@ -138,7 +169,7 @@ fn gaps(point: &Point) -> String {
     parts.join("; ")
 }
 
-/// The reasons that occurred.
+/// The reasons that occurred, without later fragments: those are joined to the first.
 fn skipped(skipped: Skipped) -> Vec<String> {
     let plural = |n, one, many| if n == 1 { one } else { many };
     [
@@ -146,10 +177,6 @@ fn skipped(skipped: Skipped) -> Vec<String> {
         (skipped.not_hdp, "not HDP"),
         (skipped.cut_short, "cut short by the capture"),
         (skipped.malformed, "malformed"),
-        (
-            skipped.fragment,
-            plural(skipped.fragment, "later fragment", "later fragments"),
-        ),
         (skipped.unsupported_link, "of an unsupported link type"),
         (
             skipped.icmp_quote,

@@ -151,6 +151,8 @@ fn becomes(change: &Change) -> String {
     match change.field.as_str() {
         // The drop in hops says it all; where the count began differs between systems.
         "ttl" => format!("{name} lower by {}", change.to),
+        "fragmentation" if change.to == "whole" => "put together again".to_owned(),
+        "fragmentation" => "fragmented".to_owned(),
         _ => format!("{name} {} →{GLUE}{}", change.from, change.to),
     }
 }
@@ -592,6 +594,11 @@ fn chance(p: f64) -> String {
     }
 }
 
+/// Whether two clocks are unrelated because nothing went back, or are one.
+fn is_one_way(method: ClockMethod) -> bool {
+    matches!(method, ClockMethod::OneWay | ClockMethod::SameHost)
+}
+
 /// What the delays are counted from, and how well that is known.
 fn counted_from(direction: &Direction, reference: DelayReference) -> String {
     let clocks = || direction.segments.iter().map(|segment| &segment.clock);
@@ -601,7 +608,7 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
         Some(span(i64::try_from(error?).ok()?))
     };
     match reference {
-        DelayReference::Minimum if clocks().all(|clock| clock.method == ClockMethod::OneWay) => {
+        DelayReference::Minimum if clocks().all(|clock| is_one_way(clock.method)) => {
             "counted from the shortest, the clocks being unrelated (packets went one way only)"
                 .to_owned()
         }

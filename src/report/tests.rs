@@ -20,6 +20,8 @@ const MILLISECOND: i64 = 1_000_000;
 fn point(name: &str, hdp: u64) -> Point {
     Point {
         name: name.to_owned(),
+        capture: name.to_owned(),
+        side: None,
         source: format!("{name}.pcap"),
         kind: PointKind::Capture,
         link_types: vec!["EN10MB".to_owned()],
@@ -31,6 +33,8 @@ fn point(name: &str, hdp: u64) -> Point {
         capture_drops: None,
         gaps: Vec::new(),
         missed: 0,
+        copies: 0,
+        incomplete: 0,
         skipped: Skipped {
             not_ip: 6,
             not_hdp: 90,

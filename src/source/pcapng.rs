@@ -13,8 +13,8 @@ use pcap_parser::{
 };
 
 use super::{
-    FrameDirection, Interface, LinkType, Record, Step, Summary, classic::MAX_FRAME_LEN,
-    input::Buffer,
+    Format, FrameDirection, Interface, LinkType, Record, Source, Step, Summary,
+    classic::MAX_FRAME_LEN, input::Buffer,
 };
 
 /// The block type of a section header, the same in both byte orders.
@@ -34,6 +34,10 @@ const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const OPTION_FLAGS: u16 = 2;
 /// Of the enhanced packet block alone.
 const OPTION_DROPCOUNT: u16 = 4;
+const OPTION_PACKETID: u16 = 5;
+const OPTION_QUEUE: u16 = 6;
+/// Begin with a number: whose option it is.
+const OPTIONS_CUSTOM: [u16; 4] = [2988, 2989, 19372, 19373];
 
 /// State of the section being read.
 #[derive(Default)]
@@ -378,6 +382,46 @@ impl Pcapng {
             summary.watched_ns = Some((first.min(start), last.max(end)));
         }
         Ok(())
+    }
+}
+
+impl Source {
+    /// Adds the options of the packet block that held the frame given out last (comments, flags,
+    /// ...) to `options`, as they stand in a little-endian file, without the one that ends them. A
+    /// pcap file has none.
+    pub fn append_packet_options(&self, options: &mut Vec<u8>) {
+        let Format::Pcapng(pcapng) = &self.format else {
+            return;
+        };
+        // Each packet block has its fixed part, a multiple of 4 bytes, before the frame, and
+        // padding, options and its length again behind it.
+        let block_end = self.given_out + pcapng.rest_of_block;
+        let start = self.given_out.next_multiple_of(4);
+        let rest = self
+            .buffer
+            .view()
+            .get(start..block_end.saturating_sub(BLOCK_TRAILER_LEN));
+        for (code, value) in (Options {
+            order: pcapng.order,
+            rest: rest.unwrap_or_default(),
+        }) {
+            // Its length was a u16 too.
+            let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
+            options.extend(code.to_le_bytes());
+            options.extend(len.to_le_bytes());
+            let number = match code {
+                OPTION_FLAGS | OPTION_DROPCOUNT | OPTION_PACKETID | OPTION_QUEUE => value.len(),
+                code if OPTIONS_CUSTOM.contains(&code) => value.len().min(4),
+                _ => 0,
+            };
+            let (number, bytes) = value.split_at(number);
+            match pcapng.order {
+                ByteOrder::Little => options.extend(number),
+                ByteOrder::Big => options.extend(number.iter().rev()),
+            }
+            options.extend(bytes);
+            options.resize(options.len().next_multiple_of(4), 0);
+        }
     }
 }
 

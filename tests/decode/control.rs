@@ -89,7 +89,7 @@ fn the_first_fragment_of_the_control_is_the_control() {
         {
             let decoded = decode(&whole(101, piece));
             if i > 0 {
-                assert_eq!(decoded, Err(Skip::Fragment));
+                assert!(matches!(decoded, Err(Skip::Fragment(_))), "{decoded:?}");
                 continue;
             }
             let decoded = decoded.unwrap();

@@ -1,6 +1,6 @@
 //! Lengths: padding, segmentation offload, snapshot lengths and fragments.
 
-use hdp::decode::{Carrier, Datagram, HeaderView, Skip};
+use hdp::decode::{Carrier, Datagram, FragmentSet, HeaderView, LaterPiece, Piece, Skip};
 
 use super::{
     bytes, cut, datagram, decode, encapsulations, header, packets,
@@ -135,23 +135,42 @@ fn the_first_fragment_is_the_packet_and_later_ones_are_none() {
             } else {
                 0xaabb_9876
             };
-            for (i, bytes) in packet.to_fragments(1_500).iter().enumerate() {
-                let decoded = decode(&whole(101, bytes));
+            let room = if packet.ip.src.is_ipv4() {
+                1_480
+            } else {
+                1_448
+            };
+            for (i, bytes) in (0..).zip(packet.to_fragments(1_500)) {
+                let decoded = decode(&whole(101, &bytes));
                 if i > 0 {
-                    assert_eq!(decoded, Err(Skip::Fragment), "{protocol}");
+                    let piece = Piece {
+                        set: FragmentSet {
+                            source: packet.ip.src,
+                            destination: packet.ip.dst,
+                            protocol,
+                            id: packet.ip.id,
+                        },
+                        offset: i * room,
+                        len: room.min(3_012 - i * room),
+                        is_last: i == 2,
+                    };
+                    let later = LaterPiece {
+                        piece,
+                        packet_type: None,
+                        interface: None,
+                    };
+                    assert_eq!(decoded, Err(Skip::Fragment(later)), "{protocol}");
                     continue;
                 }
                 let decoded = decoded.unwrap_or_else(|skip| panic!("{protocol}: {skip}"));
-                let room = if packet.ip.src.is_ipv4() {
-                    1_480
-                } else {
-                    1_448
-                };
                 let expected = Datagram {
                     ip_id: Some(0x9876),
-                    fragment: Some(hdp::decode::Fragment { id: packet.ip.id }),
-                    payload: &packet.payload[..room - 12],
-                    payload_len: u32::try_from(room - 12).unwrap(),
+                    fragment: Some(hdp::decode::Fragment {
+                        id: packet.ip.id,
+                        len: room,
+                    }),
+                    payload: &packet.payload[..room as usize - 12],
+                    payload_len: room - 12,
                     ..datagram(&packet, &decoded)
                 };
                 assert_eq!(decoded, expected);

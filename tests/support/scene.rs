@@ -132,7 +132,7 @@ pub fn observe_rolling(
             feed(observer, *number, std::slice::from_ref(next));
             (*number, *frames) = (*number + 1, rest);
         } else {
-            observer.check_order()?;
+            observer.check_end()?;
             rolling.finish(point, finish(std::mem::take(observer), point));
         }
     }

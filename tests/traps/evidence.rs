@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hdp::{
-    findings::{Carrier, Findings, Grade, IcmpEvidence, Protocol, Verdict},
+    findings::{Carrier, Findings, Grade, IcmpEvidence, Protocol, Side, Verdict},
     report,
 };
 
@@ -406,6 +406,27 @@ fn trap_24_an_error_seen_behind_the_loss_says_that_the_packet_came_there() {
         "{}",
         reasons(&behind, 50)
     );
+}
+
+#[test]
+fn trap_24_both_sides_of_a_host_know_of_an_error_and_one_of_them_saw_it() {
+    let packets = lost(50, 3, 2);
+    let mut captures = scene(3, &packets);
+    for packet in &packets {
+        REJECTED.answer(&mut captures, 2, packet);
+    }
+    captures[..2]
+        .iter_mut()
+        .for_each(|frames| frames.sort_by_key(|(time, _)| *time));
+    let mut points = observe(&captures);
+    points[1].side = Some(Side::In);
+    points[2].side = Some(Side::Out);
+    points[2].icmp = points[1].icmp.clone();
+    let findings = judged(&points).0;
+    let icmp = only_icmp(&findings, 50);
+    assert_eq!((icmp.count, icmp.answered), (3, 3));
+    assert_eq!(icmp.seen_at, ["p0", "p1"]);
+    assert!(!reasons(&findings, 50).contains("came that far"));
 }
 
 // --- 29. One probe lost is not a blocked number --------------------------------------------------

@@ -1,6 +1,8 @@
-//! The traps: what makes a false verdict, one by one, what must not be said before what must.
+//! The ways to a false verdict, each with the case that it is mistaken for, the innocent one first.
+//! A test's number is that of its trap.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod evidence;
+mod stages;

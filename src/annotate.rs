@@ -1,0 +1,142 @@
+//! Annotation: the points' frames in one pcapng, each HDP packet with its fate as a comment.
+//!
+//! Fates are noted by frame number while the packets are judged ([`Notes`]); then the files are
+//! read again and merged ([`write()`]). A comment is one line,
+//!
+//! ```text
+//! hdp: fate=lost; segment=router → server; pair=client:17, router:31
+//! hdp: fate=delivered; pair=client:17, server:20; path_delay=0.000123456 s
+//! ```
+//!
+//! which `dissector.lua` turns into fields.
+//!
+//! The module promises that every frame keeps its bytes, its length on the wire and the options it
+//! had, and that each interface keeps its link type and the resolution of its times. The times are
+//! on the first point's clock ([`Clocks`]), and frames come in their order. It holds a note of every
+//! packet in memory, and one frame a point; only a file that is not in order of time is held whole.
+//!
+//! What a capture says of itself beyond its interfaces and packets (section comments, statistics,
+//! name resolution) is left out.
+
+mod clocks;
+mod notes;
+mod track;
+
+use std::io::{self, Write};
+
+pub use clocks::Clocks;
+pub use notes::Notes;
+
+use crate::{
+    capture_file::{CaptureFile, Captured},
+    source::{self, Interface, Origin},
+};
+
+use track::Track;
+
+/// A capture that is read again.
+#[derive(Debug, Clone)]
+pub struct Capture<'a> {
+    /// The index of its point, in path order.
+    pub point: usize,
+    /// The point's name.
+    pub name: &'a str,
+    /// Its file, which can be read twice.
+    pub origin: &'a Origin,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The captures in path order.
+    pub captures: &'a [Capture<'a>],
+    /// How far a packet's timestamp may lie from its capture time, in nanoseconds.
+    pub window_ns: u64,
+    /// Which frames.
+    pub which: Which,
+}
+
+/// Which frames are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of all points, HDP or not.
+    All,
+    /// Of each lost packet the one frame that the last point which saw it captured.
+    Lost,
+}
+
+/// Why there is no annotated capture.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read again.
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    /// The result cannot be written.
+    #[error("cannot write")]
+    Write(#[from] io::Error),
+}
+
+/// Reads the captures again and writes their frames with the notes on them.
+///
+/// # Errors
+/// Those of the files and of `out`.
+pub fn write(out: impl Write, job: Job<'_>, notes: &Notes, clocks: &Clocks) -> Result<(), Error> {
+    let mut file = CaptureFile::begin(out)?;
+    let mut tracks = Vec::new();
+    let mut described = 0;
+    for capture in job.captures {
+        let track = Track::open(capture, clocks, job.window_ns)?;
+        describe(&mut file, capture, &track, clocks)?;
+        let first_interface = described;
+        described += track.interfaces().len();
+        tracks.push((capture.point, track, first_interface));
+    }
+    let mut comment = String::new();
+    // Points are few: the earliest is found sooner by looking at each than in a heap.
+    while let Some((point, track, first_interface)) = tracks
+        .iter_mut()
+        .filter(|(_, track, _)| track.head().is_some())
+        .min_by_key(|(_, track, _)| track.head().map(|head| head.time_ns))
+    {
+        let Some(head) = track.head() else { break };
+        let is_wanted = job.which == Which::All || notes.is_last_sight(*point, head.number);
+        if is_wanted {
+            comment.clear();
+            let is_noted = notes.comment((*point, head.number, head.key), clocks, &mut comment);
+            let frame = Captured {
+                time_ns: head.time_ns,
+                original_len: head.original_len,
+                bytes: &head.bytes,
+                options: &head.options,
+                comment: is_noted.then_some(&comment),
+            };
+            file.captured(*first_interface + head.interface as usize, &frame)?;
+        }
+        track.advance();
+    }
+    Ok(file.flush()?)
+}
+
+/// Describes the interfaces of a point: called after it, and by their own names where it has more.
+fn describe(
+    file: &mut CaptureFile<impl Write>,
+    capture: &Capture<'_>,
+    track: &Track,
+    clocks: &Clocks,
+) -> io::Result<()> {
+    let description = format!("{}; {}", capture.origin, clocks.words(capture.point));
+    let is_only = track.interfaces().len() == 1;
+    for (index, interface) in track.interfaces().iter().enumerate() {
+        let name = match &interface.name {
+            _ if is_only => capture.name.to_owned(),
+            Some(name) => format!("{}/{name}", capture.name),
+            None => format!("{}/{index}", capture.name),
+        };
+        let interface = Interface {
+            name: Some(name),
+            ..interface.clone()
+        };
+        file.interface(&interface, &description)?;
+    }
+    Ok(())
+}

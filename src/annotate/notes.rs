@@ -1,0 +1,321 @@
+//! Notes: the fate of each packet, found by the frames that hold it.
+
+use std::fmt::Write as _;
+
+use rustc_hash::FxHashMap;
+
+use super::clocks::{self, Clocks, Shortest};
+use crate::{
+    decode::{Datagram, HeaderView},
+    findings::{Carrier, Fate, Findings, Packet},
+};
+
+/// The packets' fates, taken down while they are judged.
+#[derive(Debug)]
+pub struct Notes {
+    /// Names of the points, as comments show them.
+    points: Vec<String>,
+    packets: Vec<Note>,
+    /// Where each packet was seen, one packet behind the other.
+    sights: Vec<Sight>,
+    /// For each point the packet that a frame holds.
+    by_frame: Vec<FxHashMap<u64, u32>>,
+    /// The packet that copies are copies of; none where several packets look the same.
+    by_key: FxHashMap<Key, Option<u32>>,
+    shortest: Shortest,
+}
+
+/// One packet's fate.
+#[derive(Debug)]
+struct Note {
+    fate: Fate,
+    /// Between which points it was lost.
+    lost_at: Option<[u16; 2]>,
+    altered: bool,
+    /// At the ends of the path, on their own clocks, if both saw it.
+    ends: Option<[(u16, i64); 2]>,
+    /// Its first in [`Notes::sights`], and behind its last.
+    sights: [u32; 2],
+}
+
+/// What copies of a packet have in common: a capture on all interfaces of a router holds it twice,
+/// and only the first frame is among the findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    timestamp_ns: u64,
+    protocol: u8,
+    carrier: Carrier,
+}
+
+impl Key {
+    /// The key of a packet in a frame; a quote in an ICMP error is none.
+    pub(super) fn of(datagram: &Datagram<'_>) -> Option<Self> {
+        match (datagram.header, datagram.quote) {
+            (HeaderView::Whole(header), None) => Some(Self {
+                timestamp_ns: header.timestamp_ns,
+                protocol: datagram.protocol,
+                carrier: datagram.carrier,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// One frame that holds a packet.
+#[derive(Debug, Clone, Copy)]
+struct Sight {
+    point: u16,
+    frame: u64,
+}
+
+impl Notes {
+    /// Nothing yet about packets between these points.
+    #[must_use]
+    pub fn new(points: Vec<String>) -> Self {
+        Self {
+            packets: Vec::new(),
+            sights: Vec::new(),
+            by_frame: vec![FxHashMap::default(); points.len()],
+            by_key: FxHashMap::default(),
+            shortest: Shortest::new(points.len()),
+            points,
+        }
+    }
+
+    /// Takes down one packet's fate.
+    pub fn add(&mut self, packet: &Packet) {
+        let index = |name: &String| self.points.iter().position(|point| point == name);
+        let short = |index: usize| u16::try_from(index).unwrap_or(u16::MAX);
+        let (from, to) = (index(&packet.from), index(&packet.to));
+        let passed = clocks::passed(packet, &self.points);
+        let at = |point: Option<usize>| {
+            let (point, time_ns) = passed.clone().find(|(index, _)| Some(*index) == point)?;
+            Some((short(point), time_ns))
+        };
+        let note = Note {
+            fate: packet.fate,
+            lost_at: packet
+                .lost_at
+                .as_ref()
+                .and_then(|[from, to]| Some([short(index(from)?), short(index(to)?)])),
+            altered: packet.altered,
+            ends: at(from).zip(at(to)).map(|(from, to)| [from, to]),
+            sights: [
+                position(self.sights.len()),
+                position(self.sights.len() + packet.seen.len()),
+            ],
+        };
+        if from <= to {
+            self.shortest.note(passed);
+        } else {
+            self.shortest.note(passed.rev());
+        }
+        let number = position(self.packets.len());
+        for seen in &packet.seen {
+            let Some(point) = self.points.iter().position(|name| *name == seen.point) else {
+                unreachable!("packets are seen at the points only")
+            };
+            let frame = seen.frame;
+            self.by_frame[point].insert(frame, number);
+            self.sights.push(Sight {
+                point: short(point),
+                frame,
+            });
+        }
+        self.packets.push(note);
+        let key = Key {
+            timestamp_ns: packet.timestamp_ns,
+            protocol: packet.protocol,
+            carrier: packet.carrier,
+        };
+        self.by_key
+            .entry(key)
+            .and_modify(|packet| *packet = None)
+            .or_insert(Some(number));
+    }
+
+    /// How the points' clocks relate by what was noted and found.
+    #[must_use]
+    pub fn clocks(&self, findings: &Findings) -> Clocks {
+        Clocks::new(findings, &self.shortest)
+    }
+
+    /// Packets that were lost behind a point, as it saw them last.
+    #[must_use]
+    pub fn lost_behind(&self, point: usize) -> usize {
+        self.packets
+            .iter()
+            .filter(|note| {
+                note.lost_at
+                    .is_some_and(|[last, _]| usize::from(last) == point)
+            })
+            .count()
+    }
+
+    /// Whether a frame is the last sight of a packet that was lost.
+    pub(super) fn is_last_sight(&self, point: usize, frame: u64) -> bool {
+        self.by_frame[point].get(&frame).is_some_and(|&number| {
+            let lost_at = self.packets[number as usize].lost_at;
+            lost_at.is_some_and(|[last, _]| usize::from(last) == point)
+        })
+    }
+
+    /// The note on the packet in a frame of a point, or on the one that it is a copy of.
+    fn note(&self, point: usize, frame: u64, key: Option<Key>) -> Option<&Note> {
+        if let Some(&number) = self.by_frame[point].get(&frame) {
+            return Some(&self.packets[number as usize]);
+        }
+        let number = (*self.by_key.get(&key?)?)?;
+        let note = &self.packets[number as usize];
+        let mut sights = self.sights_of(note).iter();
+        sights
+            .any(|sight| usize::from(sight.point) == point)
+            .then_some(note)
+    }
+
+    fn sights_of(&self, note: &Note) -> &[Sight] {
+        let [first, end] = note.sights.map(|index| index as usize);
+        &self.sights[first..end]
+    }
+
+    /// Adds the comment on a frame of a point, in which a packet of this key was found; `false`
+    /// where there is nothing to say.
+    pub(super) fn comment(
+        &self,
+        (point, frame, key): (usize, u64, Option<Key>),
+        clocks: &Clocks,
+        comment: &mut String,
+    ) -> bool {
+        let Some(note) = self.note(point, frame, key) else {
+            return false;
+        };
+        let name = |point: u16| plain(&self.points[usize::from(point)]);
+        comment.push_str("hdp: fate=");
+        comment.push_str(word(note.fate));
+        if let Some([from, to]) = note.lost_at {
+            let _ = write!(comment, "; segment={} → {}", name(from), name(to));
+        }
+        let mut separator = "; pair=";
+        for sight in self.sights_of(note) {
+            let _ = write!(comment, "{separator}{}:{}", name(sight.point), sight.frame);
+            separator = ", ";
+        }
+        if let Some(ends) = note.ends {
+            let [sent, arrived] = ends.map(|(point, time_ns)| (usize::from(point), time_ns));
+            let delay_ns = clocks.delay_ns(sent, arrived);
+            let sign = if delay_ns < 0 { "-" } else { "" };
+            let ns = delay_ns.unsigned_abs();
+            let (seconds, fraction) = (ns / 1_000_000_000, ns % 1_000_000_000);
+            let _ = write!(comment, "; path_delay={sign}{seconds}.{fraction:09} s");
+        }
+        if note.altered {
+            comment.push_str("; altered=yes");
+        }
+        true
+    }
+}
+
+/// As in the JSON.
+fn word(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Delivered => "delivered",
+        Fate::Lost => "lost",
+        Fate::Edge => "edge",
+        Fate::Late => "late",
+        Fate::Ambiguous => "ambiguous",
+    }
+}
+
+/// A name without what separates the parts of a comment.
+fn plain(name: &str) -> String {
+    name.replace(|c: char| c.is_control() || matches!(c, ';' | ','), "_")
+}
+
+/// A place in a list; packets are counted in 32 bits where they are correlated, too.
+fn position(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::PacketSighting;
+
+    /// A packet from the first point to the last that these points saw at these times.
+    fn packet(
+        names: &[&str],
+        seen: &[(&str, i64)],
+        fate: Fate,
+        lost_at: Option<[&str; 2]>,
+    ) -> Packet {
+        Packet {
+            from: names[0].to_owned(),
+            to: names[names.len() - 1].to_owned(),
+            timestamp_ns: 7,
+            protocol: 50,
+            carrier: Carrier::Ip,
+            srcport: 420,
+            dstport: 420,
+            payload_len: 0,
+            fate,
+            lost_at: lost_at.map(|points| points.map(str::to_owned)),
+            reordered: false,
+            altered: fate == Fate::Late,
+            seen: (1..)
+                .zip(seen)
+                .map(|(frame, (point, time_ns))| PacketSighting {
+                    point: (*point).to_owned(),
+                    frame,
+                    time_ns: *time_ns,
+                    src: String::new(),
+                    dst: String::new(),
+                    ttl: 64,
+                    duplicates: 0,
+                })
+                .collect(),
+        }
+    }
+
+    fn comments(names: &[&str], packet: &Packet) -> [String; 2] {
+        let mut notes = Notes::new(names.iter().map(|name| (*name).to_owned()).collect());
+        notes.add(packet);
+        let findings = Findings {
+            schema_version: Findings::SCHEMA_VERSION,
+            generator: String::new(),
+            points: Vec::new(),
+            directions: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let clocks = notes.clocks(&findings);
+        [1, 99].map(|frame| {
+            let mut comment = String::new();
+            notes.comment((0, frame, None), &clocks, &mut comment);
+            comment
+        })
+    }
+
+    #[test]
+    fn a_comment_is_one_line_of_what_is_known() {
+        let names = ["a", "b"];
+        let lost = packet(&names, &[("a", 5)], Fate::Lost, Some(["a", "b"]));
+        let [comment, elsewhere] = comments(&names, &lost);
+        assert_eq!(comment, "hdp: fate=lost; segment=a → b; pair=a:1");
+        assert_eq!(elsewhere, "", "another frame");
+
+        let altered = packet(&names, &[("a", 5), ("b", 2_000_000_005)], Fate::Late, None);
+        assert_eq!(
+            comments(&names, &altered)[0],
+            "hdp: fate=late; pair=a:1, b:2; path_delay=0.000000000 s; altered=yes"
+        );
+    }
+
+    #[test]
+    fn a_name_does_not_break_the_line_or_its_parts() {
+        let names = ["a; fate=lost, b\n", "c"];
+        let edge = packet(&names, &[("a; fate=lost, b\n", 5)], Fate::Edge, None);
+        assert_eq!(
+            comments(&names, &edge)[0],
+            "hdp: fate=edge; pair=a_ fate=lost_ b_:1"
+        );
+    }
+}

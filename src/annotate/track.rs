@@ -1,0 +1,171 @@
+//! One point's capture, read a second time: its frames in order of time, on the first point's clock.
+
+use std::vec;
+
+use super::{Capture, Clocks, notes::Key};
+use crate::{
+    decode::Decoder,
+    source::{Error, Interface, Source},
+};
+
+/// A capture of which one frame at a time is in memory, unless it is out of order.
+pub(super) struct Track {
+    interfaces: Vec<Interface>,
+    rest: Rest,
+    head: Option<Head>,
+}
+
+/// The next frame.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Head {
+    pub(super) number: u64,
+    /// On the first point's clock.
+    pub(super) time_ns: i64,
+    pub(super) interface: u32,
+    pub(super) original_len: u32,
+    pub(super) bytes: Vec<u8>,
+    /// Of the packet block, as a little-endian file has them.
+    pub(super) options: Vec<u8>,
+    /// The packet in it.
+    pub(super) key: Option<Key>,
+}
+
+/// The frames behind the next one.
+enum Rest {
+    /// In the file.
+    Unread(Box<Reader>),
+    /// All of them, sorted.
+    Sorted(vec::IntoIter<Head>),
+}
+
+/// Reads frame after frame.
+struct Reader {
+    source: Source,
+    decoder: Decoder,
+    /// What is added to times of each interface.
+    shifts_ns: Vec<i64>,
+    /// The last time that was read, for the frames that have none.
+    time_ns: i64,
+}
+
+impl Track {
+    /// Reads the capture once, to see what interfaces it has and whether it is in order, and opens
+    /// it again.
+    pub(super) fn open(
+        capture: &Capture<'_>,
+        clocks: &Clocks,
+        window_ns: u64,
+    ) -> Result<Self, Error> {
+        let mut source = Source::open(capture.origin.clone())?;
+        let mut is_in_order = true;
+        let mut latest_ns = i64::MIN;
+        while let Some(frame) = source.next_frame() {
+            let time_ns = frame.time_ns.unwrap_or(latest_ns);
+            is_in_order &= time_ns >= latest_ns;
+            latest_ns = time_ns;
+        }
+        let interfaces = source.summary().interfaces.clone();
+        let shifts_ns = interfaces
+            .iter()
+            .map(|interface| rounded(clocks.shift_ns(capture.point), interface.resolution_ns))
+            .collect();
+        let reader = Reader {
+            source: Source::open(capture.origin.clone())?,
+            decoder: Decoder::new(window_ns),
+            shifts_ns,
+            time_ns: 0,
+        };
+        let mut track = Self {
+            interfaces,
+            rest: if is_in_order {
+                Rest::Unread(Box::new(reader))
+            } else {
+                Rest::Sorted(reader.sorted())
+            },
+            head: Some(Head::default()),
+        };
+        track.advance();
+        Ok(track)
+    }
+
+    /// The interfaces, by [`Head::interface`].
+    pub(super) fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// The next frame, if there is one.
+    pub(super) fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// Goes on to the frame after the next.
+    pub(super) fn advance(&mut self) {
+        match &mut self.rest {
+            Rest::Unread(reader) => {
+                let has_more = self.head.as_mut().is_some_and(|head| reader.read(head));
+                if !has_more {
+                    self.head = None;
+                }
+            }
+            Rest::Sorted(heads) => self.head = heads.next(),
+        }
+    }
+}
+
+impl Reader {
+    /// Reads the next frame into what held the last one; `false` at the end.
+    fn read(&mut self, head: &mut Head) -> bool {
+        let Some(frame) = self.source.next_frame() else {
+            return false;
+        };
+        self.time_ns = frame.time_ns.unwrap_or(self.time_ns);
+        let shift_ns = self.shifts_ns.get(frame.interface as usize).copied();
+        let datagram = self.decoder.decode(&frame);
+        head.key = datagram.ok().as_ref().and_then(Key::of);
+        head.number = frame.number;
+        head.time_ns = self.time_ns.saturating_add(shift_ns.unwrap_or(0));
+        head.interface = frame.interface;
+        head.original_len = frame.original_len;
+        head.bytes.clear();
+        head.bytes.extend(frame.bytes);
+        head.options.clear();
+        self.source.append_packet_options(&mut head.options);
+        true
+    }
+
+    fn sorted(mut self) -> vec::IntoIter<Head> {
+        let mut heads = Vec::new();
+        let mut head = Head::default();
+        while self.read(&mut head) {
+            heads.push(head.clone());
+        }
+        heads.sort_by_key(|head| head.time_ns);
+        heads.into_iter()
+    }
+}
+
+/// The multiple of the resolution that is nearest.
+fn rounded(ns: i64, resolution_ns: u64) -> i64 {
+    let step = i64::try_from(resolution_ns).unwrap_or(i64::MAX).max(1);
+    ns.saturating_add(step / 2)
+        .div_euclid(step)
+        .saturating_mul(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn a_shift_is_rounded_to_the_resolution() {
+        for (ns, resolution_ns, shift_ns) in [
+            (1_499, 1_000, 1_000),
+            (1_500, 1_000, 2_000),
+            (-1_499, 1_000, -1_000),
+            (-1_501, 1_000, -2_000),
+            (-7, 1, -7),
+        ] {
+            assert_eq!(rounded(ns, resolution_ns), shift_ns, "{ns}");
+        }
+    }
+}

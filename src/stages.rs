@@ -1,0 +1,405 @@
+//! Stages: a capture inside a forwarding host taken apart into the side where packets come in and
+//! the side where they go out, as two points of the path.
+//!
+//! A capture on all interfaces (`-i any`), or on several at once, shows a forwarded packet twice:
+//! as it comes in, and with a lower TTL as it goes out. Two points in its place tell a loss inside
+//! the host from one before or behind it. "In" and "out" are named as what goes forward along the
+//! path meets them; what goes back comes in where the other goes out.
+//!
+//! A point stays whole unless both sides are really there: nearly all packets that are known to
+//! have passed must be seen on both, and where no later point could tell, every address pair that
+//! came in must have gone out. Hosts at the ends, which show their own packets going out and the
+//! answers coming in, bridges, bonds and mirrors, whose copies keep their TTL, and captures on one
+//! interface are no such points.
+
+use std::net::IpAddr;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::{
+    correlate::{Relations, Survey, Way},
+    decode::PacketType,
+    findings::Side,
+    observe::{Flow, FlowEntry, Incomplete, Point, Sighting},
+};
+
+/// Packets that passed and are missing on one side, for each that is on both, from which on one
+/// side is taken to be captured in part only: one in ten.
+const TOO_MANY_MISSED: u64 = 10;
+
+/// Sightings with the same timestamp and number that are compared with each other at the most.
+const MOST_COMPARED: usize = 32;
+
+/// Takes apart the points that show packets on two sides of a host, and surveys anew if there are
+/// any.
+#[must_use]
+pub fn take_apart(points: Vec<Point>, survey: Survey) -> (Vec<Point>, Survey) {
+    let is_candidate = |point: &Point| shows_forwarding(&point.sightings, &point.flows);
+    if !points.iter().any(is_candidate) {
+        return (points, survey);
+    }
+    let relations = Relations::learn(&points, &survey);
+    let sides: Vec<Option<Vec<Side>>> = (0..points.len())
+        .map(|point| Host::new(&points, &relations, point).sides())
+        .collect();
+    if sides.iter().all(Option::is_none) {
+        return (points, survey);
+    }
+    let points: Vec<Point> = points
+        .into_iter()
+        .zip(sides)
+        .flat_map(|(point, sides)| match sides {
+            Some(sides) => split(point, &sides),
+            None => vec![point],
+        })
+        .collect();
+    let survey = Survey::of(&points);
+    (points, survey)
+}
+
+/// Whether any packet is seen twice among these sightings (by rising timestamp), as a forwarding
+/// host shows it.
+#[must_use]
+pub fn shows_forwarding(sightings: &[Sighting], flows: &[FlowEntry]) -> bool {
+    let flow = |sighting: &Sighting| &flows[sighting.flow as usize].flow;
+    sightings
+        .chunk_by(|a, b| a.timestamp_ns == b.timestamp_ns)
+        .filter(|same| same.len() > 1)
+        .any(|same| {
+            let same = &same[..same.len().min(MOST_COMPARED)];
+            same.iter()
+                .any(|a| same.iter().any(|b| forwards(flow(a), flow(b))))
+        })
+}
+
+/// Where in its host a packet was seen, from the packet's point of view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    ComesIn,
+    GoesOut,
+}
+
+impl Role {
+    /// By what the capture says of the frame.
+    fn of(packet_type: PacketType) -> Self {
+        match packet_type {
+            PacketType::Outgoing => Self::GoesOut,
+            _ => Self::ComesIn,
+        }
+    }
+
+    /// The side, as what goes forward meets it.
+    fn side(self, way: Way) -> Side {
+        match (self, way) {
+            (Self::ComesIn, Way::Forward) | (Self::GoesOut, Way::Reverse) => Side::In,
+            (Self::GoesOut, Way::Forward) | (Self::ComesIn, Way::Reverse) => Side::Out,
+        }
+    }
+}
+
+/// Whether a host that forwards packets like the first sends them out like the second.
+fn forwards(incoming: &Flow, outgoing: &Flow) -> bool {
+    let is_answer = (incoming.source, incoming.destination)
+        == (outgoing.destination, outgoing.source)
+        && incoming.source != incoming.destination;
+    let roles = [incoming, outgoing].map(|flow| flow.stage.packet_type.map(Role::of));
+    let is_on_two_sides = match roles {
+        [Some(first), Some(second)] => (first, second) == (Role::ComesIn, Role::GoesOut),
+        // Only the TTL tells: on one interface it might be another packet.
+        _ => incoming.stage.interface != outgoing.stage.interface,
+    };
+    is_on_two_sides
+        && !is_answer
+        && incoming.ttl > outgoing.ttl
+        && (incoming.carrier, incoming.protocol) == (outgoing.carrier, outgoing.protocol)
+}
+
+/// A point that may have two sides, among the others.
+struct Host<'a> {
+    points: &'a [Point],
+    relations: &'a Relations,
+    index: usize,
+}
+
+/// What a host shows of the packets that go one way.
+#[derive(Debug, Default)]
+struct Passage {
+    /// Packets on both sides.
+    on_both: u64,
+    /// Packets on one side that a point on the other side of the host saw too.
+    missed: u64,
+    /// Address pairs of packets that only came in.
+    stayed: FxHashSet<(IpAddr, IpAddr)>,
+    /// Address pairs, as they came in, of packets that went out too.
+    crossed: FxHashSet<(IpAddr, IpAddr)>,
+}
+
+impl<'a> Host<'a> {
+    fn new(points: &'a [Point], relations: &'a Relations, index: usize) -> Self {
+        Self {
+            points,
+            relations,
+            index,
+        }
+    }
+
+    fn point(&self) -> &'a Point {
+        &self.points[self.index]
+    }
+
+    /// The side of each flow, if the point has two.
+    fn sides(&self) -> Option<Vec<Side>> {
+        let names = [Side::In, Side::Out].map(|side| name(self.point(), side));
+        if self.points.iter().any(|point| names.contains(&point.name)) {
+            return None;
+        }
+        let roles = self.roles()?;
+        let passages = self.passages(&roles);
+        let verdicts: Vec<bool> = Way::BOTH
+            .into_iter()
+            .filter_map(|way| self.is_taken_apart(way, &passages[way.index()]))
+            .collect();
+        let is_taken_apart = !verdicts.is_empty() && verdicts.iter().all(|verdict| *verdict);
+        is_taken_apart.then(|| {
+            let ways = (0..).map(|flow| self.relations.way(self.index, flow));
+            let sides = roles.iter().zip(ways).map(|(role, way)| role.side(way));
+            sides.collect()
+        })
+    }
+
+    /// The role of each flow; `None` if that of one cannot be told.
+    fn roles(&self) -> Option<Vec<Role>> {
+        let flows = &self.point().flows;
+        let way = |flow: u32| self.relations.way(self.index, flow);
+        // Where the capture does not say, an interface has one role for what goes one way, and the
+        // other for what goes back.
+        let mut votes: FxHashMap<(Way, u32), [u64; 2]> = FxHashMap::default();
+        self.packets(|copies| {
+            let of_copy = |copy: &Sighting| &flows[copy.flow as usize].flow;
+            for a in copies {
+                for b in copies {
+                    if forwards(of_copy(a), of_copy(b)) {
+                        let mut vote = |copy: &Sighting, role: usize| {
+                            let interface = of_copy(copy).stage.interface;
+                            votes.entry((way(copy.flow), interface)).or_default()[role] += 1;
+                        };
+                        vote(a, 0);
+                        vote(b, 1);
+                    }
+                }
+            }
+        });
+        let role = |(entry, index): (&FlowEntry, u32)| {
+            let stage = entry.flow.stage;
+            let count = |way| votes.get(&(way, stage.interface)).copied();
+            let own = count(way(index)).unwrap_or_default();
+            let back = count(way(index).opposite()).unwrap_or_default();
+            let by_interface = || match [own[0] + back[1], own[1] + back[0]] {
+                [0, 0] => None,
+                [_, 0] => Some(Role::ComesIn),
+                [0, _] => Some(Role::GoesOut),
+                _ => None,
+            };
+            stage.packet_type.map(Role::of).or_else(by_interface)
+        };
+        flows.iter().zip(0..).map(role).collect()
+    }
+
+    /// Calls `visit` with the sightings of each packet.
+    fn packets(&self, mut visit: impl FnMut(&[Sighting])) {
+        let point = self.point();
+        let key = |sighting: &Sighting| point.keys[sighting.flow as usize];
+        let mut sorted = Vec::new();
+        for same in point
+            .sightings
+            .chunk_by(|a, b| a.timestamp_ns == b.timestamp_ns)
+        {
+            if same.iter().all(|sighting| key(sighting) == key(&same[0])) {
+                visit(&same[..same.len().min(MOST_COMPARED)]);
+                continue;
+            }
+            sorted.clear();
+            sorted.extend_from_slice(same);
+            sorted.sort_by_key(key);
+            for packet in sorted.chunk_by(|a, b| key(a) == key(b)) {
+                visit(&packet[..packet.len().min(MOST_COMPARED)]);
+            }
+        }
+    }
+
+    /// What is seen of the packets going each way.
+    fn passages(&self, roles: &[Role]) -> [Passage; 2] {
+        let point = self.point();
+        let mut passages = [Passage::default(), Passage::default()];
+        self.packets(|copies| {
+            for way in Way::BOTH {
+                let in_role = |role: Role| {
+                    copies.iter().find(|copy| {
+                        self.relations.way(self.index, copy.flow) == way
+                            && roles[copy.flow as usize] == role
+                    })
+                };
+                let passage = &mut passages[way.index()];
+                let addresses = |copy: &Sighting| {
+                    let flow = point.flow(copy);
+                    (flow.source, flow.destination)
+                };
+                match (in_role(Role::ComesIn), in_role(Role::GoesOut)) {
+                    (Some(came), Some(_)) => {
+                        passage.on_both += 1;
+                        passage.crossed.insert(addresses(came));
+                    }
+                    (Some(came), None) => {
+                        passage.stayed.insert(addresses(came));
+                        passage.missed += u64::from(self.is_seen_beyond(came, way));
+                    }
+                    (None, Some(went)) => {
+                        passage.missed += u64::from(self.is_seen_beyond(went, way.opposite()));
+                    }
+                    (None, None) => {}
+                }
+            }
+        });
+        passages
+    }
+
+    /// The points behind this one, as packets going `way` pass them.
+    fn beyond(&self, way: Way) -> &'a [Point] {
+        match way {
+            Way::Forward => &self.points[self.index + 1..],
+            Way::Reverse => &self.points[..self.index],
+        }
+    }
+
+    fn is_seen_beyond(&self, sighting: &Sighting, way: Way) -> bool {
+        let key = self.point().keys[sighting.flow as usize];
+        self.beyond(way).iter().any(|point| {
+            let start = point
+                .sightings
+                .partition_point(|other| other.timestamp_ns < sighting.timestamp_ns);
+            point.sightings[start..]
+                .iter()
+                .take_while(|other| other.timestamp_ns == sighting.timestamp_ns)
+                .any(|other| point.keys[other.flow as usize] == key)
+        })
+    }
+
+    /// Whether what goes this way speaks for two sides; `None` where it says nothing.
+    fn is_taken_apart(&self, way: Way, passage: &Passage) -> Option<bool> {
+        let is_whole = passage.missed * TOO_MANY_MISSED <= passage.on_both;
+        if passage.on_both == 0 {
+            return (!is_whole).then_some(false);
+        }
+        // At the end of the path, what stays may be meant for this very host.
+        let may_stay = self.beyond(way).is_empty() && !passage.stayed.is_subset(&passage.crossed);
+        Some(is_whole && !may_stay)
+    }
+}
+
+/// What one side of a point is called.
+fn name(point: &Point, side: Side) -> String {
+    format!("{} ({side})", point.name)
+}
+
+/// The two sides of a point, the one where what goes forward comes in first.
+fn split(mut point: Point, sides: &[Side]) -> Vec<Point> {
+    let sightings = std::mem::take(&mut point.sightings);
+    let incomplete = std::mem::take(&mut point.incomplete);
+    let doubtful = std::mem::take(&mut point.doubtful);
+    let (flows, keys) = (
+        std::mem::take(&mut point.flows),
+        std::mem::take(&mut point.keys),
+    );
+    let part = |side: Side| {
+        let mut part = point.clone();
+        part.name = name(&point, side);
+        part.side = Some(side);
+        let mut new_flows = vec![None; flows.len()];
+        let mut moved = |mut sighting: Sighting| {
+            let old = sighting.flow as usize;
+            sighting.flow = *new_flows[old].get_or_insert_with(|| {
+                part.flows.push(flows[old]);
+                part.keys.push(keys[old]);
+                u32::try_from(part.flows.len() - 1).expect("no more flows than before")
+            });
+            sighting
+        };
+        let is_own = |sighting: &Sighting| sides[sighting.flow as usize] == side;
+        let own = sightings.iter().copied().filter(is_own);
+        part.sightings = own.map(&mut moved).collect();
+        let own = incomplete.iter().filter(|piece| is_own(&piece.sighting));
+        part.incomplete = own
+            .map(|piece| Incomplete {
+                sighting: moved(piece.sighting),
+                ..*piece
+            })
+            .collect();
+        let own = doubtful.iter().copied().filter(is_own);
+        part.doubtful = own.map(&mut moved).collect();
+        part.hdp = (part.sightings.len() + part.incomplete.len()) as u64;
+        part.find_reordered();
+        part
+    };
+    vec![part(Side::In), part(Side::Out)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decode::{Carrier, Encapsulation},
+        observe::Stage,
+    };
+
+    fn flow(interface: u32, packet_type: Option<PacketType>, ttl: u8) -> Flow {
+        Flow {
+            source: [10, 77, 1, 2].into(),
+            destination: [10, 77, 2, 2].into(),
+            source_port: 420,
+            destination_port: 420,
+            protocol: 253,
+            carrier: Carrier::Ip,
+            ttl,
+            dscp: 0,
+            ecn: 0,
+            is_fragment: false,
+            encapsulation: Encapsulation::default(),
+            stage: Stage {
+                interface,
+                packet_type,
+            },
+        }
+    }
+
+    #[test]
+    fn a_host_forwards_what_comes_in_and_goes_out_with_a_lower_ttl() {
+        const IN: Option<PacketType> = Some(PacketType::Host);
+        const OUT: Option<PacketType> = Some(PacketType::Outgoing);
+        let came = flow(2, IN, 64);
+        assert!(forwards(&came, &flow(3, OUT, 63)));
+        // One interface is enough where the capture says which way a frame went.
+        assert!(forwards(&came, &flow(2, OUT, 63)));
+        for other in [flow(3, OUT, 64), flow(3, OUT, 65), flow(3, IN, 63)] {
+            assert!(!forwards(&came, &other), "{other:?}");
+        }
+        assert!(!forwards(&flow(3, OUT, 64), &flow(2, IN, 63)));
+        let answer = Flow {
+            source: came.destination,
+            destination: came.source,
+            ..flow(2, OUT, 63)
+        };
+        assert!(!forwards(&came, &answer));
+        let translated = Flow {
+            source: [192, 0, 2, 1].into(),
+            ..flow(3, OUT, 63)
+        };
+        assert!(forwards(&came, &translated));
+    }
+
+    #[test]
+    fn without_in_and_out_it_takes_two_interfaces() {
+        assert!(forwards(&flow(0, None, 64), &flow(1, None, 63)));
+        assert!(!forwards(&flow(0, None, 64), &flow(0, None, 63)));
+        assert!(!forwards(&flow(0, None, 64), &flow(1, None, 64)));
+    }
+}
