@@ -5,6 +5,7 @@
 
 mod dissect;
 mod duration;
+mod explain;
 mod frames;
 mod interfaces;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,7 @@ mod listen;
 mod live;
 #[cfg(target_os = "linux")]
 mod loopback;
+mod order;
 mod output;
 mod path;
 mod progress;

@@ -8,12 +8,13 @@
 //! Two passes run over the sightings. The [`Survey`] counts in bulk the packets that every point
 //! saw alike, and notes the others; from it, [`Relations`] finds out which way address pairs travel
 //! and how capture times relate. [`journeys`] then gives each of the other packets its journey.
-//! The [`Rolling`] survey does
+//! [`propose`] finds the order of the points. The [`Rolling`] survey does
 //! the first pass while captures are being read. What became of a packet is [`crate::judge`]'s business.
 
 mod copies;
 mod flow_pairs;
 mod merge;
+mod order;
 mod passed;
 mod relations;
 mod rolling;
@@ -24,6 +25,7 @@ mod trend;
 
 pub use flow_pairs::FlowPairs;
 pub use merge::{Journey, Seen, Station, all_journeys, journeys};
+pub use order::{Precedence, Proposal, Sign, propose};
 pub use passed::Mark;
 pub use relations::{Offsets, Relations, Way};
 pub use rolling::Rolling;

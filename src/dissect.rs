@@ -20,6 +20,7 @@ use std::fmt::Write as _;
 
 pub use payload::{Content, Encoding};
 pub use tally::Tally;
+pub use tree::read_fields;
 
 use crate::{
     decode::{Datagram, HeaderView, Layer, LayerKind, PacketType},
@@ -81,7 +82,8 @@ impl<'a> Packet<'a> {
 
     /// The interface that saw the packet: by name where the capture has one, else by the index it
     /// had on the capturing host (`#3`), which means nothing on any other.
-    fn interface_label(&self) -> Option<String> {
+    #[must_use]
+    pub fn interface_label(&self) -> Option<String> {
         match self.layers.first() {
             Some(layer) if layer.kind == LayerKind::Pktap => {
                 let name = self.frame.bytes.get(layer.start + 12..layer.start + 36)?;
@@ -96,7 +98,8 @@ impl<'a> Packet<'a> {
     }
 
     /// How the frame met the capturing host, as far as its own headers or the capture's say.
-    fn packet_type(&self) -> Option<PacketType> {
+    #[must_use]
+    pub fn packet_type(&self) -> Option<PacketType> {
         self.datagram
             .packet_type
             .or(self.frame.direction.map(|direction| match direction {
@@ -152,7 +155,8 @@ fn numbered(protocol: u8) -> String {
 }
 
 /// Bytes as hexadecimal digits.
-fn digits(bytes: &[u8]) -> String {
+#[must_use]
+pub fn digits(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {

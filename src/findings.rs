@@ -553,12 +553,28 @@ pub struct Packet {
     pub fate: Fate,
     /// The stretch in which it was lost, or null.
     pub lost_at: Option<[String; 2]>,
+    /// For a lost packet and one at the edge: where it should have been seen next, and when.
+    pub expected: Option<Expected>,
     /// Arrived after a packet that was sent later.
     pub reordered: bool,
     /// HDP's bytes or the protocol number differ between points.
     pub altered: bool,
     /// One entry a point that saw it, in the order of the points.
     pub seen: Vec<PacketSighting>,
+}
+
+/// Where and when a packet should have been seen that was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// The point behind the last one that saw it.
+    pub point: String,
+    /// From when on it should have come by, on that point's clock, guard band included; null where
+    /// nothing relates the clock to that of the point before.
+    pub from_ns: Option<i64>,
+    /// Until when.
+    pub to_ns: Option<i64>,
+    /// The point is a listener that had no socket open for the number.
+    pub unheard: bool,
 }
 
 /// Where one packet was seen.

@@ -28,7 +28,7 @@ mod warnings;
 use std::thread;
 
 use crate::{
-    correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys},
+    correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
     decode::Carrier,
     findings::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
@@ -101,7 +101,8 @@ pub fn judge(
         missed: vec![0; points.len()],
         copies: vec![0; points.len()],
     };
-    let suspicions = warnings::suspicions(points, &survey, &relations);
+    let misplaced = warnings::misplaced(points, &propose(points, &survey));
+    let suspicions = warnings::suspicions(points, &survey, &relations, misplaced.is_some());
     for second in 1..points.len() {
         for (flows, link) in survey.links(points.len(), second - 1, second) {
             let way = relations.way(second - 1, flows.0);
@@ -124,7 +125,7 @@ pub fn judge(
             }
         });
     }
-    judgement.finish(suspicions)
+    judgement.finish(misplaced.as_deref(), suspicions)
 }
 
 /// A number with its carrier, what was counted of it, the ICMP errors about it, and what the
@@ -167,12 +168,14 @@ fn reach(points: &[Point], way: Way) -> usize {
 
 impl Judgement<'_> {
     /// Makes the findings of all that was counted.
-    fn finish(mut self, suspicions: Vec<String>) -> Findings {
+    fn finish(mut self, misplaced: Option<&str>, suspicions: Vec<String>) -> Findings {
         let mut warnings = self.warnings();
+        warnings.extend(misplaced.map(str::to_owned));
         warnings.extend(suspicions);
         let forward = self.direction(Way::Forward);
         let reverse = self.direction(Way::Reverse);
-        if forward.protocols.is_empty() && !reverse.protocols.is_empty() {
+        let is_against = forward.protocols.is_empty() && !reverse.protocols.is_empty();
+        if is_against && misplaced.is_none() {
             warnings.push(format!(
                 "all HDP goes from {} to {}, against the order of the points: give {} first",
                 reverse.from, reverse.to, reverse.from

@@ -7,6 +7,7 @@
 //!  Frame     Datagram    Sighting                  Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
 //!   └─ the files once more, with the findings ──► annotate ► pcapng
+//!              explain: one packet, with a second reading of its frames ──► text | json
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
 //! ```
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod correlate;
 pub mod decode;
 pub mod dissect;
+pub mod explain;
 pub mod findings;
 pub mod hdp;
 pub mod judge;
@@ -24,5 +26,6 @@ pub mod observe;
 pub mod probe;
 pub mod protocols;
 pub mod report;
+pub mod shell;
 pub mod source;
 pub mod stages;

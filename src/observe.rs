@@ -182,6 +182,10 @@ struct Brief {
 /// An ICMP error that quotes an HDP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpSighting {
+    /// Frame number of the error in the capture.
+    pub frame: u64,
+    /// When it was captured, on the point's clock.
+    pub time_ns: Option<i64>,
     /// The error.
     pub quote: Quote,
     /// What the quote holds of the header.
@@ -202,8 +206,6 @@ pub struct IcmpSighting {
     pub ecn: u8,
     /// The quoted IPv4 identification; `None` where there is none.
     pub ip_id: Option<u16>,
-    /// When the error came by, ns since the epoch on the point's clock.
-    pub time_ns: Option<i64>,
     /// Where in the point's host the error was seen.
     pub stage: Stage,
 }
@@ -437,6 +439,8 @@ impl Observer {
             (Some(quote), header) => {
                 self.skipped.icmp_quote += 1;
                 self.icmp.push(IcmpSighting {
+                    frame: frame.number,
+                    time_ns: frame.time_ns,
                     quote,
                     header,
                     protocol: datagram.protocol,
@@ -447,7 +451,6 @@ impl Observer {
                     dscp: datagram.dscp,
                     ecn: datagram.ecn,
                     ip_id: datagram.ip_id,
-                    time_ns: frame.time_ns,
                     stage: stage(frame, datagram.packet_type, datagram.interface),
                 });
                 return;

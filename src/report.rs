@@ -4,7 +4,7 @@
 //! [`table`] and [`markdown`] are for people and say the same things in the same order: the answer,
 //! the numbers that did not pass, what else was seen, what the captures were like, warnings.
 //! [`csv`] is one row a protocol number for spreadsheets; [`json`] is the findings themselves, and
-//! [`packet_line`] one packet's fate as a line of JSON.
+//! [`packet_line`] one packet's fate as a line of JSON. [`explanation`] is the life of one packet.
 //!
 //! Nothing here judges, opens a file, reads the environment or looks at a clock: what a report
 //! needs is in the findings or in [`Layout`].
@@ -12,6 +12,7 @@
 mod answer;
 mod captures;
 mod csv;
+mod explain;
 mod interfaces;
 mod json;
 mod live;
@@ -30,6 +31,7 @@ mod tests;
 use crate::findings::Verdict;
 
 pub use csv::csv;
+pub use explain::explanation;
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
 pub use json::json;
 pub use live::{Align, Column, OrDash, RowFormat, Rows};

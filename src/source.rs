@@ -19,6 +19,7 @@ mod link_type;
 #[cfg(feature = "libpcap")]
 mod live;
 mod log;
+mod packing;
 mod pcapng;
 
 use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
@@ -33,6 +34,7 @@ pub use link_type::LinkType;
 #[cfg(feature = "libpcap")]
 pub use live::LiveOptions;
 pub use log::{Line, Log};
+pub use packing::Packing;
 
 use input::Buffer;
 

@@ -275,11 +275,55 @@ fn points_in_the_wrong_order_give_the_right_answer_and_a_warning() {
     assert_eq!(verdicts(&wrong, 1), verdicts(&right, 0));
     assert_eq!(
         wrong.warnings,
-        ["all HDP goes from client to server, against the order of the points: give client first"]
+        [format!(
+            "the points are not in path order: the TTL falls from client to server; \
+             try: hdp path client={CLIENT} server={SERVER}"
+        )]
     );
     let (table, _) = done(&[SERVER, CLIENT]);
     assert!(table.contains("client → server"), "{table}");
     assert!(table.contains("50 ESP, 51 AH, 132 SCTP"), "{table}");
+}
+
+#[test]
+fn where_nothing_tells_the_order_the_given_one_stays_and_that_is_said() {
+    let folder = Folder::new();
+    let mut capture = Capture::new(1);
+    capture.push(
+        1_795_348_800_000_000_000,
+        Link::ETHERNET.frame(&arp_request()),
+    );
+    let a = folder.file("a.pcap", capture.to_bytes(PCAP));
+    let b = folder.file("b.pcap", capture.to_bytes(PCAP));
+    let (table, stderr) = done(&["--order", "auto", &b, &a]);
+    assert!(table.contains("No HDP packet seen"), "{table}");
+    assert_eq!(
+        stderr,
+        "hdp: warning: --order auto: nothing tells which of b and a comes first; \
+         they stay as given\n"
+    );
+}
+
+#[test]
+fn the_order_of_fifos_is_found_too() {
+    let given = "\"$0\" path --format json <(cat \"$1\") <(cat \"$2\")";
+    Command::new("bash")
+        .args(["-c", given, env!("CARGO_BIN_EXE_hdp"), SERVER, CLIENT])
+        .assert()
+        .success()
+        .stderr(
+            "hdp: warning: the points are not in path order: the TTL falls from pipe2 to pipe1; \
+             try --order auto, or give them so: pipe2, pipe1\n",
+        );
+    let script = "\"$0\" path --order auto --format json <(cat \"$1\") <(cat \"$2\")";
+    let done = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_hdp"), SERVER, CLIENT])
+        .assert()
+        .success()
+        .stderr("hdp: --order auto: pipe2 → pipe1\n");
+    let found: Findings = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    let expected = findings(&[CLIENT, SERVER]);
+    assert_eq!(verdicts(&found, 0), verdicts(&expected, 0));
 }
 
 #[test]
@@ -485,6 +529,80 @@ fn a_filter_leaves_out_packets_and_not_what_shows_that_a_point_was_watching() {
 }
 
 #[test]
+fn what_cannot_be_explained_is_said_in_one_line() {
+    for (subject, why) in [
+        (
+            "nowhere:17",
+            "no point is called nowhere; there are client, server",
+        ),
+        ("client:910", "client has 909 frames"),
+        ("1", "no point saw a packet with this timestamp"),
+        (
+            "client:1",
+            "frame 1 of client holds no HDP packet: it is IP, but has no HDP timestamp within \
+             --window of the capture time",
+        ),
+    ] {
+        assert_eq!(
+            error(&["--explain", subject, CLIENT, SERVER]),
+            format!("--explain {subject}: {why}")
+        );
+    }
+    let folder = Folder::new();
+    let mut capture = Capture::new(1);
+    capture.push(
+        1_795_348_800_000_000_000,
+        Link::ETHERNET.frame(&arp_request()),
+    );
+    let arp = folder.file("arp.pcap", capture.to_bytes(PCAP));
+    assert_eq!(
+        error(&["--explain", "arp:1", CLIENT, &arp]),
+        "--explain arp:1: frame 1 of arp holds no HDP packet: there is no IP in it"
+    );
+    let fragments = ["client", "server"].map(|end| format!("fragments/{end}.pcap"));
+    let [client, server] = fragments.map(|file| format!("fixtures/{file}"));
+    let skipped = (1..60).find_map(|frame| {
+        let subject = format!("client:{frame}");
+        let output = hdp_path()
+            .args(["--explain", &subject, &client, &server])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        stderr
+            .strip_suffix(": a later fragment, which has no HDP header\n")
+            .map(|rest| (rest.to_owned(), frame))
+    });
+    let (message, frame) = skipped.expect("a later fragment");
+    assert_eq!(
+        message,
+        format!(
+            "hdp: error: --explain client:{frame}: frame {frame} of client holds no HDP packet"
+        )
+    );
+    let logs = ["sent.jsonl", "received.jsonl"].map(|log| format!("fixtures/logs/{log}"));
+    let [sent, received] = &logs;
+    assert_eq!(
+        error(&["--explain", "sent:2", sent, received]),
+        "--explain sent:2: line 2 of sent tells of no packet that was on its way"
+    );
+    assert_eq!(
+        error(&["--explain", "sent:3", "--format", "csv", sent, received]),
+        "--explain: writes a table or json"
+    );
+}
+
+#[test]
+#[cfg(feature = "libpcap")]
+fn a_frame_that_the_filter_left_out_is_not_explained() {
+    let subject = ["--explain", "client:96"];
+    done(&[&subject[..], &["-f", "ip proto 50", CLIENT, SERVER]].concat());
+    assert_eq!(
+        error(&[&subject[..], &["-f", "ip proto 51", CLIENT, SERVER]].concat()),
+        "--explain client:96: frame 96 of client holds no HDP packet: the filter (-f) left it out"
+    );
+}
+
+#[test]
 fn output_goes_to_the_file_that_is_named() {
     let folder = Folder::new();
     let file = folder.file("findings", "what was there before, and longer than nothing");
@@ -634,6 +752,15 @@ fn wrong_arguments_are_one_line_too() {
         (
             &["--protocols", "50-40", CLIENT, SERVER],
             "invalid value '50-40' for '--protocols <LIST>': the range 50-40 runs backwards",
+        ),
+        (
+            &["--explain", "client", CLIENT, SERVER],
+            "invalid value 'client' for '--explain <TIMESTAMP|POINT:FRAME>': \
+             'client' is neither a timestamp in nanoseconds nor POINT:FRAME",
+        ),
+        (
+            &["--explain", "client:1", "--all", CLIENT, SERVER],
+            "the argument '--explain <TIMESTAMP|POINT:FRAME>' cannot be used with '--all'",
         ),
         (
             &["--wait", "51", CLIENT, SERVER],

@@ -421,7 +421,7 @@ fn points_in_the_wrong_order_are_noticed_and_the_answer_is_still_right() {
         findings
             .warnings
             .iter()
-            .any(|w| w.contains("against the order"))
+            .any(|w| w.contains("try: hdp path p1=p1 p0=p0"))
     );
 }
 

@@ -259,6 +259,7 @@ mod tests {
             payload_len: 0,
             fate,
             lost_at: lost_at.map(|points| points.map(str::to_owned)),
+            expected: None,
             reordered: false,
             altered: fate == Fate::Late,
             seen: (1..)

@@ -10,9 +10,10 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration,
+    Outcome, duration, explain,
     frames::Frames,
     live::{self, Captures, KernelFilter},
+    order::{self, Order, Ordered},
     output,
     progress::Bar,
     read::{self, Planned, Settings},
@@ -21,6 +22,7 @@ use crate::{
     findings::{Findings, Packet, Verdict},
     judge, protocols, report,
     source::Origin,
+    stages,
 };
 
 /// Width of the table where there is no terminal.
@@ -36,6 +38,10 @@ pub(super) struct Arguments {
     /// Observation points in path order; NAME labels the point in the report
     #[arg(value_name = "[NAME=]SOURCE", required = true)]
     sources: Vec<String>,
+
+    /// Whether the points are in path order as given, or are put in order by what their packets show
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    order: Order,
 
     /// How the findings are written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -57,6 +63,11 @@ pub(super) struct Arguments {
     /// Write the frames of the lost packets into FILE, as the last point that saw them captured them
     #[arg(long, value_name = "FILE")]
     write_lost: Option<PathBuf>,
+    /// Tell the life of one packet instead: by its HDP timestamp, or by a frame of a point
+    ///
+    /// Where it was seen, what was changed on the way, what became of it and how to check that.
+    #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "protocols", "all", "exit_code"])]
+    explain: Option<explain::Subject>,
 
     /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
     #[arg(long, value_name = "LIST")]
@@ -146,6 +157,10 @@ impl Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
+    ensure!(
+        arguments.explain.is_none() || matches!(arguments.format, Format::Table | Format::Json),
+        "--explain: writes a table or json"
+    );
     let plan = plan(&arguments.sources)?;
     keep_sources(
         &plan,
@@ -170,11 +185,12 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
 
     let live = arguments.captures(&plan)?;
     let keep_all = arguments.packets.is_some() || frames.is_some();
+    let window_ns = nanoseconds(arguments.window);
     let settings = Settings {
-        window_ns: nanoseconds(arguments.window),
+        window_ns,
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
-        keep_all,
+        keep_all: keep_all || arguments.explain.is_some() || arguments.order == Order::Auto,
         bar: if live.is_none() {
             Bar::start()
         } else {
@@ -184,11 +200,40 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     };
     let (points, survey) = read::points(&plan, &settings)?;
     drop(settings);
+    let Ordered {
+        plan,
+        points,
+        survey,
+    } = match arguments.order {
+        Order::Given => Ordered {
+            plan,
+            points,
+            survey,
+        },
+        Order::Auto => order::by_packets(plan, points, survey),
+    };
     let options = judge::Options {
         wait_ns: nanoseconds(arguments.wait),
         clock_error_ns: arguments.clock_error.map(nanoseconds),
         protocols: arguments.protocols.clone(),
     };
+    let (points, survey) = stages::take_apart(points, survey);
+    let layout = report::Layout {
+        width: width(arguments.output.is_none()),
+        color: use_color && arguments.output.is_none(),
+        all: arguments.all,
+    };
+    if let Some(subject) = &arguments.explain {
+        let points = (points.as_slice(), survey);
+        let explanation = explain::run(subject, &plan, points, &options, window_ns)?;
+        let text = match arguments.format {
+            Format::Json => report::json(&explanation),
+            _ => report::explanation(&explanation, &layout),
+        };
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        return Ok(Outcome::Done);
+    }
     let mut written: io::Result<()> = Ok(());
     let mut note = |packet: &Packet| {
         if let (Some(file), Ok(())) = (&mut packets, &written) {
@@ -210,14 +255,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     }
 
     let text = match arguments.format {
-        Format::Table => {
-            let layout = report::Layout {
-                width: width(arguments.output.is_none()),
-                color: use_color && arguments.output.is_none(),
-                all: arguments.all,
-            };
-            report::table(&findings, &layout)
-        }
+        Format::Table => report::table(&findings, &layout),
         Format::Markdown => report::markdown(&findings, arguments.all),
         Format::Csv => report::csv(&findings),
         Format::Json => report::json(&findings),

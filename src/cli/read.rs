@@ -98,7 +98,7 @@ pub(super) fn points(
             .collect::<anyhow::Result<Vec<Point>>>()
     })?;
     let survey = Survey::of(&points);
-    Ok(stages::take_apart(points, survey))
+    Ok((points, survey))
 }
 
 /// Whether a source can be read a second time: pipes and interfaces give what they have once.

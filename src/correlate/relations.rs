@@ -8,7 +8,7 @@ use super::{Spans, Survey, Trend};
 use crate::{decode::PacketType, observe::Point};
 
 /// Initial TTL values of the systems in use; a packet that has one was sent right here.
-const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
+pub(super) const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
 
 /// A way along the points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,7 @@ use super::{
 use crate::observe::{Point, Sighting};
 
 /// Packets of a flow whose nearness is counted: it only has to show a direction.
-const ENOUGH_FOR_NEARNESS: usize = 64;
+pub(super) const ENOUGH_FOR_NEARNESS: usize = 64;
 
 /// Of more packets with one timestamp none is compared with all others.
 const MOST_TO_LINK: usize = 32;

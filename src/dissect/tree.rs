@@ -389,24 +389,47 @@ fn fields(
     indent: &str,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
-    for field in table {
-        let end = match field.len {
-            REST => bytes.len(),
-            len => field.start + len,
-        };
-        if let Some(value) = bytes.get(field.start..end)
-            && !value.is_empty()
-        {
-            let range = Bytes(layer.start + field.start, layer.start + end);
-            writeln!(
-                out,
-                "{indent}    {}: {} {range}",
-                field.name,
-                (field.show)(value)
-            )?;
-        }
+    for field in read(table, bytes) {
+        let range = Bytes(layer.start + field.start, layer.start + field.end);
+        writeln!(out, "{indent}    {}: {} {range}", field.name, field.value)?;
     }
     Ok(())
+}
+
+/// A field as it stands in a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadField {
+    /// Its name in the tree.
+    pub name: &'static str,
+    /// Offset of its first byte in the header.
+    pub start: usize,
+    /// Offset behind its last byte.
+    pub end: usize,
+    /// What it says. Fields that share a byte say their own part of it.
+    pub value: String,
+}
+
+/// Reads the fields of a header, in the order of the tree.
+#[must_use]
+pub fn read_fields(kind: LayerKind, header: &[u8]) -> Vec<ReadField> {
+    read(&table(kind, header, None), header).collect()
+}
+
+/// The fields of a table that are there.
+fn read(table: &[Field], header: &[u8]) -> impl Iterator<Item = ReadField> {
+    table.iter().filter_map(|field| {
+        let end = match field.len {
+            REST => header.len(),
+            len => field.start + len,
+        };
+        let bytes = header.get(field.start..end)?;
+        (!bytes.is_empty()).then(|| ReadField {
+            name: field.name,
+            start: field.start,
+            end,
+            value: (field.show)(bytes),
+        })
+    })
 }
 
 /// The fields of a header.

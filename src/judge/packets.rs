@@ -2,11 +2,11 @@
 
 use super::{
     Judgement, changes, order,
-    tally::{Ruling, ends},
+    tally::{Ruling, ends, is_unheard},
 };
 use crate::{
-    correlate::Journey,
-    findings::{Fate, Packet, PacketSighting},
+    correlate::{Journey, Station, Way},
+    findings::{Expected, Fate, Packet, PacketSighting},
 };
 
 impl Judgement<'_> {
@@ -48,6 +48,12 @@ impl Judgement<'_> {
                 Ruling::Lost(from, to) => Some([name(from), name(to)]),
                 _ => None,
             },
+            expected: match ruling {
+                Ruling::Lost(_, point) | Ruling::Edge(point) => {
+                    Some(self.expected(journey.way, &last, point))
+                }
+                _ => None,
+            },
             reordered: is_delivered && end.is_reordered(),
             altered: is_delivered && is_altered,
             seen: journey
@@ -69,5 +75,18 @@ impl Judgement<'_> {
                 })
                 .collect(),
         })
+    }
+
+    /// When `point` should have seen what was seen last at a station before it.
+    fn expected(&self, way: Way, last: &Station, point: usize) -> Expected {
+        let sighting = last.seen.sighting;
+        let at_ns = sighting.time_ns;
+        let window = self.clocks.window(way, last.point, point, at_ns);
+        Expected {
+            point: self.points[point].name.clone(),
+            from_ns: window.map(|window| at_ns.saturating_add(window.from_ns)),
+            to_ns: window.map(|window| at_ns.saturating_add(window.to_ns)),
+            unheard: is_unheard(self.points, point, self.points[last.point].flow(sighting)),
+        }
     }
 }

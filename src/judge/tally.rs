@@ -408,7 +408,7 @@ fn sees(points: &[Point], point: usize, flow: &Flow) -> bool {
 }
 
 /// Whether the point is a listener that had no socket open for such packets.
-fn is_unheard(points: &[Point], point: usize, flow: &Flow) -> bool {
+pub(super) fn is_unheard(points: &[Point], point: usize, flow: &Flow) -> bool {
     let heard = points[point].claims.heard.as_ref();
     heard.is_some_and(|heard| !heard.includes(flow))
 }

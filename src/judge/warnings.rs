@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use super::Judgement;
 use crate::{
-    correlate::{Relations, Survey, Way},
+    correlate::{Precedence, Proposal, Relations, Sign, Survey, Way},
     findings::{PointKind, Side},
     observe::Point,
+    shell,
 };
 
 impl Judgement<'_> {
@@ -77,8 +78,46 @@ impl Judgement<'_> {
     }
 }
 
+/// What speaks against the points being in path order, with the command that puts them right.
+pub(super) fn misplaced(points: &[Point], proposal: &Proposal) -> Option<String> {
+    let Precedence {
+        first,
+        second,
+        sign,
+    } = proposal.against?;
+    let (first, second) = (&points[first].name, &points[second].name);
+    let why = match sign {
+        Sign::SendLog => format!("{first} is the log of what was sent"),
+        Sign::ListenLog => format!("{second} is the log of what was received"),
+        Sign::Ttl => format!("the TTL falls from {first} to {second}"),
+        Sign::Stage => format!("packets leave {first} and come in at {second}"),
+        Sign::Nearness => {
+            format!("packets were captured nearer to their timestamps at {first} than at {second}")
+        }
+        Sign::Silence => format!("{first} saw HDP that never came to {second}"),
+    };
+    let in_order = || proposal.order.iter().map(|&point| &points[point]);
+    // A shell's <(...) goes by another name the next time.
+    let is_nameless = |point: &Point| point.source.starts_with("/dev/fd/");
+    let remedy = if in_order().any(is_nameless) {
+        let names: Vec<&str> = in_order().map(|point| point.name.as_str()).collect();
+        format!("try --order auto, or give them so: {}", names.join(", "))
+    } else {
+        let words: Vec<String> = in_order()
+            .map(|point| shell::quoted(&format!("{}={}", point.name, point.source)))
+            .collect();
+        format!("try: hdp path {}", words.join(" "))
+    };
+    Some(format!("the points are not in path order: {why}; {remedy}"))
+}
+
 /// What speaks against the points being neighbours in path order, or different places at all.
-pub(super) fn suspicions(points: &[Point], survey: &Survey, relations: &Relations) -> Vec<String> {
+pub(super) fn suspicions(
+    points: &[Point],
+    survey: &Survey,
+    relations: &Relations,
+    is_misplaced: bool,
+) -> Vec<String> {
     let mut suspicions = Vec::new();
     for second in 1..points.len() {
         let first = second - 1;
@@ -106,7 +145,7 @@ pub(super) fn suspicions(points: &[Point], survey: &Survey, relations: &Relation
             .iter()
             .all(|&p| points[p].kind == PointKind::Capture);
         let (from, to) = (&points[first].name, &points[second].name);
-        if rises > falls {
+        if rises > falls && !is_misplaced {
             suspicions.push(format!(
                 "the TTL of {rises} packets rises between {from} and {to}: are the points in path order?"
             ));

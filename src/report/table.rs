@@ -279,10 +279,10 @@ impl Page<'_> {
 }
 
 /// Blank columns around each cell of a grid.
-const PADDING: usize = 2;
+pub(super) const PADDING: usize = 2;
 
 /// The width of a column whose cells are not wrapped.
-fn natural(cells: &[Vec<String>], column: usize) -> usize {
+pub(super) fn natural(cells: &[Vec<String>], column: usize) -> usize {
     cells
         .iter()
         .map(|row| display_width(&row[column]))
@@ -339,7 +339,7 @@ fn in_two_columns(titles: &[String], row: &[String]) -> Vec<String> {
 }
 
 /// Cells in columns of the given widths, wrapped where they are longer, without any lines.
-fn grid(cells: &[Vec<String>], widths: &[usize]) -> Table {
+pub(super) fn grid(cells: &[Vec<String>], widths: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new());
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -377,7 +377,7 @@ fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(missing))
 }
 
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     // Protocol keywords and runs have hyphens that are no place to break.
     let options = Options::new(width).word_splitter(WordSplitter::NoHyphenation);
     textwrap::wrap(text, options)

@@ -5,10 +5,10 @@
 use super::*;
 use crate::{
     findings::{
-        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication, Fate,
-        Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting, Point, PointKind,
-        Protocol, Quoted, Refusal, Refuser, RoundTrip, Segment, Skipped, Translation, Verdict,
-        WithLost,
+        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
+        Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting,
+        Point, PointKind, Protocol, Quoted, Refusal, Refuser, RoundTrip, Segment, Skipped,
+        Translation, Verdict, WithLost,
     },
     protocols::keyword,
 };
@@ -713,6 +713,12 @@ fn a_packet_is_one_line() {
         payload_len: 33,
         fate: Fate::Lost,
         lost_at: Some(["router".to_owned(), "server".to_owned()]),
+        expected: Some(Expected {
+            point: "server".to_owned(),
+            from_ns: Some(START),
+            to_ns: Some(START + 1_000_000),
+            unheard: false,
+        }),
         reordered: false,
         altered: false,
         seen: vec![PacketSighting {

@@ -72,6 +72,16 @@ pub(super) fn time_of_day(epoch_ns: i64) -> String {
     calendar(epoch_ns, "%T%.3f")
 }
 
+/// The time of day in UTC, in microseconds or, where that is not all, in nanoseconds.
+pub(super) fn exact_time_of_day(epoch_ns: i64) -> String {
+    let format = if epoch_ns % 1_000 == 0 {
+        "%T%.6f"
+    } else {
+        "%T%.9f"
+    };
+    calendar(epoch_ns, format)
+}
+
 /// The day in UTC: `2026-03-01`.
 pub(super) fn day(epoch_ns: i64) -> String {
     calendar(epoch_ns, "%F")
@@ -124,6 +134,9 @@ mod tests {
     fn times_are_utc() {
         assert_eq!(day(1_772_359_099_692_345_678), "2026-03-01");
         assert_eq!(time_of_day(1_772_359_099_692_345_678), "09:58:19.692");
+        let exact = exact_time_of_day;
+        assert_eq!(exact(1_772_359_099_692_345_678), "09:58:19.692345678");
+        assert_eq!(exact(1_772_359_099_692_340_000), "09:58:19.692340");
         assert_eq!(day(i64::MIN), "1677-09-21");
         assert_eq!(day(i64::MAX), "2262-04-11");
     }

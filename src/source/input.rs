@@ -14,8 +14,8 @@ use super::{Error, Origin};
 /// The best size measured for a warm file; more does not help, less costs system calls.
 const BUFFER_LEN: usize = 256 * 1024;
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Opens the source and sees whether it is packed.
 pub(super) fn open(origin: &Origin) -> Result<Buffer, Error> {
