@@ -48,6 +48,12 @@ impl<T> FlowPairs<T> {
         place
     }
 
+    /// The value of the pair at a place in the order of [`FlowPairs::iter`], which is that of their
+    /// first occurrence.
+    pub(super) fn at(&self, place: u32) -> &T {
+        &self.values[place as usize].1
+    }
+
     /// All pairs that occurred, with their values.
     pub fn iter(&self) -> impl Iterator<Item = ((u32, u32), &T)> {
         self.values.iter().map(|(flows, value)| (*flows, value))

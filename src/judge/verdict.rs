@@ -1,15 +1,17 @@
 //! Verdicts: what the path does to a number, how sure that is, and on what it rests.
 
 use super::{
-    statistics,
+    flows::{self, ByPorts},
+    icmp::Answer,
+    statistics::{self, CERTAIN, LIKELY},
     tally::{Judged, Tally},
 };
 use crate::{
     correlate::Spans,
     decode::{Carrier, icmp_meaning},
     findings::{
-        AgainstControl, Change, Delay, DelayReference, Grade, IcmpEvidence, LostAt, PointKind,
-        Protocol, Refusal, Verdict,
+        AgainstControl, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
+        LostAt, PointKind, PortPair, Protocol, Refusal, Verdict, WithLost,
     },
     observe::Point,
     protocols,
@@ -23,6 +25,7 @@ pub(super) struct Subject<'a> {
     pub(super) icmp: Vec<IcmpEvidence>,
     pub(super) changes: Vec<Change>,
     pub(super) refused: Vec<Refusal>,
+    pub(super) by_ports: ByPorts,
     pub(super) against_control: Option<AgainstControl>,
 }
 
@@ -91,19 +94,28 @@ pub(super) fn protocol(
     let chance = statistics::chance(tally.judged(), others);
     let corrected = (chance * comparison.asked as f64).min(1.0);
     let name = |point: usize| subject.points[point].name.clone();
+    let flows = flows::port_pairs(&subject.by_ports);
     let reasons = reasons(
-        &subject,
+        (&subject, &flows),
         &tally,
         verdict,
         others,
         (chance, comparison.asked),
     );
+    let grade = grade(&tally, verdict, corrected);
+    let more_packets = match (grade, verdict) {
+        // One arrival is no pass, two are.
+        (Grade::Weak, Verdict::Passes) => Some(1),
+        (Grade::Certain, _) | (_, Verdict::Inconclusive) => None,
+        _ => statistics::more_packets(tally.judged(), others, comparison.asked),
+    };
+    let never_in_time = tally.lost + tally.late;
     Protocol {
         protocol: u16::from(subject.protocol),
         keyword: protocols::keyword(subject.protocol).map(str::to_owned),
         carrier: subject.carrier,
         verdict,
-        grade: grade(&tally, verdict, corrected),
+        grade,
         packets: tally.packets,
         delivered: tally.delivered,
         lost: tally.lost,
@@ -114,6 +126,14 @@ pub(super) fn protocol(
         altered: tally.altered,
         duplicates: tally.duplicates,
         reordered: tally.reordered,
+        loss_runs: (tally.lost > 0).then_some(LossRuns {
+            count: tally.loss_runs,
+            longest: tally.longest_run,
+        }),
+        duplication: (tally.delivered > 0).then(|| Duplication {
+            fraction: tally.duplicates as f64 / tally.delivered as f64,
+            replicated: tally.replicated as f64 / tally.delivered as f64,
+        }),
         loss_interval: statistics::loss_interval(tally.judged()),
         lost_at: tally
             .lost_at
@@ -124,12 +144,14 @@ pub(super) fn protocol(
                 count,
             })
             .collect(),
-        delay_ns: delay(&mut tally.delays_ns, reference),
+        delay_ns: delay(&mut tally.delays_ns, never_in_time, reference),
         seen: tally.seen,
         refused: subject.refused,
         against_control: subject.against_control,
         icmp: subject.icmp,
         changes: subject.changes,
+        more_packets,
+        flows,
         reasons,
     }
 }
@@ -153,9 +175,9 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
         Verdict::Passes | Verdict::Refused => Grade::Certain,
         Verdict::Inconclusive => Grade::Weak,
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
-            if !tally.answered.is_empty() || chance < 0.001 {
+            if !tally.answered.is_empty() || chance < CERTAIN {
                 Grade::Certain
-            } else if chance < 0.05 {
+            } else if chance < LIKELY {
                 Grade::Likely
             } else {
                 Grade::Weak
@@ -197,6 +219,8 @@ pub(super) fn refused_request(
         altered: 0,
         duplicates: 0,
         reordered: 0,
+        loss_runs: None,
+        duplication: None,
         seen: vec![0; points],
         lost_at: Vec::new(),
         loss_interval: None,
@@ -206,6 +230,8 @@ pub(super) fn refused_request(
         changes: Vec::new(),
         delay_ns: None,
         against_control: None,
+        more_packets: None,
+        flows: Vec::new(),
     }
 }
 
@@ -224,8 +250,25 @@ fn refusal_in_words(refusal: &Refusal) -> String {
     format!("{call} refused {requested} with {name} ({errno}), {count} of {count}{meaning}")
 }
 
-fn delay(delays_ns: &mut Spans, reference: Option<Reference>) -> Option<Delay> {
+/// Quantiles over the delivered packets, and over so many more that never came in time.
+fn delay(delays_ns: &mut Spans, never_in_time: u64, reference: Option<Reference>) -> Option<Delay> {
     let Reference { zero_ns, kind } = reference?;
+    let came = delays_ns.len() as f64;
+    // The rank among all, as a share of those that came; beyond them it is infinite.
+    let among_all = |q: f64| {
+        let rank = (q * (came + never_in_time as f64)).ceil();
+        (rank <= came).then_some(rank / came)
+    };
+    let [q50, q90, q99] = [0.5, 0.9, 0.99].map(among_all);
+    let mut with_lost = |q: Option<f64>| {
+        let [delay] = delays_ns.quantiles([q?])?;
+        Some(delay.saturating_sub(zero_ns))
+    };
+    let with_lost = (never_in_time > 0).then(|| WithLost {
+        p50: with_lost(q50),
+        p90: with_lost(q90),
+        p99: with_lost(q99),
+    });
     let [min, p50, p90, p99, max] = delays_ns
         .quantiles([0.0, 0.5, 0.9, 0.99, 1.0])?
         .map(|delay| delay.saturating_sub(zero_ns));
@@ -236,11 +279,16 @@ fn delay(delays_ns: &mut Spans, reference: Option<Reference>) -> Option<Delay> {
         p99,
         max,
         reference: kind,
+        with_lost: with_lost.unwrap_or(WithLost {
+            p50: Some(p50),
+            p90: Some(p90),
+            p99: Some(p99),
+        }),
     })
 }
 
 fn reasons(
-    subject: &Subject,
+    (subject, flows): (&Subject, &[PortPair]),
     tally: &Tally,
     verdict: Verdict,
     others: Judged,
@@ -284,13 +332,8 @@ fn reasons(
                         .to_owned(),
                 );
             }
-            for &((from, version, icmp_type, code), count) in &tally.answered {
-                reasons.push(format!(
-                    "{from} answered ICMP {icmp_type}/{code} ({}) to {count} of {} lost",
-                    icmp_meaning(version, icmp_type, code),
-                    tally.lost
-                ));
-            }
+            reasons.extend(answers(tally));
+            reasons.extend(flows::reason(flows));
             for &((from, to), count) in &tally.lost_at {
                 reasons.push(format!(
                     "{count} seen at {} and not at {}",
@@ -311,6 +354,14 @@ fn reasons(
                     PointKind::SendLog | PointKind::ListenLog => "line",
                 };
                 reasons.push(format!("first in {unit} {number} of {}", name(point)));
+            }
+            for &(point, count) in &tally.answered_beyond {
+                reasons.push(format!(
+                    "{} saw the errors about {}: they came that far, and the captures before \
+                     missed them",
+                    name(point),
+                    packets(count)
+                ));
             }
             reasons.extend(unheard(subject, tally));
             reasons.extend(overflows(subject, tally));
@@ -337,6 +388,34 @@ fn reasons(
         }
     }
     reasons
+}
+
+/// Who refused lost packets, and why.
+fn answers(tally: &Tally) -> Vec<String> {
+    let mut counts: Vec<(Answer, u64)> = Vec::new();
+    for &((answer, _), count) in &tally.answered {
+        match counts.iter_mut().find(|(known, _)| *known == answer) {
+            Some((_, sum)) => *sum += count,
+            None => counts.push((answer, count)),
+        }
+    }
+    let answers = counts.iter();
+    answers
+        .map(|&((from, version, icmp_type, code), count)| {
+            // What would have befallen any number.
+            let not_the_number = match (version, icmp_type, code) {
+                (4, 3, 4) | (6, 2, _) => ": for their size, not their number",
+                (4, 11, 0) | (6, 3, 0) => ": for their TTL, not their number",
+                (4, 3, 0 | 1 | 6 | 7) | (6, 1, 0 | 3) => ": for their address, not their number",
+                _ => "",
+            };
+            format!(
+                "{from} answered ICMP {icmp_type}/{code} ({}) to {count} of {} lost{not_the_number}",
+                icmp_meaning(version, icmp_type, code),
+                tally.lost
+            )
+        })
+        .collect()
 }
 
 /// Where a listener's socket for the number was full: those packets had arrived.
