@@ -765,8 +765,9 @@ impl Observer {
         if let Some((start, end)) = summary.watched_ns
             && self.coverage.is_within(start, end)
         {
-            self.coverage.extend(start);
-            self.coverage.extend(end);
+            // A silence up to the first frame is one like others.
+            self.coverage.note(start);
+            self.coverage.note(end);
         }
         self.coverage.complete(&summary.dropped_ns);
         Point {

@@ -97,6 +97,8 @@ pub struct Summary {
     /// Stretches in which it dropped some of them, each from the frame before to the frame behind
     /// (`epb_dropcount`), ns since the epoch.
     pub dropped_ns: Vec<(i64, i64)>,
+    /// How many of the drops those stretches are about.
+    pub placed_drops: u64,
     /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the
     /// epoch. Live, from its start until when all that came has been given out.
     pub watched_ns: Option<(i64, i64)>,
@@ -112,6 +114,14 @@ impl Summary {
         let coarsest = self.resolution_ns.unwrap_or(0).max(interface.resolution_ns);
         self.resolution_ns = Some(coarsest);
         self.interfaces.push(interface);
+    }
+
+    /// Frames the capture is known to have dropped, nobody knows when.
+    #[must_use]
+    pub fn unplaced_drops(&self) -> u64 {
+        self.capture_drops
+            .unwrap_or(0)
+            .saturating_sub(self.placed_drops)
     }
 
     fn add_drops(&mut self, drops: u64) {

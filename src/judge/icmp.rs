@@ -10,7 +10,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{order, tally::Tally};
 use crate::{
@@ -45,6 +45,8 @@ pub(super) struct Evidence {
     halves: Vec<Halves>,
     /// Lost packets that such a refusal may be about, counted.
     candidates: usize,
+    /// Timestamps that the very host quotes which the packets were for: they arrived there.
+    arrived: FxHashSet<(Subject, u64)>,
 }
 
 /// All errors of one kind from one host about one number.
@@ -215,6 +217,12 @@ impl Evidence {
         let ports = |place: &[Entry]| place.iter().map(|e| e.ports).collect::<BTreeSet<_>>();
         let most = places.map(ports).max_by_key(BTreeSet::len);
         let most = most.unwrap_or_default();
+        if errors
+            .iter()
+            .any(|e| e.error.quote.by == e.error.destination)
+        {
+            self.arrived.insert(key);
+        }
         if is_refusal(errors[0].answer) {
             let sender = senders_capture(points, key.0.0);
             let farthest = errors.iter().map(|error| error.position).max();
@@ -352,6 +360,13 @@ impl Evidence {
                 });
             }
         }
+    }
+
+    /// Whether the host that the packet was for quotes it: then it passed every capture before.
+    #[inline]
+    pub(super) fn proves_arrival(&self, journey: &Journey, flow: &Flow) -> bool {
+        let subject = (journey.way, flow.carrier, flow.protocol);
+        !self.arrived.is_empty() && self.arrived.contains(&(subject, journey.timestamp_ns))
     }
 
     /// Gives each error that quotes half a timestamp its packet: of the lost ones that it may be

@@ -45,6 +45,8 @@ pub(super) struct Tally {
     pub(super) delays_ns: Spans,
     /// Packets at the edge, by the point that was not watching for them.
     pub(super) unwatched: Vec<u64>,
+    /// Packets at the edge, by the point that missed them though their destination answered.
+    pub(super) unseen: Vec<u64>,
     /// Packets at the edge, by the listener that had no socket open for them.
     pub(super) unheard: Vec<u64>,
 }
@@ -120,6 +122,7 @@ impl Tally {
         Self {
             seen: vec![0; points],
             unwatched: vec![0; points],
+            unseen: vec![0; points],
             unheard: vec![0; points],
             ..Self::default()
         }
@@ -215,6 +218,10 @@ impl Judgement<'_> {
             return;
         };
         let ruling = self.ruling(journey, &first, &last);
+        let was_missed = match ruling {
+            Ruling::Edge(point) => self.was_missed(journey, &last, point),
+            _ => false,
+        };
         self.note_missed(journey, &first, &last);
         for (copies, seen) in self.copies.iter_mut().zip(journey.seen) {
             *copies += seen.map_or(0, |seen| u64::from(seen.copies));
@@ -299,6 +306,9 @@ impl Judgement<'_> {
                 tally.edge += 1;
                 if is_unheard(self.points, point, self.points[first.point].flow(origin)) {
                     tally.unheard[point] += 1;
+                } else if was_missed {
+                    tally.unseen[point] += 1;
+                    self.missed[point] += 1;
                 } else {
                     tally.unwatched[point] += 1;
                 }
@@ -328,12 +338,13 @@ impl Judgement<'_> {
         } else if journey.is_indistinct {
             Ruling::Ambiguous
         } else {
-            self.lost_or_edge(journey.way, last)
+            self.lost_or_edge(journey, last)
         }
     }
 
     /// The fate of a packet that was not seen at the last point, by who was watching for it.
-    fn lost_or_edge(&self, way: Way, last: &Station) -> Ruling {
+    fn lost_or_edge(&self, journey: &Journey, last: &Station) -> Ruling {
+        let way = journey.way;
         let order = order(self.points.len(), way);
         let behind = &order[last.position + 1..=self.reach[way.index()]];
         let from = (last.point, last.seen.sighting);
@@ -341,9 +352,17 @@ impl Judgement<'_> {
             .iter()
             .find(|&&next| self.was_watching(way, from, next))
         {
+            Some(&next) if self.was_missed(journey, last, next) => Ruling::Edge(next),
             Some(&next) => Ruling::Lost(last.point, next),
             None => Ruling::Edge(behind[0]),
         }
+    }
+
+    /// Whether a capture that did not see the packet missed it: the packet came to its destination,
+    /// which answered. Of a program inside that host an answer proves nothing.
+    fn was_missed(&self, journey: &Journey, last: &Station, point: usize) -> bool {
+        let flow = self.points[last.point].flow(last.seen.sighting);
+        self.points[point].kind == PointKind::Capture && self.evidence.proves_arrival(journey, flow)
     }
 
     /// Counts the points between the packet's first and last that were watching and missed it.

@@ -102,7 +102,10 @@ pub(super) fn protocol(
         others,
         (chance, comparison.asked),
     );
-    let grade = grade(&tally, verdict, corrected);
+    let grade = match grade(&tally, verdict, corrected) {
+        grade if !tally.answered.is_empty() => grade,
+        grade => grade.max(doubt(&subject, &tally)),
+    };
     let more_packets = match (grade, verdict) {
         // One arrival is no pass, two are.
         (Grade::Weak, Verdict::Passes) => Some(1),
@@ -183,6 +186,18 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
                 Grade::Weak
             }
         }
+    }
+}
+
+/// How much of the losses may be the captures' own, by what they dropped nobody knows where.
+fn doubt(subject: &Subject, tally: &Tally) -> Grade {
+    let may_be_dropped = |&((_, to), count): &((usize, usize), u64)| {
+        subject.points[to].summary.unplaced_drops().min(count)
+    };
+    match tally.lost_at.iter().map(may_be_dropped).sum::<u64>() {
+        0 => Grade::Certain,
+        dropped if dropped < tally.lost => Grade::Likely,
+        _ => Grade::Weak,
     }
 }
 
@@ -304,7 +319,23 @@ fn reasons(
         Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal_in_words)),
         Verdict::Inconclusive => {
             reasons.extend(unheard(subject, tally));
+            for (point, count) in tally.unseen.iter().enumerate().filter(|(_, n)| **n > 0) {
+                reasons.push(format!(
+                    "the destination answered {}, which {} missed: not lost before",
+                    packets(*count),
+                    name(point)
+                ));
+            }
             for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
+                if subject.points[point].cut_short.contains(&subject.protocol) {
+                    reasons.push(format!(
+                        "the snapshot length at {} is too small to know such packets: {} cannot be \
+                         judged there",
+                        name(point),
+                        packets(*count)
+                    ));
+                    continue;
+                }
                 reasons.push(format!(
                     "{} was not watching when {} should have come by",
                     name(point),
@@ -362,6 +393,15 @@ fn reasons(
                     name(point),
                     packets(count)
                 ));
+            }
+            for &((_, to), _) in &tally.lost_at {
+                let drops = subject.points[to].summary.unplaced_drops();
+                if drops > 0 && subject.points[to].kind == PointKind::Capture {
+                    reasons.push(format!(
+                        "the capture at {} dropped {drops} frames itself, nobody knows which",
+                        name(to)
+                    ));
+                }
             }
             reasons.extend(unheard(subject, tally));
             reasons.extend(overflows(subject, tally));

@@ -193,6 +193,7 @@ impl Pcapng {
             interface.drops = interface.drops.saturating_add(drops);
             summary.add_drops(drops);
             if let (Some(before), Some(now)) = (before_ns.or(record.time_ns), record.time_ns) {
+                summary.placed_drops = summary.placed_drops.saturating_add(drops);
                 summary.dropped_ns.push((before.min(now), before.max(now)));
             }
         }
