@@ -88,8 +88,22 @@ pub(super) fn protocol(
         verdict => verdict,
     };
     let others = comparison.others(index);
-    let chance = statistics::chance(tally.judged(), others);
-    let corrected = (chance * comparison.asked as f64).min(1.0);
+    let judged = tally.judged();
+    let chance = statistics::chance(judged, others);
+    let corrected = |chance: f64| (chance * comparison.asked as f64).min(1.0);
+    // What a capture dropped, nobody knows when, may have been these very packets.
+    let undoubted = Judged {
+        lost: judged.lost - doubted(&subject, &tally),
+        ..judged
+    };
+    let grade = if undoubted == judged {
+        grade(&tally, verdict, corrected(chance))
+    } else {
+        let chance_of_rest = corrected(statistics::chance(undoubted, others));
+        let of_rest = grade(&tally, verdict, chance_of_rest);
+        let of_all = grade(&tally, verdict, corrected(chance));
+        of_rest.min(of_all.max(Grade::Likely))
+    };
     let name = |point: usize| subject.points[point].name.clone();
     let reasons = reasons(
         &subject,
@@ -103,7 +117,7 @@ pub(super) fn protocol(
         keyword: protocols::keyword(subject.protocol).map(str::to_owned),
         carrier: subject.carrier,
         verdict,
-        grade: grade(&tally, verdict, corrected),
+        grade,
         packets: tally.packets,
         delivered: tally.delivered,
         lost: tally.lost,
@@ -314,6 +328,7 @@ fn reasons(
             }
             reasons.extend(unheard(subject, tally));
             reasons.extend(overflows(subject, tally));
+            reasons.extend(drops(subject, tally));
             if verdict == Verdict::CutOff {
                 reasons.push(format!("the first {} passed, then none", tally.delivered));
             }
@@ -359,6 +374,40 @@ fn overflows(subject: &Subject, tally: &Tally) -> Vec<String> {
                 "the socket at {} was full and lost {}",
                 point.name,
                 packets(of_number(point))
+            )
+        })
+        .collect()
+}
+
+/// How many of the losses may be frames that a capture dropped at a time which it does not say.
+fn doubted(subject: &Subject, tally: &Tally) -> u64 {
+    let lost_at = tally.lost_at.iter();
+    lost_at
+        .map(|&((_, to), count)| count.min(unplaced_drops(&subject.points[to])))
+        .sum()
+}
+
+/// Frames that a capture dropped at a time which it does not say.
+fn unplaced_drops(point: &Point) -> u64 {
+    match point.kind {
+        PointKind::Capture => point.summary.unplaced_drops,
+        PointKind::SendLog | PointKind::ListenLog => 0,
+    }
+}
+
+/// Which captures may have dropped what was lost.
+fn drops(subject: &Subject, tally: &Tally) -> Vec<String> {
+    let captures = tally
+        .lost_at
+        .iter()
+        .map(|((_, to), _)| &subject.points[*to]);
+    captures
+        .filter(|point| unplaced_drops(point) > 0)
+        .map(|point| {
+            format!(
+                "the capture at {} dropped {} and does not say when: these may be among them",
+                point.name,
+                packets(unplaced_drops(point))
             )
         })
         .collect()

@@ -269,7 +269,8 @@ impl Live {
             let before = before.as_ref().map_or(0, count);
             u64::from(count(&stat).wrapping_sub(before))
         };
-        summary.add_drops(since(|stat| stat.dropped) + since(|stat| stat.if_dropped));
+        let drops = since(|stat| stat.dropped) + since(|stat| stat.if_dropped);
+        summary.add_drops(drops, None);
     }
 }
 
