@@ -97,8 +97,8 @@ pub struct Summary {
     /// Stretches in which it dropped some of them, each from the frame before to the frame behind
     /// (`epb_dropcount`), ns since the epoch.
     pub dropped_ns: Vec<(i64, i64)>,
-    /// Of [`Summary::capture_drops`], those of which it is not said when.
-    pub unplaced_drops: u64,
+    /// How many of the drops those stretches are about.
+    pub placed_drops: u64,
     /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the
     /// epoch. Live, from its start until when all that came has been given out.
     pub watched_ns: Option<(i64, i64)>,
@@ -116,13 +116,16 @@ impl Summary {
         self.interfaces.push(interface);
     }
 
-    /// Counts frames that the capture dropped, and in which stretch of time if it says so.
-    fn add_drops(&mut self, drops: u64, within_ns: Option<(i64, i64)>) {
+    /// Frames the capture is known to have dropped, nobody knows when.
+    #[must_use]
+    pub fn unplaced_drops(&self) -> u64 {
+        self.capture_drops
+            .unwrap_or(0)
+            .saturating_sub(self.placed_drops)
+    }
+
+    fn add_drops(&mut self, drops: u64) {
         self.capture_drops = Some(self.capture_drops.unwrap_or(0).saturating_add(drops));
-        match within_ns {
-            Some(stretch) => self.dropped_ns.push(stretch),
-            None => self.unplaced_drops = self.unplaced_drops.saturating_add(drops),
-        }
     }
 }
 

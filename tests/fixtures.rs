@@ -633,6 +633,9 @@ fn unfold(folded: &Value) -> Value {
 
 const QUANTILES: [&str; 5] = ["min", "p50", "p90", "p99", "max"];
 
+/// Those over the lost packets too, where null is infinite.
+const QUANTILES_WITH_LOST: [&str; 3] = ["p50", "p90", "p99"];
+
 fn delay_in_one_line(delay: &Value) -> Value {
     if delay.is_null() {
         return Value::Null;
@@ -640,10 +643,15 @@ fn delay_in_one_line(delay: &Value) -> Value {
     let quantiles = QUANTILES
         .map(|quantile| delay[quantile].to_string())
         .join(" ");
-    json!(format!(
-        "{quantiles} {}",
-        delay["reference"].as_str().unwrap()
-    ))
+    let line = format!("{quantiles} {}", delay["reference"].as_str().unwrap());
+    let with_lost = &delay["with_lost"];
+    // Where nothing was lost they are the same.
+    let is_same = |quantile| with_lost[quantile] == delay[quantile];
+    if QUANTILES_WITH_LOST.into_iter().all(is_same) {
+        return json!(line);
+    }
+    let with_lost = QUANTILES_WITH_LOST.map(|quantile| with_lost[quantile].to_string());
+    json!(format!("{line} {}", with_lost.join(" ")))
 }
 
 fn delay_from_line(line: &Value) -> Value {
@@ -656,6 +664,12 @@ fn delay_from_line(line: &Value) -> Value {
         delay[quantile] = json!(words.next().unwrap().parse::<i64>().unwrap());
     }
     delay["reference"] = json!(words.next());
+    for quantile in QUANTILES_WITH_LOST {
+        delay["with_lost"][quantile] = match words.next() {
+            Some(word) => serde_json::from_str(word).unwrap(),
+            None => delay[quantile].clone(),
+        };
+    }
     delay
 }
 
@@ -702,6 +716,9 @@ fn convertible(findings: &Value, precision: Precision) -> Value {
             }
             for protocol in direction["protocols"].as_array_mut().unwrap() {
                 protocol["delay_ns"] = Value::Null;
+                for error in protocol["icmp"].as_array_mut().unwrap() {
+                    error["rtt_ns"] = Value::Null;
+                }
             }
         }
     }

@@ -201,9 +201,9 @@ mod tests {
     fn findings(clocks: [(&str, Option<i64>); 2]) -> Findings {
         let point = |name: &str| {
             serde_json::json!({
-                "name": name, "source": "", "kind": "capture", "link_types": [], "resolution_ns": 1,
+                "name": name, "capture": name, "source": "", "kind": "capture", "link_types": [], "resolution_ns": 1,
                 "frames": 0, "hdp": 0, "first_ns": null, "last_ns": null, "capture_drops": null,
-                "missed": 0, "gaps": [], "skipped": crate::findings::Skipped::default(),
+                "missed": 0, "copies": 0, "incomplete": 0, "gaps": [], "skipped": crate::findings::Skipped::default(),
             })
         };
         let segment = |(from, to): (&str, &str), (method, offset_ns): (&str, Option<i64>)| {
@@ -218,7 +218,7 @@ mod tests {
             "schema_version": 1, "generator": "", "warnings": [],
             "points": [point("a"), point("b"), point("c")],
             "directions": [{
-                "from": "a", "to": "c", "protocols": [], "against_control": null,
+                "from": "a", "to": "c", "protocols": [], "against_control": null, "refusers": [],
                 "segments": [segment(("a", "b"), clocks[0]), segment(("b", "c"), clocks[1])],
             }],
         });

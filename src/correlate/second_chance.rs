@@ -13,8 +13,12 @@ use crate::{
     observe::{Flow, Point, Sighting},
 };
 
-/// How much longer than all others a packet may have taken that is put together again.
-const SLACK_NS: i64 = 1_000_000_000;
+/// How much longer than all others a packet may have taken that is put together again: 32 bits of
+/// its timestamp hardly ever agree by chance.
+const SLACK_NS: i64 = 120_000_000_000;
+
+/// The same where the lower half of the timestamp was written into, and the upper half says little.
+const SLACK_OF_LOWER_HALF_NS: i64 = 1_000_000_000;
 
 /// Where the number says that the lower half of the timestamp is written into: SCTP's checksum.
 const LOWER_HALF: u8 = 132;
@@ -168,7 +172,12 @@ impl SecondChance {
                     .flatten()
                 {
                     let is_new = found.iter().all(|known| known.place() != start.place());
-                    if is_new && may_continue(relations, journey.way, end, start) {
+                    let slack_ns = if lower_half_changed {
+                        SLACK_OF_LOWER_HALF_NS
+                    } else {
+                        SLACK_NS
+                    };
+                    if is_new && may_continue(relations, journey.way, end, start, slack_ns) {
                         found.push(start);
                     }
                 }
@@ -308,7 +317,13 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey) -> Vec<Start
 }
 
 /// Whether the packet that ends here may be the one that starts there.
-fn may_continue(relations: &Relations, way: Way, end: (usize, &Sighting), start: &Start) -> bool {
+fn may_continue(
+    relations: &Relations,
+    way: Way,
+    end: (usize, &Sighting),
+    start: &Start,
+    slack_ns: i64,
+) -> bool {
     let (point, end) = end;
     let is_behind = match way {
         Way::Forward => start.point > point,
@@ -324,7 +339,7 @@ fn may_continue(relations: &Relations, way: Way, end: (usize, &Sighting), start:
     let offsets = relations.offsets(point, start.point, way);
     offsets.is_none_or(|offsets| {
         let range = offsets.max_ns.saturating_sub(offsets.min_ns);
-        let slack_ns = range.saturating_add(SLACK_NS);
+        let slack_ns = range.saturating_add(slack_ns);
         (offsets.min_ns.saturating_sub(slack_ns)..=offsets.max_ns.saturating_add(slack_ns))
             .contains(&offset_ns)
     })

@@ -88,9 +88,21 @@ impl Coverage {
         if self.background.count() < REGULAR {
             return Vec::new();
         }
-        let longest_usual = self.background.longest_usual_silence(UNUSUAL);
+        // Where that traffic had not begun or was over, its silence says nothing.
+        let mut background = self.background.clone();
+        let (first, last) = self.ends.unwrap_or_default();
+        background.note(first);
+        background.note(last);
+        let longest_usual = background.longest_usual_silence(UNUSUAL);
+        let of_background = background.silences();
         let mut gaps = self.recorded.silences();
-        gaps.retain(|silence| length(*silence) > longest_usual);
+        gaps.retain(|&gap| {
+            let around = of_background
+                .iter()
+                .filter(|silence| overlap(**silence, gap));
+            let around: f64 = around.map(|silence| length(*silence)).sum();
+            length(gap) > longest_usual && around - length(gap) <= longest_usual
+        });
         gaps
     }
 
@@ -142,6 +154,10 @@ impl Coverage {
         let spot = self.blind_spots.get(next);
         spot.is_some_and(|spot| spot.0 <= to_ns)
     }
+}
+
+fn overlap(a: (i64, i64), b: (i64, i64)) -> bool {
+    a.0 < b.1 && b.0 < a.1
 }
 
 fn length((from_ns, to_ns): (i64, i64)) -> f64 {
@@ -256,7 +272,8 @@ impl Occupancy {
             total += length;
             squares += length * length;
         }
-        f64::INFINITY
+        let typical = if total > 0.0 { squares / total } else { 0.0 };
+        times * typical.max(resolution)
     }
 }
 
@@ -306,6 +323,22 @@ mod tests {
         assert!(!coverage.contains(START + 9 * SECOND, START + 11 * SECOND));
         assert!(!coverage.contains(START + 12 * SECOND, START + 20 * SECOND));
         assert!(coverage.contains(START + 14 * SECOND, START + 39 * SECOND));
+    }
+
+    #[test]
+    fn traffic_that_is_over_makes_no_gaps() {
+        let mut coverage = Coverage::default();
+        for tick in 0..600 {
+            let at = START + tick * SECOND / 10;
+            if tick < 50 {
+                coverage.note(at);
+                coverage.note_background(at);
+            } else if tick % 20 == 0 {
+                coverage.note(at);
+            }
+        }
+        coverage.complete(&[]);
+        assert_eq!(coverage.gaps(), []);
     }
 
     #[test]

@@ -269,8 +269,7 @@ impl Live {
             let before = before.as_ref().map_or(0, count);
             u64::from(count(&stat).wrapping_sub(before))
         };
-        let drops = since(|stat| stat.dropped) + since(|stat| stat.if_dropped);
-        summary.add_drops(drops, None);
+        summary.add_drops(since(|stat| stat.dropped) + since(|stat| stat.if_dropped));
     }
 }
 

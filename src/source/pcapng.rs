@@ -191,11 +191,11 @@ impl Pcapng {
         let before_ns = std::mem::replace(&mut interface.last_ns, record.time_ns);
         if drops > 0 {
             interface.drops = interface.drops.saturating_add(drops);
-            let within_ns = record.time_ns.map(|now| {
-                let before = before_ns.unwrap_or(now);
-                (before.min(now), before.max(now))
-            });
-            summary.add_drops(drops, within_ns);
+            summary.add_drops(drops);
+            if let (Some(before), Some(now)) = (before_ns.or(record.time_ns), record.time_ns) {
+                summary.placed_drops = summary.placed_drops.saturating_add(drops);
+                summary.dropped_ns.push((before.min(now), before.max(now)));
+            }
         }
         self.rest_of_block = total_len - record.offset - record.len;
         Ok(Step::Frame(record))
@@ -366,7 +366,7 @@ impl Pcapng {
             // Statistics are totals: they count what blocks before them have counted already.
             let more = total.saturating_sub(interface.drops);
             interface.drops += more;
-            summary.add_drops(more, None);
+            summary.add_drops(more);
         }
         let clock = interface.clock;
         let time = |code| {

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod evidence;
 mod matching;
 mod path;
 mod stages;

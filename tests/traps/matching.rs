@@ -197,8 +197,8 @@ fn trap_12_a_timestamp_that_a_box_wrote_into_is_one_packet_delivered_and_altered
 }
 
 #[test]
-fn trap_12_an_sctp_checksum_lies_in_the_lower_half_of_the_timestamp() {
-    // 132 does not come through the recorded router: all-pass has it at both ends.
+fn trap_12_with_several_candidates_none_is_called_lost() {
+    // An SCTP checksum leaves of the timestamp what packets share for 4.29 s.
     let packets = [0, 1, 2].map(|n| sent((5 + n * 40) * MILLISECOND, 132, 2));
     let mut captures = scene(2, 400, &packets);
     for packet in &packets {
@@ -210,15 +210,10 @@ fn trap_12_an_sctp_checksum_lies_in_the_lower_half_of_the_timestamp() {
     }
     let findings = judged(&captures);
     let p = number(&findings, 0, 132);
-    // Several in 4.29 s share what is left of the timestamp: none of them is called lost.
     assert_eq!((p.lost, p.packets - p.delivered), (0, p.ambiguous), "{p:?}");
-    let mut alone = scene(2, 400, &packets[..1]);
-    edit(&mut alone[1], &packets[0], |frame| {
-        frame.bytes[SCENE_HDP + 8..][..4].copy_from_slice(&[1, 2, 3, 4]);
-    });
-    let findings = judged(&alone);
-    let p = number(&findings, 0, 132);
-    assert_eq!((p.packets, p.delivered, p.altered), (1, 1, 1));
+    // Of a single one there is no doubt whether it came.
+    let lost = judged(&scene(2, 400, &[sent(5 * MILLISECOND, 132, 1)]));
+    assert_eq!(number(&lost, 0, 132).lost, 1);
 }
 
 #[test]
@@ -238,21 +233,20 @@ fn trap_12_two_packets_that_differ_in_more_stay_a_loss_and_a_stranger() {
 }
 
 #[test]
-fn trap_12_what_no_box_writes_into_stays_a_loss_and_a_stranger() {
-    // Nobody keeps a checksum there under 253.
-    let packet = sent(5 * MILLISECOND, 253, 2);
-    let mut captures = scene(2, 400, &[]);
-    let shown = judged(&scene(2, 400, std::slice::from_ref(&packet)));
-    assert_eq!(number(&shown, 0, 253).packets, 21);
-    let mut other = scene(2, 400, std::slice::from_ref(&packet));
-    edit(&mut other[1], &packet, |frame| {
-        frame.bytes[SCENE_HDP + 6] ^= 0x40
-    });
-    captures[0] = other[0].clone();
-    captures[1] = other[1].clone();
-    let findings = judged(&captures);
-    let p = number(&findings, 0, 253);
-    assert_eq!((p.packets, p.delivered, p.lost), (21, 20, 1));
+fn trap_12_a_lower_half_that_no_box_writes_into_tells_two_packets_apart() {
+    // SCTP has its checksum there; under 253 nobody has anything.
+    let judged_as = |protocol: u8| {
+        let packet = sent(5 * MILLISECOND, protocol, 2);
+        let mut captures = scene(2, 400, std::slice::from_ref(&packet));
+        edit(&mut captures[1], &packet, |frame| {
+            frame.bytes[SCENE_HDP + 8..][..4].copy_from_slice(&[1, 2, 3, 4]);
+        });
+        let findings = judged(&captures);
+        let p = number(&findings, 0, protocol.into());
+        (p.delivered, p.altered, p.lost)
+    };
+    assert_eq!(judged_as(252), (0, 0, 1));
+    assert_eq!(judged_as(132), (1, 1, 0));
 }
 
 // --- 13. The IP ID is never a key ----------------------------------------------------------------
@@ -270,7 +264,6 @@ fn trap_13_an_ip_id_that_was_rewritten_or_never_set_makes_no_other_packet() {
         assert_eq!(lost(&findings), 0);
         let p = number(&findings, 0, 50);
         assert_eq!((p.packets, p.delivered, p.altered), (3, 3, 0));
-        assert_eq!(changes(p), [("ip_id", 3)]);
     }
 }
 
