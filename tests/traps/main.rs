@@ -5,6 +5,7 @@
 mod support;
 
 mod clocks;
+mod decoding;
 mod evidence;
 mod matching;
 mod path;
