@@ -703,14 +703,15 @@ fn convertible(findings: &Value, precision: Precision) -> Value {
     }
     for direction in findings["directions"].as_array_mut().unwrap() {
         for segment in direction["segments"].as_array_mut().unwrap() {
-            // The bound is as wide as the resolution makes it.
+            // The bounds are as far apart as the two resolutions make them, and so is the middle.
             segment["clock"]["error_ns"] = Value::Null;
+            segment["clock"]["offset_ns"] = Value::Null;
         }
     }
     if precision == Precision::Lost {
         for direction in findings["directions"].as_array_mut().unwrap() {
             for segment in direction["segments"].as_array_mut().unwrap() {
-                for member in ["offset_ns", "at_ns", "skew_ppm"] {
+                for member in ["at_ns", "skew_ppm"] {
                     segment["clock"][member] = Value::Null;
                 }
             }

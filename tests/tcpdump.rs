@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use hdp::findings::{Carrier, Direction, Findings, Packet, PointKind, Protocol, Verdict};
+use hdp::findings::{Carrier, Direction, Findings, Packet, PointKind, Protocol, Side, Verdict};
 use support::scenario::Scenario;
 
 fn is_installed() -> bool {
@@ -58,6 +58,7 @@ struct Subject<'a> {
     findings: &'a Findings,
     protocol: &'a Protocol,
     destination: String,
+    is_forward: bool,
 }
 
 impl Subject<'_> {
@@ -77,7 +78,17 @@ impl Subject<'_> {
     fn count(&self, point: &str) -> u64 {
         let point = self.point(point);
         match point.kind {
-            PointKind::Capture => count(self.folder, &point.source, &self.filter()),
+            PointKind::Capture => {
+                // What goes back comes in on the side where the rest goes out.
+                let filter = match (point.side, self.is_forward) {
+                    (None, _) => self.filter(),
+                    (Some(Side::In), true) | (Some(Side::Out), false) => {
+                        format!("inbound and {}", self.filter())
+                    }
+                    (Some(_), _) => format!("outbound and {}", self.filter()),
+                };
+                count(self.folder, &point.source, &filter)
+            }
             PointKind::SendLog | PointKind::ListenLog => {
                 let number = self.protocol.protocol;
                 let line = format!("\"protocol\":{number},\"carrier\":\"ip\"");
@@ -239,6 +250,7 @@ fn the_reasons_of_every_verdict_are_those_that_tcpdump_finds() {
                     findings: &findings,
                     protocol,
                     destination: destination(&packets, direction, protocol),
+                    is_forward: direction.from == findings.directions[0].from,
                 };
                 let checks = match protocol.verdict {
                     Verdict::Refused => subject.check_refusals(&title),

@@ -29,7 +29,7 @@ const REMARKABLE: f64 = 3.0;
 /// When a point was watching.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coverage {
-    ends: Option<(i64, i64)>,
+    ends: Ends,
     recorded: Occupancy,
     /// Frames that do not hang on whether HDP gets through.
     background: Occupancy,
@@ -37,12 +37,37 @@ pub struct Coverage {
     gaps: Vec<(i64, i64)>,
 }
 
+/// The first and the last instant; the first behind the last where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first_ns: i64,
+    last_ns: i64,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            first_ns: i64::MAX,
+            last_ns: i64::MIN,
+        }
+    }
+}
+
+impl Ends {
+    fn is_empty(self) -> bool {
+        self.first_ns > self.last_ns
+    }
+}
+
 impl Coverage {
     /// Notes that the point was watching at this instant.
     #[inline(always)]
     pub(super) fn extend(&mut self, time_ns: i64) {
-        let (first, last) = self.ends.unwrap_or((time_ns, time_ns));
-        self.ends = Some((first.min(time_ns), last.max(time_ns)));
+        let Ends { first_ns, last_ns } = self.ends;
+        self.ends = Ends {
+            first_ns: first_ns.min(time_ns),
+            last_ns: last_ns.max(time_ns),
+        };
     }
 
     /// Notes a frame.
@@ -90,9 +115,10 @@ impl Coverage {
         }
         // Where that traffic had not begun or was over, its silence says nothing.
         let mut background = self.background.clone();
-        let (first, last) = self.ends.unwrap_or_default();
-        background.note(first);
-        background.note(last);
+        if let (Some(first), Some(last)) = (self.first_ns(), self.last_ns()) {
+            background.note(first);
+            background.note(last);
+        }
         let longest_usual = background.longest_usual_silence(UNUSUAL);
         let of_background = background.silences();
         let mut gaps = self.recorded.silences();
@@ -125,27 +151,26 @@ impl Coverage {
     /// Time of the first frame, ns since the epoch on the point's clock.
     #[must_use]
     pub fn first_ns(&self) -> Option<i64> {
-        self.ends.map(|(first, _)| first)
+        (!self.ends.is_empty()).then_some(self.ends.first_ns)
     }
 
     /// Time of the last frame.
     #[must_use]
     pub fn last_ns(&self) -> Option<i64> {
-        self.ends.map(|(_, last)| last)
+        (!self.ends.is_empty()).then_some(self.ends.last_ns)
     }
 
     /// Whether nothing was recorded before `from_ns` or after `to_ns`.
     pub(super) fn is_within(&self, from_ns: i64, to_ns: i64) -> bool {
-        self.ends
-            .is_none_or(|(first, last)| from_ns <= first && last <= to_ns)
+        self.ends.is_empty() || from_ns <= self.ends.first_ns && self.ends.last_ns <= to_ns
     }
 
     /// Whether the point was watching during all of `from_ns..=to_ns`.
     #[inline]
     #[must_use]
     pub fn contains(&self, from_ns: i64, to_ns: i64) -> bool {
-        self.ends
-            .is_some_and(|(first, last)| first <= from_ns && to_ns <= last)
+        self.ends.first_ns <= from_ns
+            && to_ns <= self.ends.last_ns
             && !self.is_blind_in(from_ns, to_ns)
     }
 
