@@ -4,5 +4,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clocks;
+mod decoding;
 mod evidence;
+mod matching;
+mod path;
 mod stages;
+mod watching;
