@@ -1,8 +1,11 @@
-//! One point's capture, read a second time: its frames in order of time, on the first point's clock.
+//! One capture, read a second time: its frames in order of time, on the first point's clock.
 
-use std::vec;
+use std::{collections::BTreeSet, vec};
 
-use super::{Capture, Clocks, notes::Key};
+use super::{
+    Capture, Clocks,
+    notes::{Key, Notes},
+};
 use crate::{
     decode::Decoder,
     source::{Error, Interface, Source},
@@ -11,8 +14,27 @@ use crate::{
 /// A capture of which one frame at a time is in memory, unless it is out of order.
 pub(super) struct Track {
     interfaces: Vec<Interface>,
+    strands: Vec<Strand>,
     rest: Rest,
     head: Option<Head>,
+}
+
+/// What of a capture stays together: the frames of one interface, or of those the ones that belong
+/// to one side of a host. A capture's strands follow its interfaces; of one interface, the sides
+/// come first, in path order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Strand {
+    /// Index among the capture's interfaces.
+    pub(super) interface: u32,
+    /// The point that is the side.
+    pub(super) side: Option<usize>,
+}
+
+impl Strand {
+    /// By which strands are sorted.
+    fn rank(&self) -> (u32, usize) {
+        (self.interface, self.side.unwrap_or(usize::MAX))
+    }
 }
 
 /// The next frame.
@@ -49,25 +71,42 @@ struct Reader {
 }
 
 impl Track {
-    /// Reads the capture once, to see what interfaces it has and whether it is in order, and opens
-    /// it again.
+    /// Reads the capture once, to see what interfaces and strands it has and whether it is in
+    /// order, and opens it again.
     pub(super) fn open(
         capture: &Capture<'_>,
+        notes: &Notes,
         clocks: &Clocks,
         window_ns: u64,
     ) -> Result<Self, Error> {
         let mut source = Source::open(capture.origin.clone())?;
         let mut is_in_order = true;
         let mut latest_ns = i64::MIN;
+        let mut sides: BTreeSet<(u32, Option<usize>)> = BTreeSet::new();
         while let Some(frame) = source.next_frame() {
             let time_ns = frame.time_ns.unwrap_or(latest_ns);
             is_in_order &= time_ns >= latest_ns;
             latest_ns = time_ns;
+            sides.insert((frame.interface, notes.side(capture.record, frame.number)));
         }
         let interfaces = source.summary().interfaces.clone();
+        // An interface that saw nothing is described too.
+        for interface in (0..).take(interfaces.len()) {
+            if sides
+                .range((interface, None)..)
+                .next()
+                .is_none_or(|next| next.0 > interface)
+            {
+                sides.insert((interface, None));
+            }
+        }
+        let strand = |(interface, side)| Strand { interface, side };
+        let mut strands: Vec<Strand> = sides.into_iter().map(strand).collect();
+        strands.sort_by_key(Strand::rank);
+        let point = notes.records()[capture.record].point;
         let shifts_ns = interfaces
             .iter()
-            .map(|interface| rounded(clocks.shift_ns(capture.point), interface.resolution_ns))
+            .map(|interface| rounded(clocks.shift_ns(point), interface.resolution_ns))
             .collect();
         let reader = Reader {
             source: Source::open(capture.origin.clone())?,
@@ -77,6 +116,7 @@ impl Track {
         };
         let mut track = Self {
             interfaces,
+            strands,
             rest: if is_in_order {
                 Rest::Unread(Box::new(reader))
             } else {
@@ -88,9 +128,23 @@ impl Track {
         Ok(track)
     }
 
-    /// The interfaces, by [`Head::interface`].
+    /// The interfaces, by [`Strand::interface`].
     pub(super) fn interfaces(&self) -> &[Interface] {
         &self.interfaces
+    }
+
+    /// The strands, in the order in which they are described.
+    pub(super) fn strands(&self) -> &[Strand] {
+        &self.strands
+    }
+
+    /// The index of the strand of this interface and side.
+    pub(super) fn position(&self, interface: u32, side: Option<usize>) -> usize {
+        let wanted = Strand { interface, side };
+        let found = self
+            .strands
+            .binary_search_by_key(&wanted.rank(), Strand::rank);
+        found.expect("each frame's strand was found when the capture was read first")
     }
 
     /// The next frame, if there is one.
