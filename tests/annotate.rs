@@ -305,10 +305,8 @@ fn each_side_of_a_host_is_an_interface() {
         own.filter(|frame| frame.interface as usize == interface)
             .collect::<Vec<_>>()
     };
-    // The kernel's word for the way each of them took, in the cooked header (SLL2).
-    const IN: u8 = 0;
-    const OUT: u8 = 4;
-    for (name, packet_type) in [("router (in)", IN), ("router (out)", OUT)] {
+    // The kernel's words for what came in and what went out, in the cooked header (SLL2).
+    for (name, packet_type) in [("router (in)", 0), ("router (out)", 4)] {
         let frames = frames(name);
         let of_report = findings(folder, &points).points;
         let point = of_report.iter().find(|point| point.name == name).unwrap();

@@ -134,7 +134,7 @@ mod tests {
         let back = trend(differences.rev());
         for trend in [&forth, &back] {
             let extremes: Vec<_> = trend.extremes().collect();
-            assert!(extremes.len() > STRETCHES / 4);
+            assert!(extremes.len() > usize::from(STRETCHES) / 4);
             assert_eq!(extremes.iter().map(|e| e.min.offset_ns).min(), Some(-500));
             assert_eq!(extremes.iter().map(|e| e.max.offset_ns).max(), Some(499));
             assert!(extremes.is_sorted_by_key(|e| e.min.at_ns));
