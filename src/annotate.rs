@@ -19,8 +19,10 @@
 //! on the first point's clock ([`Clocks`]), and frames come in their order. It holds a note of every
 //! packet in memory, and one frame a point; only a file that is not in order of time is held whole.
 //!
-//! What a capture says of itself beyond its interfaces and packets (section comments, statistics,
-//! name resolution) is left out.
+//! What a section says of itself (comments, hardware, operating system) is said of its interfaces;
+//! and when a capture of one interface was watched, with what it dropped, of the last that it became.
+//! What else a capture says beyond its interfaces and packets (statistics of several interfaces, name
+//! resolution) is left out.
 
 mod clocks;
 mod notes;
@@ -118,6 +120,12 @@ pub fn write(out: impl Write, job: Job<'_>, notes: &Notes, clocks: &Clocks) -> R
         }
         track.advance();
     }
+    for (_, track, first_interface) in &tracks {
+        if let Some((watched_ns, drops)) = track.watched() {
+            let last = first_interface + track.strands().len() - 1;
+            file.statistics(last, watched_ns, drops)?;
+        }
+    }
     Ok(file.flush()?)
 }
 
@@ -145,7 +153,10 @@ fn describe(
             name: Some(name),
             ..interface.clone()
         };
-        file.interface(&interface, &description)?;
+        match track.section(strand.interface) {
+            Some(section) => file.interface_of_section(&interface, &description, section)?,
+            None => file.interface(&interface, &description)?,
+        }
     }
     Ok(())
 }

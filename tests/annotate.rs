@@ -508,6 +508,55 @@ fn comments_of_the_capture_stand_beside_the_fate() {
     );
 }
 
+#[test]
+fn what_the_capture_said_of_itself_is_said_of_its_interface() {
+    let test = "what_the_capture_said_of_itself_is_said_of_its_interface";
+    if !is_there("editcap", test) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let client = folder.path().join("client.pcapng");
+    let edited = Command::new("editcap")
+        .args(["--capture-comment", "on the roof"])
+        .args([
+            "fixtures/router-drops/client.pcap".as_ref(),
+            client.as_path(),
+        ])
+        .output()
+        .unwrap();
+    assert!(edited.status.success(), "{edited:?}");
+    let said = |file: &Path| {
+        let mut source = Source::open(Origin::Path(file.to_owned())).unwrap();
+        while source.next_frame().is_some() {}
+        source.summary().clone()
+    };
+    assert_eq!(said(&client).sections[0].comments, ["on the roof"]);
+    // dumpcap's: it says by what machine it was made, and when.
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/all-pass/server.pcapng");
+    let before = said(&server);
+    let [os, hardware] = [&before.sections[0].os, &before.sections[0].hardware];
+    // The first point's clock is the file's.
+    let run = annotate(
+        folder.path(),
+        &[
+            format!("server={}", server.display()),
+            "client=client.pcapng".to_owned(),
+        ],
+    );
+    let after = said(&run.annotated());
+    assert!(before.watched_ns.is_some());
+    assert_eq!(after.watched_ns, before.watched_ns);
+    assert_eq!(after.capture_drops, before.capture_drops);
+    let bytes = fs::read(run.annotated()).unwrap();
+    let holds = |text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(holds("on the roof"));
+    assert!(holds(os.as_ref().unwrap()) && holds(hardware.as_ref().unwrap()));
+}
+
 // --- Fates ---------------------------------------------------------------------------------------
 
 #[test]

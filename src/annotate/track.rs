@@ -8,12 +8,15 @@ use super::{
 };
 use crate::{
     decode::Decoder,
-    source::{Error, Interface, Source},
+    source::{Error, Interface, Section, Source, Summary},
 };
 
 /// A capture of which one frame at a time is in memory, unless it is out of order.
 pub(super) struct Track {
-    interfaces: Vec<Interface>,
+    /// What the capture said of itself.
+    summary: Summary,
+    /// What is added to times of each interface.
+    shifts_ns: Vec<i64>,
     strands: Vec<Strand>,
     rest: Rest,
     head: Option<Head>,
@@ -89,7 +92,8 @@ impl Track {
             latest_ns = time_ns;
             sides.insert((frame.interface, notes.side(capture.record, frame.number)));
         }
-        let interfaces = source.summary().interfaces.clone();
+        let summary = source.summary().clone();
+        let interfaces = &summary.interfaces;
         // An interface that saw nothing is described too.
         for interface in (0..).take(interfaces.len()) {
             if sides
@@ -104,18 +108,19 @@ impl Track {
         let mut strands: Vec<Strand> = sides.into_iter().map(strand).collect();
         strands.sort_by_key(Strand::rank);
         let point = notes.records()[capture.record].point;
-        let shifts_ns = interfaces
+        let shifts_ns: Vec<i64> = interfaces
             .iter()
             .map(|interface| rounded(clocks.shift_ns(point), interface.resolution_ns))
             .collect();
         let reader = Reader {
             source: Source::open(capture.origin.clone())?,
             decoder: Decoder::new(window_ns),
-            shifts_ns,
+            shifts_ns: shifts_ns.clone(),
             time_ns: 0,
         };
         let mut track = Self {
-            interfaces,
+            summary,
+            shifts_ns,
             strands,
             rest: if is_in_order {
                 Rest::Unread(Box::new(reader))
@@ -130,7 +135,27 @@ impl Track {
 
     /// The interfaces, by [`Strand::interface`].
     pub(super) fn interfaces(&self) -> &[Interface] {
-        &self.interfaces
+        &self.summary.interfaces
+    }
+
+    /// What was said of the section that an interface belongs to.
+    pub(super) fn section(&self, interface: u32) -> Option<&Section> {
+        let mut sections = self.summary.sections.iter();
+        sections.rfind(|section| section.first_interface <= interface)
+    }
+
+    /// When a capture of one interface was watched, on the first point's clock, and what it is known
+    /// to have dropped; `None` where it does not say when.
+    pub(super) fn watched(&self) -> Option<((i64, i64), Option<u64>)> {
+        let [shift_ns] = self.shifts_ns.as_slice() else {
+            return None;
+        };
+        let (start_ns, end_ns) = self.summary.watched_ns?;
+        let shifted = |ns: i64| ns.saturating_add(*shift_ns);
+        Some((
+            (shifted(start_ns), shifted(end_ns)),
+            self.summary.capture_drops,
+        ))
     }
 
     /// The strands, in the order in which they are described.
