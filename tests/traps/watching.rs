@@ -111,6 +111,35 @@ fn trap_02_a_capture_that_was_stopped_for_a_while_lost_nothing_meanwhile() {
 }
 
 #[test]
+fn trap_02_a_stop_in_a_recording_is_no_loss_and_a_filter_of_all_hdp_is() {
+    let client = recorded("ping-pong", "client.pcap");
+    let mut stopped = recorded("ping-pong", "server.pcap");
+    let mut filtered = stopped.clone();
+    let middle = stopped.frames[stopped.frames.len() / 2].time_ns;
+    let stretch = middle - SECOND / 2..middle + SECOND / 2;
+    let is_then = |frame: &OwnedFrame| stretch.contains(&frame.time_ns);
+    // An echo request every 100 ms passes beside 252 to 254.
+    let is_hdp = |frame: &OwnedFrame| frame.bytes[14 + 9] >= 252;
+    stopped.frames.retain(|frame| !is_then(frame));
+    filtered
+        .frames
+        .retain(|frame| !(is_then(frame) && is_hdp(frame)));
+    let findings_of = |server| findings(&[("client", &client), ("server", server)]);
+    let of_stopped = findings_of(&stopped);
+    assert_eq!(
+        (lost(&of_stopped), gaps(&of_stopped.points)),
+        (0, vec![0, 1])
+    );
+    let of_filtered = findings_of(&filtered);
+    assert_eq!(gaps(&of_filtered.points), [0, 0]);
+    for protocol in 252..=254 {
+        let p = number(&of_filtered, 0, protocol);
+        assert_eq!(p.verdict, Verdict::Lossy);
+        assert!((30..=36).contains(&p.lost), "{}", p.lost);
+    }
+}
+
+#[test]
 fn trap_02_a_range_of_numbers_that_vanishes_for_a_while_beside_other_traffic_is_lost() {
     // What a firewall that is told to for two seconds does to all that is HDP.
     let is_hdp = |frame: &OwnedFrame| frame.bytes[9] != 1;
