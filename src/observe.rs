@@ -398,9 +398,9 @@ impl Observer {
     /// Decodes a frame and takes what is in it.
     #[inline(always)]
     pub fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
-        let decoded = decoder.decode(frame);
-        let skip = decoded.as_ref().err().copied();
-        self.observe_decoded(frame, decoded);
+        let result = decoder.decode(frame);
+        let skip = result.as_ref().err().copied();
+        self.observe_decoded(frame, result);
         match skip {
             Some(Skip::NotHdp) => {
                 if let Some(datagram) = decoder.doubtful(frame) {

@@ -80,11 +80,26 @@ pub struct Interface {
     pub resolution_ns: u64,
 }
 
+/// What a section of a pcapng capture says of itself; pcap files have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Section {
+    /// Its first interface, counted over all sections.
+    pub first_interface: u32,
+    /// Comments on the whole of it (`opt_comment`).
+    pub comments: Vec<String>,
+    /// The hardware that captured it (`shb_hardware`).
+    pub hardware: Option<String>,
+    /// The operating system that did (`shb_os`).
+    pub os: Option<String>,
+}
+
 /// What a capture says of itself beyond its frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The interfaces so far; [`Frame::interface`] is the index.
     pub interfaces: Vec<Interface>,
+    /// The sections so far, from the first one on that says anything.
+    pub sections: Vec<Section>,
     /// Link types of the interfaces, each once, in order of appearance.
     pub link_types: Vec<LinkType>,
     /// The coarsest timestamp resolution among the interfaces, in nanoseconds; `None` until an

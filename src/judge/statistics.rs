@@ -47,12 +47,18 @@ pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
         ln_binomial(lost, k) + ln_binomial(packets - lost, subject.packets - k)
             - ln_binomial(packets, subject.packets)
     };
+    // How many times as likely one more lost packet is.
+    let ratio = |k: u64| {
+        let kept = subject.packets - k;
+        (lost - k) as f64 / (k + 1) as f64 * kept as f64 / (packets - lost + 1 - kept) as f64
+    };
     // From the number asked about away from the likeliest one, the terms fall faster than a
     // geometric series: few of them are a sum's worth, be they too small for a number at all.
-    let tail = |ks: &mut dyn Iterator<Item = u64>| {
-        let mut sum = 0.0;
-        for k in ks {
-            let term = of_subject(k).exp();
+    let tail = |first: u64, ratios: &mut dyn Iterator<Item = f64>| {
+        let mut term = of_subject(first).exp();
+        let mut sum = term;
+        for ratio in ratios {
+            term *= ratio;
             sum += term;
             if term <= sum * 1e-12 {
                 break;
@@ -65,9 +71,12 @@ pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
     let likeliest =
         (u128::from(subject.packets) + 1) * (u128::from(lost) + 1) / (u128::from(packets) + 2);
     if u128::from(subject.lost) > likeliest {
-        tail(&mut (subject.lost..=most)).min(1.0)
+        tail(subject.lost, &mut (subject.lost..most).map(ratio)).min(1.0)
+    } else if subject.lost > least {
+        let below = (least..subject.lost - 1).rev().map(|k| 1.0 / ratio(k));
+        (1.0 - tail(subject.lost - 1, &mut { below })).max(0.0)
     } else {
-        (1.0 - tail(&mut (least..subject.lost).rev())).max(0.0)
+        1.0
     }
 }
 

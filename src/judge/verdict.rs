@@ -274,19 +274,18 @@ fn delay(delays_ns: &mut Spans, never_in_time: u64, reference: Option<Reference>
         let rank = (q * (came + never_in_time as f64)).ceil();
         (rank <= came).then_some(rank / came)
     };
-    let [q50, q90, q99] = [0.5, 0.9, 0.99].map(among_all);
-    let mut with_lost = |q: Option<f64>| {
-        let [delay] = delays_ns.quantiles([q?])?;
-        Some(delay.saturating_sub(zero_ns))
+    let with_lost = [0.5, 0.9, 0.99].map(among_all);
+    let of_delivered = [0.0, 0.5, 0.9, 0.99, 1.0];
+    let [a, b, c] = with_lost.map(|q| q.unwrap_or(1.0));
+    let mut wanted = [0.0, 0.5, 0.9, 0.99, 1.0, a, b, c];
+    wanted.sort_by(f64::total_cmp);
+    let found = delays_ns.quantiles(wanted)?;
+    let delay = |q: f64| {
+        let place = wanted.partition_point(|wanted| *wanted < q);
+        found[place].saturating_sub(zero_ns)
     };
-    let with_lost = (never_in_time > 0).then(|| WithLost {
-        p50: with_lost(q50),
-        p90: with_lost(q90),
-        p99: with_lost(q99),
-    });
-    let [min, p50, p90, p99, max] = delays_ns
-        .quantiles([0.0, 0.5, 0.9, 0.99, 1.0])?
-        .map(|delay| delay.saturating_sub(zero_ns));
+    let [min, p50, p90, p99, max] = of_delivered.map(delay);
+    let [lost_p50, lost_p90, lost_p99] = with_lost.map(|q| q.map(delay));
     Some(Delay {
         min,
         p50,
@@ -294,11 +293,11 @@ fn delay(delays_ns: &mut Spans, never_in_time: u64, reference: Option<Reference>
         p99,
         max,
         reference: kind,
-        with_lost: with_lost.unwrap_or(WithLost {
-            p50: Some(p50),
-            p90: Some(p90),
-            p99: Some(p99),
-        }),
+        with_lost: WithLost {
+            p50: lost_p50,
+            p90: lost_p90,
+            p99: lost_p99,
+        },
     })
 }
 

@@ -9,7 +9,7 @@
 //! Frames may come in any order: what is kept of them is which stretches of time held some.
 
 /// How many stretches of time are told apart: of a day, 1.3 to 2.6 s.
-const BUCKETS: usize = 1 << 16;
+const BUCKETS: u32 = 1 << 16;
 
 /// The first stretches are so long, in powers of two of nanoseconds: 65 µs.
 const FIRST_SHIFT: u32 = 16;
@@ -215,9 +215,8 @@ impl Occupancy {
     #[inline(always)]
     fn note(&mut self, time_ns: i64) {
         // Less than the base becomes more than all there are.
-        let bucket = (time_ns >> self.shift)
-            .wrapping_sub(self.base)
-            .cast_unsigned() as usize;
+        let bucket = (time_ns >> self.shift).wrapping_sub(self.base);
+        let bucket = usize::try_from(bucket.cast_unsigned()).unwrap_or(usize::MAX);
         match self.bits.get_mut(bucket / 64) {
             Some(word) => *word |= 1 << (bucket % 64),
             None => self.grow_to(time_ns),
@@ -226,36 +225,36 @@ impl Occupancy {
 
     #[cold]
     fn grow_to(&mut self, time_ns: i64) {
-        let noted = std::mem::replace(&mut self.bits, vec![0; BUCKETS / 64]);
-        if noted.is_empty() {
-            self.base = (time_ns >> self.shift) - BUCKETS as i64 / 2;
+        let held: Vec<i64> = self.held().collect();
+        self.bits.clear();
+        self.bits.resize(BUCKETS as usize / 64, 0);
+        let (Some(first), Some(last)) = (held.first(), held.last()) else {
+            self.base = (time_ns >> self.shift) - i64::from(BUCKETS) / 2;
             return self.note(time_ns);
-        }
-        let (shift, base) = (self.shift, self.base);
-        let held = |bucket: &usize| noted[bucket / 64] >> (bucket % 64) & 1 == 1;
-        let first = (0..BUCKETS).find(held).unwrap_or_default();
-        let last = (0..BUCKETS).rfind(held).unwrap_or_default();
-        let start_ns = |bucket: usize| (base + bucket as i64) << shift;
-        let lowest = start_ns(first).min(time_ns);
-        let highest = start_ns(last).max(time_ns);
+        };
+        let shift = self.shift;
+        let lowest = (first << shift).min(time_ns);
+        let highest = (last << shift).max(time_ns);
         // Room for as much again on either side, so that growing stays rare.
         let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
-        while span(self.shift) >= BUCKETS as i64 / 2 {
+        while span(self.shift) >= i64::from(BUCKETS) / 2 {
             self.shift += 1;
         }
         let span = span(self.shift);
-        self.base = (lowest >> self.shift) - (BUCKETS as i64 - span) / 2;
-        for bucket in (first..=last).filter(held) {
-            self.note(start_ns(bucket));
+        self.base = (lowest >> self.shift) - (i64::from(BUCKETS) - span) / 2;
+        for stretch in held {
+            self.note(stretch << shift);
         }
         self.note(time_ns);
     }
 
+    /// The numbers of the stretches that held something, rising.
     fn held(&self) -> impl Iterator<Item = i64> {
-        let words = self.bits.iter().enumerate().filter(|(_, word)| **word != 0);
-        words.flat_map(move |(index, word)| {
+        let words = (self.base..).step_by(64).zip(&self.bits);
+        let words = words.filter(|(_, word)| **word != 0);
+        words.flat_map(|(first, word)| {
             let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
-            bits.map(move |bit| self.base + index as i64 * 64 + bit)
+            bits.map(move |bit| first + bit)
         })
     }
 
