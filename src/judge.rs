@@ -75,7 +75,7 @@ pub fn judge(
 ) -> Findings {
     let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
-    let second_chance = SecondChance::find(points, &relations, &survey);
+    let second_chance = SecondChance::find(points, &relations, &survey, options.wait_ns);
     let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
     let error_ns = options
         .clock_error_ns

@@ -123,6 +123,8 @@ impl Start {
 /// Packets that were put together again.
 #[derive(Debug, Default)]
 pub struct SecondChance {
+    /// How long packets and their duplicates are waited for, in nanoseconds.
+    pub(super) wait_ns: u64,
     /// What was seen further along the path, by where the packet was seen last under its own
     /// timestamp.
     continued: FxHashMap<Place, Stops>,
@@ -133,15 +135,19 @@ pub struct SecondChance {
 }
 
 impl SecondChance {
-    /// Looks for them among the packets that the survey has not counted.
+    /// Looks for them among the packets that the survey has not counted. What comes again after
+    /// `wait_ns` is no duplicate.
     #[must_use]
-    pub fn find(points: &[Point], relations: &Relations, survey: &Survey) -> Self {
-        let mut chance = Self::default();
+    pub fn find(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64) -> Self {
+        let mut chance = Self {
+            wait_ns,
+            ..Self::default()
+        };
         let any_doubtful = points.iter().any(|point| !point.doubtful.is_empty());
         if !any_doubtful && !survey.has_starts_behind_the_first(points) {
             return chance;
         }
-        let starts = starts(points, relations, survey);
+        let starts = starts(points, relations, survey, wait_ns);
         let mut by_key: FxHashMap<Key, Vec<&Start>> = FxHashMap::default();
         for start in &starts {
             for lower_half_changed in [false, true] {
@@ -154,7 +160,7 @@ impl SecondChance {
         // For each end the starts that may continue it, and the other way round.
         let mut candidates: Vec<(Place, Vec<&Start>)> = Vec::new();
         let mut claims: FxHashMap<Place, usize> = FxHashMap::default();
-        journeys_as_seen(points, relations, survey, |journey| {
+        journeys_as_seen(points, relations, survey, wait_ns, |journey| {
             let Some(last) = journey.stations().last() else {
                 return;
             };
@@ -266,10 +272,10 @@ impl SecondChance {
 }
 
 /// The packets that were seen first behind their sender's end, and those that are doubtful.
-fn starts(points: &[Point], relations: &Relations, survey: &Survey) -> Vec<Start> {
+fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64) -> Vec<Start> {
     let mut starts: Vec<Start> = Vec::new();
     let mut places: FxHashMap<Packet, usize> = FxHashMap::default();
-    journeys_as_seen(points, relations, survey, |journey| {
+    journeys_as_seen(points, relations, survey, wait_ns, |journey| {
         let Some(first) = journey.stations().next().filter(|first| first.position > 0) else {
             return;
         };

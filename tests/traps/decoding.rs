@@ -90,7 +90,7 @@ fn trap_19_twelve_bytes_under_any_number_are_hdp_and_none_is_lost_for_what_the_n
                     let at = i64::from(protocol) * MILLISECOND + round * 300 * MILLISECOND + 1;
                     let shape = ip(road.packet(at, protocol).to_ip());
                     let arrives = lost_number != Some(protocol);
-                    road.pass(at, &[&shape; 2][..1 + usize::from(arrives)]);
+                    road.pass(at, &[&shape; 2][..=usize::from(arrives)]);
                 }
             }
             let findings = road.findings();

@@ -7,8 +7,8 @@ use hdp::findings::{Grade, Point, System, Verdict};
 
 use super::{
     path::{
-        SECOND, findings, fixture, judged, judged_with, lost, lost_at, number, point, print,
-        recorded, run, scene, sent, without,
+        SECOND, edit, findings, fixture, holds, judged, judged_with, lost, lost_at, number, point,
+        print, recorded, run, scene, sent, without,
     },
     support::{
         capture::{ByteOrder, Capture, Format, OwnedFrame, Packing, Pcapng, Statistics},
@@ -108,6 +108,35 @@ fn trap_02_a_capture_that_was_stopped_for_a_while_lost_nothing_meanwhile() {
     };
     let (from, to) = (from - START_NS, to - START_NS);
     assert!(from <= stretch.0 && stretch.1 <= to, "{from} to {to}");
+}
+
+#[test]
+fn trap_02_a_stop_in_a_recording_is_no_loss_and_a_filter_of_all_hdp_is() {
+    let client = recorded("ping-pong", "client.pcap");
+    let mut stopped = recorded("ping-pong", "server.pcap");
+    let mut filtered = stopped.clone();
+    let middle = stopped.frames[stopped.frames.len() / 2].time_ns;
+    let stretch = middle - SECOND / 2..middle + SECOND / 2;
+    let is_then = |frame: &OwnedFrame| stretch.contains(&frame.time_ns);
+    // An echo request every 100 ms passes beside 252 to 254.
+    let is_hdp = |frame: &OwnedFrame| frame.bytes[14 + 9] >= 252;
+    stopped.frames.retain(|frame| !is_then(frame));
+    filtered
+        .frames
+        .retain(|frame| !(is_then(frame) && is_hdp(frame)));
+    let findings_of = |server| findings(&[("client", &client), ("server", server)]);
+    let of_stopped = findings_of(&stopped);
+    assert_eq!(
+        (lost(&of_stopped), gaps(&of_stopped.points)),
+        (0, vec![0, 1])
+    );
+    let of_filtered = findings_of(&filtered);
+    assert_eq!(gaps(&of_filtered.points), [0, 0]);
+    for protocol in 252..=254 {
+        let p = number(&of_filtered, 0, protocol);
+        assert_eq!(p.verdict, Verdict::Lossy);
+        assert!((30..=36).contains(&p.lost), "{}", p.lost);
+    }
 }
 
 #[test]
@@ -295,8 +324,8 @@ fn trap_04_what_the_middle_lacks_and_the_end_has_was_missed_by_the_capture() {
 fn trap_05_late_is_not_lost_and_how_late_the_user_says() {
     let (slow, lost) = (sent(5 * MILLISECOND, 50, 2), sent(6 * MILLISECOND, 51, 1));
     let with_delay = |delay_ns: i64, options: &[&str]| {
-        let mut captures = scene(2, 90_000, &[slow.clone(), lost.clone()]);
-        super::path::edit(&mut captures[1], &slow, |frame| frame.time_ns += delay_ns);
+        let mut captures = scene(2, 400, &[slow.clone(), lost.clone()]);
+        edit(&mut captures[1], &slow, |frame| frame.time_ns += delay_ns);
         let findings = judged_with(options, &captures);
         let p = number(&findings, 0, 50);
         if p.late > 0 {
@@ -308,6 +337,31 @@ fn trap_05_late_is_not_lost_and_how_late_the_user_says() {
     assert_eq!(with_delay(52 * SECOND, &[]), (0, 1, 0));
     assert_eq!(with_delay(52 * SECOND, &["--wait", "60s"]), (1, 0, 0));
     assert_eq!(with_delay(2 * SECOND, &["--wait", "1s"]), (0, 1, 0));
+}
+
+#[test]
+fn trap_05_a_copy_is_waited_for_as_long_as_the_packet() {
+    let packet = sent(5 * MILLISECOND, 50, 2);
+    let duplicates = |later_ns: i64, has_ip_id: bool| {
+        let mut captures = scene(2, 400, std::slice::from_ref(&packet));
+        if !has_ip_id {
+            for capture in &mut captures {
+                edit(capture, &packet, |frame| frame.bytes[4..6].fill(0));
+            }
+        }
+        let frames = &mut captures[1].frames;
+        let mut copy = frames.iter().find(|f| holds(f, &packet)).unwrap().clone();
+        copy.time_ns += later_ns;
+        frames.push(copy);
+        let findings = judged(&captures);
+        let p = number(&findings, 0, 50);
+        assert_eq!((p.packets, p.delivered, p.late), (1, 1, 0));
+        p.duplicates
+    };
+    for has_ip_id in [true, false] {
+        assert_eq!(duplicates(50 * SECOND, has_ip_id), 1);
+        assert_eq!(duplicates(52 * SECOND, has_ip_id), 0);
+    }
 }
 
 // --- 8. The sender's capture is not the wire -----------------------------------------------------
