@@ -11,6 +11,8 @@
 mod changes;
 mod clocks;
 mod control;
+mod explain_change;
+mod flows;
 mod gaps;
 mod hull;
 mod icmp;
@@ -19,6 +21,7 @@ mod packets;
 mod refusals;
 mod statistics;
 mod tally;
+mod translation;
 mod verdict;
 mod warnings;
 
@@ -28,19 +31,22 @@ use crate::{
     correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
     decode::Carrier,
     findings::{
-        Clock, ClockMethod, DelayReference, Direction, Findings, Packet, Point as PointFindings,
-        PointKind, Protocol, Segment, System,
+        Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
+        Point as PointFindings, PointKind, Protocol, Refusal, Segment, System,
     },
     observe::{Coverage, Point},
     protocols,
 };
 
+use rustc_hash::FxHashMap;
+
 use changes::Changes;
 use clocks::Clocks;
 use control::Control;
+use flows::ByPorts;
 use icmp::Evidence;
 use refusals::Refusals;
-use tally::Tally;
+use tally::{OfFlow, PassedBefore, Tally};
 use verdict::Reference;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
@@ -69,7 +75,7 @@ pub fn judge(
 ) -> Findings {
     let relations = Relations::learn(points, &survey);
     let evidence = Evidence::collect(points, &relations);
-    let second_chance = SecondChance::find(points, &relations, &survey);
+    let second_chance = SecondChance::find(points, &relations, &survey, options.wait_ns);
     let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
     let error_ns = options
         .clock_error_ns
@@ -79,13 +85,18 @@ pub fn judge(
         points,
         options,
         relations: &relations,
-        evidence: &evidence,
+        evidence,
         coverages: gaps::coverages(points, &relations, &survey, &second_chance, &clocks),
         clocks,
         reach: Way::BOTH.map(|way| reach(points, way)),
         wait_ns,
         tallies: std::iter::repeat_with(|| None).take(TALLIES).collect(),
         tally_of_flow: tallies_of_flows(points, &relations),
+        by_flow: points
+            .iter()
+            .map(|point| vec![OfFlow::default(); point.flows.len()])
+            .collect(),
+        passed: PassedBefore::new(survey.take_passed(), points.len()),
         changes: Changes::new(points.len()),
         missed: vec![0; points.len()],
         copies: vec![0; points.len()],
@@ -106,6 +117,7 @@ pub fn judge(
     journeys(points, &relations, &survey, &second_chance, |journey| {
         judgement.journey(journey);
     });
+    judgement.settle_answers();
     if let Some(report) = packet {
         all_journeys(points, &relations, &second_chance, |journey| {
             if let Some(packet) = judgement.packet(journey) {
@@ -116,12 +128,16 @@ pub fn judge(
     judgement.finish(misplaced.as_deref(), suspicions)
 }
 
+/// A number with its carrier, what was counted of it, the ICMP errors about it, and what the
+/// sender's system refused.
+type Tallied = (u8, Carrier, Tally, Vec<IcmpEvidence>, Vec<Refusal>);
+
 /// The judging of one set of points.
 struct Judgement<'a> {
     points: &'a [Point],
     options: &'a Options,
     relations: &'a Relations,
-    evidence: &'a Evidence,
+    evidence: Evidence,
     /// When each point was watching.
     coverages: Vec<Coverage>,
     clocks: Clocks,
@@ -132,6 +148,9 @@ struct Judgement<'a> {
     tallies: Vec<Option<Box<Tally>>>,
     /// For each point and flow, the index of its tally.
     tally_of_flow: Vec<Vec<usize>>,
+    /// The same index: the judged packets whose first sighting that is.
+    by_flow: Vec<Vec<OfFlow>>,
+    passed: PassedBefore,
     changes: Changes,
     missed: Vec<u64>,
     copies: Vec<u64>,
@@ -251,24 +270,19 @@ impl Judgement<'_> {
             .map(|&point| self.points[point].name.as_str())
             .collect();
         let mut refusals = Refusals::collect(self.points, way);
-        let mut tallies = Vec::new();
-        for protocol in 0..=255_u8 {
-            for carrier in [Carrier::Ip, Carrier::Udp] {
-                let tally = self.tallies[tally_index(way, carrier, protocol)].take();
-                let tally = tally.map(|tally| *tally);
-                let icmp = self.evidence.of(way, carrier, protocol);
-                let refused = refusals.take(protocol, carrier);
-                if tally.is_some() || !icmp.is_empty() || !refused.is_empty() {
-                    let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
-                    tallies.push((protocol, carrier, tally, icmp, refused));
-                }
-            }
-        }
+        let tallies = self.tallied(way, &mut refusals);
         let fastest_ns = tallies
             .iter()
             .filter_map(|(_, _, tally, _, _)| tally.fastest_ns())
             .min();
         let reference = self.reference(&order, fastest_ns);
+        let numbers: Vec<_> = tallies
+            .iter()
+            .filter(|(protocol, ..)| self.is_reported(*protocol))
+            .map(|(_, carrier, tally, icmp, _)| (*carrier, tally, icmp.as_slice()))
+            .collect();
+        let refusers = icmp::refusers(&numbers);
+        let by_ports = self.by_ports(way);
         let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally));
         let control = tallies
             .iter()
@@ -281,10 +295,8 @@ impl Judgement<'_> {
             })
             .map(|(_, _, tally, ..)| tally);
         let against_control = control.as_ref().map(|control| control.against(bare));
-        let finding = |(index, (protocol, carrier, tally, icmp, refused)): (
-            usize,
-            (u8, Carrier, Tally, _, _),
-        )| {
+        let by_ports = &by_ports;
+        let finding = |(index, (protocol, carrier, tally, icmp, refused)): (usize, Tallied)| {
             let against_control = control
                 .as_ref()
                 .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
@@ -299,6 +311,10 @@ impl Judgement<'_> {
                 icmp,
                 changes,
                 refused,
+                by_ports: by_ports
+                    .get(&(protocol, carrier))
+                    .cloned()
+                    .unwrap_or_default(),
                 against_control,
             };
             verdict::protocol(subject, tally, &comparison, index, reference)
@@ -329,13 +345,57 @@ impl Judgement<'_> {
             },
         ));
         let segments = self.segments(way, &order, &protocols);
+        for segment in &segments {
+            translation::explain_losses(segment, &mut protocols);
+        }
         Direction {
             from: names.first().copied().unwrap_or_default().to_owned(),
             to: names.last().copied().unwrap_or_default().to_owned(),
             segments,
             protocols,
             against_control,
+            destination: translation::destination((self.points, self.relations), way, order[0]),
+            refusers,
         }
+    }
+
+    /// All that was counted and said of each number that went one way, in rising order.
+    fn tallied(&mut self, way: Way, refusals: &mut Refusals) -> Vec<Tallied> {
+        let mut tallies = Vec::new();
+        for protocol in 0..=255_u8 {
+            for carrier in [Carrier::Ip, Carrier::Udp] {
+                let tally = self.tallies[tally_index(way, carrier, protocol)].take();
+                let tally = tally.map(|tally| *tally);
+                let icmp = self.evidence.of(self.points, way, carrier, protocol);
+                let refused = refusals.take(protocol, carrier);
+                if tally.is_some() || !icmp.is_empty() || !refused.is_empty() {
+                    let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
+                    tallies.push((protocol, carrier, tally, icmp, refused));
+                }
+            }
+        }
+        tallies
+    }
+
+    /// The judged packets of each number by their ports, where any were lost.
+    fn by_ports(&self, way: Way) -> FxHashMap<(u8, Carrier), ByPorts> {
+        let mut by_ports: FxHashMap<_, ByPorts> = FxHashMap::default();
+        for (index, point) in self.points.iter().enumerate() {
+            let flows = point.flows.iter().zip(&self.by_flow[index]).zip(0..);
+            for ((entry, of_flow), flow) in flows {
+                let judged = of_flow.judged;
+                if judged.packets == 0 || self.relations.way(index, flow) != way {
+                    continue;
+                }
+                let flow = &entry.flow;
+                let of_number = by_ports.entry((flow.protocol, flow.carrier)).or_default();
+                let ports = (flow.source_port, flow.destination_port);
+                let sum = of_number.entry(ports).or_default();
+                sum.packets += judged.packets;
+                sum.lost += judged.lost;
+            }
+        }
+        by_ports
     }
 
     /// The stretches between the points that packets going `way` pass in this order.
@@ -372,12 +432,19 @@ impl Judgement<'_> {
                     )
                 };
                 let within = self.within(way, ends[0], ends[1]);
+                let translation = translation::between(
+                    (self.points, self.relations),
+                    way,
+                    (ends[0], ends[1]),
+                    protocols,
+                );
                 Segment {
                     from,
                     to,
                     lost,
                     clock,
                     within,
+                    translation,
                 }
             })
             .collect()

@@ -1,8 +1,8 @@
 //! `hdp path`: what was typed, what it means, and the stages in their order.
 
 use std::{
-    fs,
-    io::{self, IsTerminal, Write},
+    fs::{self, File},
+    io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,12 +15,13 @@ use super::{
     frames::Frames,
     live::{self, Captures, KernelFilter},
     order::{self, Order, Ordered},
-    output,
+    output::{self, Output},
     progress::Bar,
     read::{self, Planned, Settings},
     view::Watching,
 };
 use crate::{
+    annotate::Notes,
     findings::{Findings, Packet, Verdict},
     judge, protocols, report,
     source::Origin,
@@ -65,10 +66,11 @@ pub(super) struct Arguments {
     /// Write the frames of the lost packets into FILE, as the last point that saw them captured them
     #[arg(long, value_name = "FILE")]
     write_lost: Option<PathBuf>,
+
     /// Tell the life of one packet instead: by its HDP timestamp, or by a frame of a point
     ///
     /// Where it was seen, what was changed on the way, what became of it and how to check that.
-    #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "protocols", "all", "exit_code"])]
+    #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "annotate", "write_lost", "protocols", "all", "exit_code"])]
     explain: Option<explain::Subject>,
 
     /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
@@ -173,122 +175,158 @@ impl Arguments {
     }
 }
 
+/// Where results go, all opened before anything is read.
+struct Results {
+    out: Output,
+    packets: Option<(PathBuf, BufWriter<File>)>,
+    frames: Option<Frames>,
+}
+
+impl Results {
+    fn open(arguments: &Arguments, plan: &[Planned]) -> anyhow::Result<Self> {
+        let output = arguments.output.as_deref();
+        let packets = arguments.packets.as_deref();
+        let annotate = arguments.annotate.as_deref();
+        let write_lost = arguments.write_lost.as_deref();
+        keep_sources(plan, [output, packets, annotate, write_lost])?;
+        let frames = Frames::plan(plan, annotate, write_lost)?;
+        let out = output::open(output)?;
+        let packets = packets
+            .map(|path| anyhow::Ok((path.to_owned(), output::create(path)?)))
+            .transpose()?;
+        Ok(Self {
+            out,
+            packets,
+            frames,
+        })
+    }
+
+    /// Whether each packet is asked for.
+    fn need_packets(&self) -> bool {
+        self.packets.is_some() || self.frames.is_some()
+    }
+}
+
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
     ensure!(
         arguments.explain.is_none() || matches!(arguments.format, Format::Table | Format::Json),
         "--explain: writes a table or json"
     );
     let plan = plan(&arguments.sources)?;
-    keep_sources(
-        &plan,
-        [
-            arguments.output.as_deref(),
-            arguments.packets.as_deref(),
-            arguments.annotate.as_deref(),
-            arguments.write_lost.as_deref(),
-        ],
-    )?;
-    let mut frames = Frames::plan(
-        &plan,
-        arguments.annotate.as_deref(),
-        arguments.write_lost.as_deref(),
-    )?;
-    let mut out = output::open(arguments.output.as_deref())?;
-    let mut packets = arguments
-        .packets
-        .as_deref()
-        .map(output::create)
-        .transpose()?;
-
-    let live = arguments.captures(&plan)?;
-    let keep_all = arguments.packets.is_some() || frames.is_some();
-    let window_ns = nanoseconds(arguments.window);
+    let mut results = Results::open(arguments, &plan)?;
+    let ordered = observed(arguments, plan, results.need_packets())?;
     let options = arguments.judging();
+    let layout = report::Layout {
+        width: width(arguments.output.is_none()),
+        color: use_color && arguments.output.is_none(),
+        all: arguments.all,
+    };
+    let window_ns = nanoseconds(arguments.window);
+    if let Some(subject) = &arguments.explain {
+        let points = (ordered.points.as_slice(), ordered.survey);
+        let explanation = explain::run(subject, &ordered.plan, points, &options, window_ns)?;
+        let text = match arguments.format {
+            Format::Json => report::json(&explanation),
+            _ => report::explanation(&explanation, &layout),
+        };
+        results.out.write_all(text.as_bytes())?;
+        results.out.flush()?;
+        return Ok(Outcome::Done);
+    }
+    let findings = judged(ordered, &options, window_ns, &mut results)?;
+    let text = match arguments.format {
+        Format::Table => report::table(&findings, &layout),
+        Format::Markdown => report::markdown(&findings, arguments.all),
+        Format::Csv => report::csv(&findings),
+        Format::Json => report::json(&findings),
+    };
+    if arguments.format != Format::Table {
+        for warning in &findings.warnings {
+            eprintln!("hdp: warning: {warning}");
+        }
+    }
+    results.out.write_all(text.as_bytes())?;
+    results.out.flush()?;
+    Ok(outcome(&findings, arguments.exit_code))
+}
+
+/// Reads the points, puts them in order where that is asked for, and takes forwarding hosts apart.
+fn observed(
+    arguments: &Arguments,
+    plan: Vec<Planned>,
+    need_packets: bool,
+) -> anyhow::Result<Ordered> {
+    let live = arguments.captures(&plan)?;
     let settings = Settings {
-        window_ns,
+        window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
-        keep_all: keep_all || arguments.explain.is_some() || arguments.order == Order::Auto,
+        keep_all: need_packets || arguments.explain.is_some() || arguments.order == Order::Auto,
         bar: if live.is_none() {
             Bar::start()
         } else {
             Bar::none()
         },
         watching: live.is_some().then(|| Watching {
-            options: options.clone(),
+            options: arguments.judging(),
         }),
         live,
     };
     let (points, survey) = read::points(&plan, &settings)?;
     drop(settings);
+    let given = Ordered {
+        plan,
+        points,
+        survey,
+    };
+    let ordered = match arguments.order {
+        Order::Given => given,
+        Order::Auto => order::by_packets(given),
+    };
+    let (points, survey) = stages::take_apart(ordered.points, ordered.survey);
+    Ok(Ordered {
+        plan: ordered.plan,
+        points,
+        survey,
+    })
+}
+
+/// Judges the packets, and writes what was asked for of each.
+fn judged(
+    ordered: Ordered,
+    options: &judge::Options,
+    window_ns: u64,
+    results: &mut Results,
+) -> anyhow::Result<Findings> {
     let Ordered {
         plan,
         points,
         survey,
-    } = match arguments.order {
-        Order::Given => Ordered {
-            plan,
-            points,
-            survey,
-        },
-        Order::Auto => order::by_packets(plan, points, survey),
-    };
-    let (points, survey) = stages::take_apart(points, survey);
-    let layout = report::Layout {
-        width: width(arguments.output.is_none()),
-        color: use_color && arguments.output.is_none(),
-        all: arguments.all,
-    };
-    if let Some(subject) = &arguments.explain {
-        let points = (points.as_slice(), survey);
-        let explanation = explain::run(subject, &plan, points, &options, window_ns)?;
-        let text = match arguments.format {
-            Format::Json => report::json(&explanation),
-            _ => report::explanation(&explanation, &layout),
-        };
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        return Ok(Outcome::Done);
-    }
+    } = ordered;
+    let frames = results.frames.take();
+    let mut notes = frames.as_ref().map(|_| Notes::new(&points));
+    let mut packets = results.packets.take();
     let mut written: io::Result<()> = Ok(());
+    let need_packets = frames.is_some() || packets.is_some();
     let mut note = |packet: &Packet| {
-        if let (Some(file), Ok(())) = (&mut packets, &written) {
+        if let (Some((_, file)), Ok(())) = (&mut packets, &written) {
             written = report::packet_line(packet, file);
         }
-        if let Some(frames) = &mut frames {
-            frames.notes.add(packet);
+        if let Some(notes) = &mut notes {
+            notes.add(packet);
         }
     };
     let note: &mut dyn FnMut(&Packet) = &mut note;
-    let findings = judge::judge(&points, survey, &options, keep_all.then_some(note));
-    if let (Some(mut file), Some(path)) = (packets, &arguments.packets) {
+    let findings = judge::judge(&points, survey, options, need_packets.then_some(note));
+    if let Some((path, mut file)) = packets {
         written
             .and_then(|()| file.flush())
             .with_context(|| format!("{}: cannot write", path.display()))?;
     }
-    if let Some(frames) = frames {
-        frames.write(&plan, &findings, nanoseconds(arguments.window))?;
+    if let (Some(frames), Some(notes)) = (frames, notes) {
+        frames.write(&plan, &notes, &findings, window_ns)?;
     }
-
-    let text = text(&findings, arguments, &layout);
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(outcome(&findings, arguments.exit_code))
-}
-
-/// The findings as they are asked for. What only the table says of its own, standard error does.
-fn text(findings: &Findings, arguments: &Arguments, layout: &report::Layout) -> String {
-    if arguments.format != Format::Table {
-        for warning in &findings.warnings {
-            eprintln!("hdp: warning: {warning}");
-        }
-    }
-    match arguments.format {
-        Format::Table => report::table(findings, layout),
-        Format::Markdown => report::markdown(findings, arguments.all),
-        Format::Csv => report::csv(findings),
-        Format::Json => report::json(findings),
-    }
+    Ok(findings)
 }
 
 fn outcome(findings: &Findings, exit_code: bool) -> Outcome {

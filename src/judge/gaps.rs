@@ -49,8 +49,9 @@ pub(super) fn coverages(
 ) -> Vec<Coverage> {
     let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
     let of_point = |(point, coverage): (usize, &Coverage)| {
-        let silences = coverage.silences().into_iter();
-        silences.map(move |(from_ns, to_ns)| Silence {
+        let mut silences = coverage.silences();
+        silences.retain(|silence| !coverage.gaps().contains(silence));
+        silences.into_iter().map(move |(from_ns, to_ns)| Silence {
             point,
             from_ns,
             to_ns,

@@ -1,10 +1,8 @@
 //! Fates: what became of each packet, counted by number.
 
-use std::net::IpAddr;
-
-use super::{Judgement, order};
+use super::{Judgement, icmp::Answer, order};
 use crate::{
-    correlate::{Journey, Spans, Station, Through, Way},
+    correlate::{Journey, Mark, Spans, Station, Through, Way},
     findings::PointKind,
     observe::{Flow, Point, Sighting},
 };
@@ -20,6 +18,12 @@ pub(super) struct Tally {
     pub(super) ambiguous: u64,
     pub(super) altered: u64,
     pub(super) duplicates: u64,
+    /// Runs of lost packets within a flow, and the longest of them.
+    pub(super) loss_runs: u64,
+    /// See above.
+    pub(super) longest_run: u64,
+    /// Delivered packets that arrived more than once.
+    pub(super) replicated: u64,
     pub(super) reordered: u64,
     /// Distinct packets by point, in the order of the points.
     pub(super) seen: Vec<u64>,
@@ -29,8 +33,10 @@ pub(super) struct Tally {
     pub(super) first_lost: Option<(usize, u32)>,
     /// Lost packets of which some fragments came: the point where, and the first byte that did not.
     pub(super) missing_pieces: Vec<((usize, u32), u64)>,
-    /// Lost packets that an ICMP error quotes, by its sender, version, type and code.
-    pub(super) answered: Vec<((IpAddr, u8, u8, u8), u64)>,
+    /// Lost packets that an ICMP error quotes, by the error and where they were lost.
+    pub(super) answered: Vec<(AnswerAt, u64)>,
+    /// Lost packets whose ICMP error was seen where they were not, by the farthest such point.
+    pub(super) answered_beyond: Vec<(usize, u64)>,
     /// Timestamps of the first packet that was lost and of the last that was delivered.
     pub(super) first_lost_ns: Option<u64>,
     /// See above.
@@ -39,9 +45,70 @@ pub(super) struct Tally {
     pub(super) delays_ns: Spans,
     /// Packets at the edge, by the point that was not watching for them.
     pub(super) unwatched: Vec<u64>,
+    /// Packets at the edge, by the point that missed them though their destination answered.
+    pub(super) unseen: Vec<u64>,
     /// Packets at the edge, by the listener that had no socket open for them.
     pub(super) unheard: Vec<u64>,
 }
+
+/// What was counted of one flow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OfFlow {
+    pub(super) judged: Judged,
+    /// Packets lost in a row so far, 0 after one that was delivered.
+    run: u64,
+    /// How many had gone through in bulk when the last of them was lost.
+    passed: u64,
+}
+
+impl OfFlow {
+    /// Notes a lost packet, and says whether a new run begins with it.
+    fn lose(&mut self, passed: Option<u64>) -> bool {
+        let passed = passed.unwrap_or(self.passed);
+        if passed > self.passed {
+            self.run = 0;
+        }
+        self.passed = passed;
+        self.run += 1;
+        self.run == 1
+    }
+}
+
+/// What had gone through in bulk when a packet was lost; asked in the order of their timestamps.
+#[derive(Debug, Default)]
+pub(super) struct PassedBefore {
+    marks: Vec<Mark>,
+    next: usize,
+    last_point: usize,
+}
+
+impl PassedBefore {
+    pub(super) fn new(marks: Vec<Mark>, points: usize) -> Self {
+        Self {
+            marks,
+            next: 0,
+            last_point: points.saturating_sub(1),
+        }
+    }
+
+    /// For a packet that was first seen at this point in this flow; `None` where that is no end of
+    /// the path.
+    fn at(&mut self, timestamp_ns: u64, point: usize, flow: u32) -> Option<u64> {
+        let behind = self.marks[self.next..].iter();
+        self.next += behind
+            .take_while(|mark| mark.timestamp_ns < timestamp_ns)
+            .count();
+        let mut here = self.marks[self.next..]
+            .iter()
+            .take_while(|mark| mark.timestamp_ns == timestamp_ns);
+        let end = |mark: &Mark| if mark.is_last { self.last_point } else { 0 };
+        here.find(|mark| (end(mark), mark.flow) == (point, flow))
+            .map(|mark| mark.passed)
+    }
+}
+
+/// An answer to packets that were lost between two points.
+pub(super) type AnswerAt = (Answer, (usize, usize));
 
 /// Packets that were judged, and how many of them were lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +122,7 @@ impl Tally {
         Self {
             seen: vec![0; points],
             unwatched: vec![0; points],
+            unseen: vec![0; points],
             unheard: vec![0; points],
             ..Self::default()
         }
@@ -141,6 +209,7 @@ impl Judgement<'_> {
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(through.last_timestamp_ns));
         }
         tally.delays_ns.append(delays_ns);
+        self.by_flow[from][flow as usize].judged.packets += delivered;
     }
 
     /// Judges one packet and counts it.
@@ -149,6 +218,10 @@ impl Judgement<'_> {
             return;
         };
         let ruling = self.ruling(journey, &first, &last);
+        let was_missed = match ruling {
+            Ruling::Edge(point) => self.was_missed(journey, &last, point),
+            _ => false,
+        };
         self.note_missed(journey, &first, &last);
         for (copies, seen) in self.copies.iter_mut().zip(journey.seen) {
             *copies += seen.map_or(0, |seen| u64::from(seen.copies));
@@ -176,6 +249,10 @@ impl Judgement<'_> {
                 tally.delivered += 1;
                 tally.altered += u64::from(altered);
                 tally.duplicates += u64::from(last.seen.duplicates);
+                tally.replicated += u64::from(last.seen.duplicates > 0);
+                let of_flow = &mut self.by_flow[first.point][origin.flow as usize];
+                of_flow.judged.packets += 1;
+                of_flow.run = 0;
                 tally.reordered += u64::from(end.is_reordered());
                 tally.last_delivered_ns = tally.last_delivered_ns.max(Some(journey.timestamp_ns));
                 if first.position == 0 {
@@ -199,22 +276,53 @@ impl Judgement<'_> {
                 if let Some(byte) = missing {
                     add(&mut tally.missing_pieces, (to, byte));
                 }
-                let answer = self
-                    .evidence
-                    .about(journey.way, protocol, journey.timestamp_ns);
-                if let Some(error) = answer {
-                    add(&mut tally.answered, error);
+                let of_flow = &mut self.by_flow[first.point][origin.flow as usize];
+                of_flow.judged.packets += 1;
+                of_flow.judged.lost += 1;
+                let passed = self
+                    .passed
+                    .at(journey.timestamp_ns, first.point, origin.flow);
+                tally.loss_runs += u64::from(of_flow.lose(passed));
+                tally.longest_run = tally.longest_run.max(of_flow.run);
+                let flow = self.points[first.point].flow(origin);
+                let counted_at = (index, (from, to));
+                let error = self.evidence.about(self.points, journey, flow, counted_at);
+                if let Some(error) = error {
+                    add(&mut tally.answered, (error.answer, (from, to)));
+                    let position = |point: usize| match journey.way {
+                        Way::Forward => point,
+                        Way::Reverse => count - 1 - point,
+                    };
+                    if error.farthest >= position(to) {
+                        let farthest = match journey.way {
+                            Way::Forward => error.farthest,
+                            Way::Reverse => count - 1 - error.farthest,
+                        };
+                        add(&mut tally.answered_beyond, farthest);
+                    }
                 }
             }
             Ruling::Edge(point) => {
                 tally.edge += 1;
                 if is_unheard(self.points, point, self.points[first.point].flow(origin)) {
                     tally.unheard[point] += 1;
+                } else if was_missed {
+                    tally.unseen[point] += 1;
+                    self.missed[point] += 1;
                 } else {
                     tally.unwatched[point] += 1;
                 }
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
+        }
+    }
+
+    /// Counts the answers that only all lost packets together tell.
+    pub(super) fn settle_answers(&mut self) {
+        for settled in self.evidence.settle() {
+            if let Some(tally) = &mut self.tallies[settled.tally] {
+                add(&mut tally.answered, (settled.answer, settled.lost_at));
+            }
         }
     }
 
@@ -230,12 +338,13 @@ impl Judgement<'_> {
         } else if journey.is_indistinct {
             Ruling::Ambiguous
         } else {
-            self.lost_or_edge(journey.way, last)
+            self.lost_or_edge(journey, last)
         }
     }
 
     /// The fate of a packet that was not seen at the last point, by who was watching for it.
-    fn lost_or_edge(&self, way: Way, last: &Station) -> Ruling {
+    fn lost_or_edge(&self, journey: &Journey, last: &Station) -> Ruling {
+        let way = journey.way;
         let order = order(self.points.len(), way);
         let behind = &order[last.position + 1..=self.reach[way.index()]];
         let from = (last.point, last.seen.sighting);
@@ -243,9 +352,17 @@ impl Judgement<'_> {
             .iter()
             .find(|&&next| self.was_watching(way, from, next))
         {
+            Some(&next) if self.was_missed(journey, last, next) => Ruling::Edge(next),
             Some(&next) => Ruling::Lost(last.point, next),
             None => Ruling::Edge(behind[0]),
         }
+    }
+
+    /// Whether a capture that did not see the packet missed it: the packet came to its destination,
+    /// which answered. Of a program inside that host an answer proves nothing.
+    fn was_missed(&self, journey: &Journey, last: &Station, point: usize) -> bool {
+        let flow = self.points[last.point].flow(last.seen.sighting);
+        self.points[point].kind == PointKind::Capture && self.evidence.proves_arrival(journey, flow)
     }
 
     /// Counts the points between the packet's first and last that were watching and missed it.

@@ -119,7 +119,7 @@ fn losses<'a>(direction: &'a Direction, stretch: Stretch<'a>) -> Vec<Line> {
         .filter(|protocol| lost_on(protocol, stretch) > 0);
     let mut groups = group_by(lost, |protocol| {
         let weak = protocol.grade == Grade::Weak;
-        (protocol.verdict, weak, answers(&protocol.icmp))
+        (protocol.verdict, weak, answers(protocol, is_about_lost))
     });
     groups.sort_by_key(|group| match group[0].verdict {
         Verdict::Blocked => 0,
@@ -147,10 +147,15 @@ fn lost_on(protocol: &Protocol, place: Stretch) -> u64 {
         .sum()
 }
 
-/// Who said what about lost packets.
-pub(super) fn answers(icmp: &[IcmpEvidence]) -> Vec<String> {
-    icmp.iter()
-        .map(|icmp| format!("{} answered: {}", icmp.from, icmp.meaning))
+/// Whether ICMP errors are about packets that were lost.
+pub(super) fn is_about_lost(icmp: &IcmpEvidence) -> bool {
+    icmp.answered > 0
+}
+
+/// Who said what about a number's packets.
+pub(super) fn answers(protocol: &Protocol, which: fn(&IcmpEvidence) -> bool) -> Vec<String> {
+    let icmp = protocol.icmp.iter().filter(|icmp| which(icmp));
+    icmp.map(|icmp| format!("{} answered: {}", icmp.from, icmp.meaning))
         .collect()
 }
 
@@ -202,7 +207,7 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         System::Receiving => "the receiving system kept them".to_owned(),
         System::Forwarding => "the forwarding system kept them".to_owned(),
     }));
-    parts.extend(answers(&first.icmp));
+    parts.extend(answers(first, is_about_lost));
     parts.join("; ")
 }
 
