@@ -214,8 +214,8 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     );
     let plan = plan(&arguments.sources)?;
     let mut results = Results::open(arguments, &plan)?;
-    let ordered = observed(arguments, plan, results.need_packets())?;
     let options = arguments.judging();
+    let ordered = observed(arguments, plan, results.need_packets(), &options)?;
     let layout = report::Layout {
         width: width(arguments.output.is_none()),
         color: use_color && arguments.output.is_none(),
@@ -234,20 +234,25 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         return Ok(Outcome::Done);
     }
     let findings = judged(ordered, &options, window_ns, &mut results)?;
-    let text = match arguments.format {
-        Format::Table => report::table(&findings, &layout),
-        Format::Markdown => report::markdown(&findings, arguments.all),
-        Format::Csv => report::csv(&findings),
-        Format::Json => report::json(&findings),
-    };
+    let text = text(&findings, arguments, &layout);
+    results.out.write_all(text.as_bytes())?;
+    results.out.flush()?;
+    Ok(outcome(&findings, arguments.exit_code))
+}
+
+/// The findings as they are asked for. What only the table says of its own, standard error does.
+fn text(findings: &Findings, arguments: &Arguments, layout: &report::Layout) -> String {
     if arguments.format != Format::Table {
         for warning in &findings.warnings {
             eprintln!("hdp: warning: {warning}");
         }
     }
-    results.out.write_all(text.as_bytes())?;
-    results.out.flush()?;
-    Ok(outcome(&findings, arguments.exit_code))
+    match arguments.format {
+        Format::Table => report::table(findings, layout),
+        Format::Markdown => report::markdown(findings, arguments.all),
+        Format::Csv => report::csv(findings),
+        Format::Json => report::json(findings),
+    }
 }
 
 /// Reads the points, puts them in order where that is asked for, and takes forwarding hosts apart.
@@ -255,6 +260,7 @@ fn observed(
     arguments: &Arguments,
     plan: Vec<Planned>,
     need_packets: bool,
+    options: &judge::Options,
 ) -> anyhow::Result<Ordered> {
     let live = arguments.captures(&plan)?;
     let settings = Settings {
@@ -268,7 +274,7 @@ fn observed(
             Bar::none()
         },
         watching: live.is_some().then(|| Watching {
-            options: arguments.judging(),
+            options: options.clone(),
         }),
         live,
     };
