@@ -216,7 +216,7 @@ mod tests {
         };
         let segment = |(from, to): (&str, &str), (method, offset_ns): (&str, Option<i64>)| {
             serde_json::json!({
-                "from": from, "to": to, "lost": 0, "within": null, "clock": {
+                "from": from, "to": to, "lost": 0, "within": null, "translation": null, "clock": {
                     "method": method, "offset_ns": offset_ns, "error_ns": null, "at_ns": null,
                     "skew_ppm": null, "steps": [],
                 },
@@ -227,6 +227,7 @@ mod tests {
             "points": [point("a"), point("b"), point("c")],
             "directions": [{
                 "from": "a", "to": "c", "protocols": [], "against_control": null,
+                "refusers": [], "destination": null,
                 "segments": [segment(("a", "b"), clocks[0]), segment(("b", "c"), clocks[1])],
             }],
         });

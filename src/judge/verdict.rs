@@ -316,44 +316,7 @@ fn reasons(
             .push("only one packet: the first may get through where later ones do not".to_owned()),
         Verdict::Passes => {}
         Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal_in_words)),
-        Verdict::Inconclusive => {
-            reasons.extend(unheard(subject, tally));
-            for (point, count) in tally.unseen.iter().enumerate().filter(|(_, n)| **n > 0) {
-                reasons.push(format!(
-                    "the destination answered {}, which {} missed: not lost before",
-                    packets(*count),
-                    name(point)
-                ));
-            }
-            for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
-                if subject.points[point].cut_short.contains(&subject.protocol) {
-                    reasons.push(format!(
-                        "the snapshot length at {} is too small to know such packets: {} cannot be \
-                         judged there",
-                        name(point),
-                        packets(*count)
-                    ));
-                    continue;
-                }
-                reasons.push(format!(
-                    "{} was not watching when {} should have come by",
-                    name(point),
-                    packets(*count)
-                ));
-            }
-            if tally.late > 0 {
-                reasons.push(format!("{} came after the wait time", packets(tally.late)));
-            }
-            if tally.ambiguous > 0 {
-                reasons.push(format!(
-                    "{} cannot be told from others",
-                    packets(tally.ambiguous)
-                ));
-            }
-            if tally.packets == 0 {
-                reasons.push("only an ICMP error quotes it; no point saw the packet".to_owned());
-            }
-        }
+        Verdict::Inconclusive => reasons.extend(unjudged(subject, tally)),
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
             if is_ipv6_extension(subject) {
                 reasons.push(
@@ -455,6 +418,49 @@ fn answers(tally: &Tally) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// Why nothing could be judged.
+fn unjudged(subject: &Subject, tally: &Tally) -> Vec<String> {
+    let name = |point: usize| subject.points[point].name.as_str();
+    let mut reasons = Vec::new();
+    reasons.extend(unheard(subject, tally));
+    for (point, count) in tally.unseen.iter().enumerate().filter(|(_, n)| **n > 0) {
+        reasons.push(format!(
+            "the destination answered {}, which {} missed: not lost before",
+            packets(*count),
+            name(point)
+        ));
+    }
+    for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
+        if subject.points[point].cut_short.contains(&subject.protocol) {
+            reasons.push(format!(
+                "the snapshot length at {} is too small to know such packets: {} cannot be \
+                 judged there",
+                name(point),
+                packets(*count)
+            ));
+            continue;
+        }
+        reasons.push(format!(
+            "{} was not watching when {} should have come by",
+            name(point),
+            packets(*count)
+        ));
+    }
+    if tally.late > 0 {
+        reasons.push(format!("{} came after the wait time", packets(tally.late)));
+    }
+    if tally.ambiguous > 0 {
+        reasons.push(format!(
+            "{} cannot be told from others",
+            packets(tally.ambiguous)
+        ));
+    }
+    if tally.packets == 0 {
+        reasons.push("only an ICMP error quotes it; no point saw the packet".to_owned());
+    }
+    reasons
 }
 
 /// Where a listener's socket for the number was full: those packets had arrived.
