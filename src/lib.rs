@@ -7,6 +7,7 @@
 //!  Frame     Datagram    Sighting                  Journey     Findings   table | markdown | csv | json
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
 //!   └─ the files once more, with the findings ──► annotate ► pcapng
+//!              view: the findings so far, while they grow ──► a terminal, or a line a change
 //!              explain: one packet, with a second reading of its frames ──► text | json
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
@@ -26,6 +27,8 @@ pub mod observe;
 pub mod probe;
 pub mod protocols;
 pub mod report;
+pub mod session;
 pub mod shell;
 pub mod source;
 pub mod stages;
+pub mod view;

@@ -320,7 +320,7 @@ pub struct Batch {
 pub struct Disorder;
 
 /// Collects one point's sightings as its frames come.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Observer {
     frames: u64,
     coverage: Coverage,
@@ -668,6 +668,13 @@ impl Observer {
         }
     }
 
+    /// How many sightings there were, handed over or not.
+    #[inline]
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.hdp
+    }
+
     /// How many sightings have not been handed over.
     #[inline]
     #[must_use]
@@ -682,11 +689,22 @@ impl Observer {
     pub fn hand_over(&mut self, keep: usize, batch: &mut Batch) -> Result<(), Disorder> {
         self.take_in_stragglers();
         self.check_order()?;
+        self.give(keep, batch);
+        Ok(())
+    }
+
+    /// Hands over all sightings but the last `keep` behind those of a batch, wherever they belong.
+    pub fn give(&mut self, keep: usize, batch: &mut Batch) {
+        self.take_in_stragglers();
         let ready = self.sightings.len().saturating_sub(keep);
-        // All but the last change places, with the few that stay copied.
-        batch.sightings.extend_from_slice(&self.sightings[ready..]);
-        std::mem::swap(&mut self.sightings, &mut batch.sightings);
-        batch.sightings.truncate(ready);
+        if batch.sightings.is_empty() {
+            // All but the last change places, with the few that stay copied.
+            batch.sightings.extend_from_slice(&self.sightings[ready..]);
+            std::mem::swap(&mut self.sightings, &mut batch.sightings);
+            batch.sightings.truncate(ready);
+        } else {
+            batch.sightings.extend(self.sightings.drain(..ready));
+        }
         batch
             .flows
             .extend_from_slice(&self.flows[self.flows_handed_over..]);
@@ -698,7 +716,17 @@ impl Observer {
             .sightings
             .last()
             .map_or(self.handed_over_to, |s| s.timestamp_ns);
-        Ok(())
+    }
+
+    /// The same observer, had it handed over nothing but kept these sightings, by rising timestamp.
+    /// It must hold none of its own.
+    #[must_use]
+    pub(crate) fn so_far(&self, sightings: Vec<Sighting>) -> Self {
+        debug_assert_eq!(self.held(), 0, "what is held is handed over first");
+        Self {
+            sightings,
+            ..self.clone()
+        }
     }
 
     /// Whether all sightings that are still held belong behind those that were handed over.

@@ -22,7 +22,7 @@ mod log;
 mod packing;
 mod pcapng;
 
-use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
 pub use devices::Device;
 #[cfg(feature = "libpcap")]
@@ -307,6 +307,10 @@ impl Error {
     }
 }
 
+/// Whether nobody wants to wait for a pipe any longer; asked ten times a second, from the thread
+/// that reads it.
+pub type Until = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What one observation point recorded, of whichever kind.
 pub enum Recording {
     /// Frames from an interface.
@@ -321,11 +325,23 @@ impl Recording {
     /// # Errors
     /// Any [`Error`] but [`Error::Filter`].
     pub fn open(origin: Origin) -> Result<Self, Error> {
+        Self::of(origin, None)
+    }
+
+    /// [`Recording::open`]; a pipe ends, even before its header, once `until` says so.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::Filter`].
+    pub fn open_until(origin: Origin, until: &Until) -> Result<Self, Error> {
+        Self::of(origin, Some(until))
+    }
+
+    fn of(origin: Origin, until: Option<&Until>) -> Result<Self, Error> {
         if origin.is_live() {
             let source = Source::open(origin)?;
             return Ok(Self::Capture(Box::new(source)));
         }
-        let mut buffer = input::open(&origin)?;
+        let mut buffer = input::open(&origin, until)?;
         if log::is_log(&mut buffer) {
             let log = Log::open(&origin, buffer)?;
             return Ok(Self::Log(Box::new(log)));
@@ -389,7 +405,7 @@ impl Source {
         if let Origin::Live(interface) = &origin {
             return Self::open_live(interface, &LiveOptions::default());
         }
-        let buffer = input::open(&origin)?;
+        let buffer = input::open(&origin, None)?;
         Self::of(origin, buffer)
     }
 

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail, ensure};
@@ -17,6 +18,7 @@ use super::{
     output::{self, Output},
     progress::Bar,
     read::{self, Planned, Settings},
+    view::Watching,
 };
 use crate::{
     annotate::Notes,
@@ -126,7 +128,16 @@ enum Format {
 }
 
 impl Arguments {
-    /// How the points that are interfaces are captured, if there are any.
+    /// How what the points saw is judged.
+    fn judging(&self) -> judge::Options {
+        judge::Options {
+            wait_ns: nanoseconds(self.wait),
+            clock_error_ns: self.clock_error.map(nanoseconds),
+            protocols: self.protocols.clone(),
+        }
+    }
+
+    /// How the points that are interfaces are captured, and pipes are read, if there are any.
     fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
         let (live, recorded): (Vec<_>, Vec<_>) =
             plan.iter().partition(|planned| planned.origin.is_live());
@@ -134,7 +145,13 @@ impl Arguments {
             self.live.refuse()?;
             live::refuse_if(self.count.is_some(), "--count")?;
             live::refuse_if(self.save.is_some(), "--save")?;
-            return Ok(None);
+            // A pipe may be as endless as an interface.
+            if plan
+                .iter()
+                .all(|planned| read::can_be_repeated(&planned.origin))
+            {
+                return Ok(None);
+            }
         }
         #[cfg(feature = "libpcap")]
         let filter = self.filter.as_deref();
@@ -143,7 +160,7 @@ impl Arguments {
         let captures = Captures {
             capture: &self.live,
             filter: KernelFilter::new(filter, nanoseconds(self.window)),
-            run: self.live.begin()?,
+            run: Arc::new(self.live.begin()?),
             count: self.count,
             save: self.save.as_deref(),
         };
@@ -197,12 +214,8 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     );
     let plan = plan(&arguments.sources)?;
     let mut results = Results::open(arguments, &plan)?;
-    let ordered = observed(arguments, plan, results.need_packets())?;
-    let options = judge::Options {
-        wait_ns: nanoseconds(arguments.wait),
-        clock_error_ns: arguments.clock_error.map(nanoseconds),
-        protocols: arguments.protocols.clone(),
-    };
+    let options = arguments.judging();
+    let ordered = observed(arguments, plan, results.need_packets(), &options)?;
     let layout = report::Layout {
         width: width(arguments.output.is_none()),
         color: use_color && arguments.output.is_none(),
@@ -221,20 +234,25 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         return Ok(Outcome::Done);
     }
     let findings = judged(ordered, &options, window_ns, &mut results)?;
-    let text = match arguments.format {
-        Format::Table => report::table(&findings, &layout),
-        Format::Markdown => report::markdown(&findings, arguments.all),
-        Format::Csv => report::csv(&findings),
-        Format::Json => report::json(&findings),
-    };
+    let text = text(&findings, arguments, &layout);
+    results.out.write_all(text.as_bytes())?;
+    results.out.flush()?;
+    Ok(outcome(&findings, arguments.exit_code))
+}
+
+/// The findings as they are asked for. What only the table says of its own, standard error does.
+fn text(findings: &Findings, arguments: &Arguments, layout: &report::Layout) -> String {
     if arguments.format != Format::Table {
         for warning in &findings.warnings {
             eprintln!("hdp: warning: {warning}");
         }
     }
-    results.out.write_all(text.as_bytes())?;
-    results.out.flush()?;
-    Ok(outcome(&findings, arguments.exit_code))
+    match arguments.format {
+        Format::Table => report::table(findings, layout),
+        Format::Markdown => report::markdown(findings, arguments.all),
+        Format::Csv => report::csv(findings),
+        Format::Json => report::json(findings),
+    }
 }
 
 /// Reads the points, puts them in order where that is asked for, and takes forwarding hosts apart.
@@ -242,6 +260,7 @@ fn observed(
     arguments: &Arguments,
     plan: Vec<Planned>,
     need_packets: bool,
+    options: &judge::Options,
 ) -> anyhow::Result<Ordered> {
     let live = arguments.captures(&plan)?;
     let settings = Settings {
@@ -254,6 +273,9 @@ fn observed(
         } else {
             Bar::none()
         },
+        watching: live.is_some().then(|| Watching {
+            options: options.clone(),
+        }),
         live,
     };
     let (points, survey) = read::points(&plan, &settings)?;

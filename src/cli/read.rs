@@ -16,6 +16,7 @@ use anyhow::{Context as _, bail};
 use super::{
     live::{Captures, Capturing, Saved},
     progress::Bar,
+    view::Watching,
 };
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
@@ -24,6 +25,7 @@ use crate::{
     decode::Shortcut,
     observe::{Batch, Disorder, Observer, Point},
     probe,
+    session::Session,
     source::{Log, Origin, Recording, Source},
     stages,
 };
@@ -33,6 +35,9 @@ const BATCH: usize = 8192;
 
 /// Sightings that a point holds back, because earlier ones may still come.
 const HELD_BACK: usize = 2048;
+
+/// After so many frames a source that is never idle is asked what it says of itself.
+const ATTEST_EVERY: u64 = 1024;
 
 /// Batches that may wait for the other points.
 const WAITING: usize = 4;
@@ -55,8 +60,10 @@ pub(super) struct Settings<'a> {
     pub(super) keep_all: bool,
     /// Shows how far the files are read.
     pub(super) bar: Bar,
-    /// How interfaces are captured from; there if one is.
+    /// How interfaces are captured from, and pipes read; there if one of the points is either.
     pub(super) live: Option<Captures<'a>>,
+    /// What is known so far is shown meanwhile; there if [`Settings::live`] is.
+    pub(super) watching: Option<Watching>,
 }
 
 /// Reads all points and surveys what they saw.
@@ -78,17 +85,25 @@ pub(super) fn points(
         Some(live) => live.open(plan)?,
         None => plan.iter().map(|_| None).collect(),
     };
+    let session = settings.watching.as_ref();
+    let session = session.map(|watching| watching.session(plan));
     let points = thread::scope(|scope| {
+        // Until all is read, however that ends.
+        let _reading = match (&session, &settings.live) {
+            (Some(session), Some(live)) => Some(Watching::start(scope, plan, session, &live.run)),
+            _ => None,
+        };
         let readers: Vec<_> = plan
             .iter()
             .zip(capturing)
-            .map(|(planned, capturing)| {
-                scope.spawn(|| {
-                    let point = read(planned, settings, capturing);
-                    if let (Err(_), Some(live)) = (&point, &settings.live) {
-                        live.run.end();
-                    }
-                    point
+            .enumerate()
+            .map(|(index, (planned, capturing))| {
+                let told = session.as_ref().map(|session| Told { session, index });
+                scope.spawn(move || {
+                    let mut failing = Failing(settings.live.as_ref());
+                    let point = read(planned, settings, capturing, told)?;
+                    failing.0 = None;
+                    Ok(point)
                 })
             })
             .collect();
@@ -99,6 +114,45 @@ pub(super) fn points(
     })?;
     let survey = Survey::of(&points);
     Ok((points, survey))
+}
+
+/// Ends all captures with the one that fails, by an error or a panic.
+struct Failing<'a>(Option<&'a Captures<'a>>);
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        if let Some(live) = self.0 {
+            live.run.end();
+        }
+    }
+}
+
+/// Who is told what is being read of a point, for others to look at meanwhile.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    session: &'a Session,
+    /// The point's place in the session.
+    index: usize,
+}
+
+impl Told<'_> {
+    /// Tells what a source says of itself, once all its frames were.
+    fn attest(self, source: &Source) {
+        self.session.attest(self.index, source.summary());
+    }
+}
+
+/// Has a frame taken by the observer, or by the session's where that is told.
+#[inline(always)]
+fn taken_by<T>(
+    observer: &mut Observer,
+    told: Option<Told>,
+    take: impl FnOnce(&mut Observer) -> T,
+) -> T {
+    match told {
+        None => take(observer),
+        Some(Told { session, index }) => session.watch(index, take),
+    }
 }
 
 /// Whether a source can be read a second time: pipes and interfaces give what they have once.
@@ -125,18 +179,34 @@ fn read(
     planned: &Planned,
     settings: &Settings,
     capturing: Option<Capturing>,
+    told: Option<Told>,
 ) -> anyhow::Result<Point> {
     if let (Some(capturing), Some(live)) = (capturing, &settings.live) {
         probe::drop_capabilities().context("capabilities")?;
-        return Reader::of(planned, settings, capturing.source).read_live(live, capturing.saved);
+        let mut reader = Reader::of(planned, settings, capturing.source);
+        reader.told = told;
+        return reader.read_live(live, capturing.saved);
     }
-    let recording = Recording::open(planned.origin.clone())?;
+    let recording = match &settings.live {
+        Some(live) => Recording::open_until(planned.origin.clone(), &live.run.for_pipes())?,
+        None => Recording::open(planned.origin.clone())?,
+    };
     if settings.live.is_some() {
         probe::drop_capabilities().context("capabilities")?;
     }
     match recording {
-        Recording::Capture(source) => Reader::of(planned, settings, *source).read(),
-        Recording::Log(log) => read_log(planned, settings, *log),
+        Recording::Capture(source) => {
+            let mut reader = Reader::of(planned, settings, *source);
+            reader.told = told;
+            reader.read()
+        }
+        Recording::Log(log) => {
+            let point = read_log(planned, settings, *log)?;
+            if let Some(Told { session, index }) = told {
+                session.finish_as(index, point.clone());
+            }
+            Ok(point)
+        }
     }
 }
 
@@ -213,7 +283,9 @@ struct Reader<'a> {
     planned: &'a Planned,
     source: Source,
     decoder: Shortcut,
+    /// Sees what is read, unless that is told.
     observer: Observer,
+    told: Option<Told<'a>>,
     #[cfg(feature = "libpcap")]
     filter: Option<Filter>,
 }
@@ -232,6 +304,7 @@ impl<'a> Reader<'a> {
             source,
             decoder: Shortcut::new(settings.window_ns),
             observer: Observer::default(),
+            told: None,
             #[cfg(feature = "libpcap")]
             filter: settings
                 .filter
@@ -249,15 +322,25 @@ impl<'a> Reader<'a> {
         let Some(frame) = self.source.next_frame() else {
             return Ok(false);
         };
-        self.observer.watch(&frame);
         #[cfg(feature = "libpcap")]
         if let Some(filter) = &mut self.filter
             && !filter.matches(&frame)?
         {
-            self.observer.pass_over(&frame);
+            taken_by(&mut self.observer, self.told, |observer| {
+                observer.watch(&frame);
+                observer.pass_over(&frame);
+            });
             return Ok(true);
         }
-        self.observer.read(&frame, &mut self.decoder);
+        taken_by(&mut self.observer, self.told, |observer| {
+            observer.watch(&frame);
+            observer.read(&frame, &mut self.decoder);
+        });
+        if let Some(told) = self.told
+            && frame.number % ATTEST_EVERY == 1
+        {
+            told.attest(&self.source);
+        }
         Ok(true)
     }
 
@@ -276,6 +359,9 @@ impl<'a> Reader<'a> {
                 if let Some(saved) = &mut saved {
                     saved.flush()?;
                 }
+                if let Some(told) = self.told {
+                    told.attest(&self.source);
+                }
                 continue;
             }
             let Some((frame, interface)) = self.source.next_with_interface() else {
@@ -284,11 +370,18 @@ impl<'a> Reader<'a> {
             if let Some(saved) = &mut saved {
                 saved.frame(&frame, interface)?;
             }
-            self.observer.watch(&frame);
-            self.observer.read(&frame, &mut self.decoder);
-            let seen = self.observer.held() as u64;
+            let seen = taken_by(&mut self.observer, self.told, |observer| {
+                observer.watch(&frame);
+                observer.read(&frame, &mut self.decoder);
+                observer.seen()
+            });
             if live.count.is_some_and(|count| count <= seen) {
                 live.run.end();
+            }
+            if let Some(told) = self.told
+                && frame.number % ATTEST_EVERY == 1
+            {
+                told.attest(&self.source);
             }
         }
         if let Some(saved) = saved {
@@ -328,9 +421,16 @@ impl<'a> Reader<'a> {
     fn finish(self) -> anyhow::Result<Point> {
         let name = self.planned.name.clone();
         let source = self.planned.origin.to_string();
-        let point = self
-            .observer
-            .finish(name, source, self.source.summary().clone());
+        let summary = self.source.summary().clone();
+        let point = match self.told {
+            None => self.observer.finish(name, source, summary),
+            Some(Told { session, index }) => {
+                session.finish(index, summary);
+                session
+                    .point(index)
+                    .context("the point was just finished")?
+            }
+        };
         if point.frames > 0 && point.skipped.unsupported_link == point.frames {
             let unknown: Vec<_> = point
                 .summary

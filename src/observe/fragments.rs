@@ -41,7 +41,7 @@ pub(super) struct Lacking {
 }
 
 /// All sets of pieces that a point saw.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fragments {
     open: FxHashMap<Key, Set>,
     lacking: Vec<Lacking>,
@@ -49,7 +49,7 @@ pub(super) struct Fragments {
     many: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Set {
     since_ns: i64,
     /// Several where the capture or the network doubled the piece.

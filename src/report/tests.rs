@@ -196,7 +196,7 @@ fn sweep(points: &[&str], change: impl Fn(u16) -> Option<Protocol>) -> Vec<Proto
 }
 
 /// The example of the project's aims: a router that drops, rejects, cuts off and loses.
-pub(super) fn router_drops_some() -> Findings {
+pub(crate) fn router_drops_some() -> Findings {
     let mut protocols = sweep(&THREE, |protocol| match protocol {
         47 => Some(Protocol {
             grade: Grade::Certain,
@@ -272,7 +272,7 @@ fn everything_passes() -> Findings {
 }
 
 /// Two captures without HDP, the second without any frame.
-fn nothing_seen() -> Findings {
+pub(crate) fn nothing_seen() -> Findings {
     let mut findings = findings(&TWO, Vec::new());
     let empty = &mut findings.points[1];
     (empty.frames, empty.first_ns, empty.last_ns) = (0, None, None);
@@ -325,7 +325,7 @@ fn blind_middle() -> Findings {
 }
 
 /// A sweep and its echo, of which the way back loses 6 and repeats some.
-fn both_directions() -> Findings {
+pub(crate) fn both_directions() -> Findings {
     let back = ["server", "client"];
     let mut findings = findings(&TWO, sweep(&TWO, |_| None));
     let mut answers = vec![number(&back, 6, &[3, 0]), number(&back, 253, &[3, 3])];
