@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::{Difference, Spans, Survey, Trend};
 use crate::{
     decode::{HeaderView, PacketType, Quote},
+    findings::Side,
     hdp,
     observe::{IcmpSighting, Point},
 };
@@ -325,7 +326,9 @@ fn crossing_errors(
     let mut seen: FxHashMap<Identity, Vec<Vec<&IcmpSighting>>> = FxHashMap::default();
     for (index, point) in points.iter().enumerate() {
         for error in &point.icmp {
-            if let HeaderView::Whole(header) = error.header {
+            if let HeaderView::Whole(header) = error.header
+                && way(error).is_some_and(|quoted| is_of_side(point, error, quoted.opposite()))
+            {
                 let identity = (error.quote, header, error.protocol);
                 let at = seen
                     .entry(identity)
@@ -354,6 +357,16 @@ fn crossing_errors(
     // In an order that does not hang on the hashing.
     crossing.sort_by_key(|(first, second, _, difference)| (*first, *second, difference.at_ns));
     crossing
+}
+
+/// Whether an error going this way was seen on the side of the host that the point is; what goes
+/// back comes in where the rest goes out.
+fn is_of_side(point: &Point, error: &IcmpSighting, way: Way) -> bool {
+    let (Some(side), Some(packet_type)) = (point.side, error.stage.packet_type) else {
+        return true;
+    };
+    let comes_in = packet_type != PacketType::Outgoing;
+    (side == Side::In) == (comes_in == (way == Way::Forward))
 }
 
 /// What the flows of one point tell by themselves; only the path's ends know where they stand.
