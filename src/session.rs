@@ -109,7 +109,7 @@ impl Session {
         judge(&points, survey, &self.options, None)
     }
 
-    /// The findings so far, and the last [`PACKETS`] packets of a number each way, the newest last.
+    /// The findings so far, and the last few packets of a number each way, the newest last.
     #[must_use]
     pub fn snapshot_with_packets(&self, number: u8) -> (Findings, Vec<Packet>) {
         let points = self.points();
