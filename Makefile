@@ -24,7 +24,7 @@ demo: ## build hdp, and ask it about real captures from three points of a path
 	$(HDP) path $(addprefix $(FIXTURE)/,client.pcap router.pcap server.pcap)
 
 test: ## all tests, and a build without any system library
-	@.ci/install $(BUILD) $(NETWORK) tshark:tshark jq:jq
+	@.ci/install $(BUILD) $(NETWORK) tshark:tshark jq:jq tmux:tmux
 	cargo test --locked --all-targets
 	cargo test --locked --doc
 	cargo build --locked --no-default-features

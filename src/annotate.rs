@@ -4,19 +4,25 @@
 //! read again and merged ([`write()`]). A comment is one line,
 //!
 //! ```text
-//! hdp: fate=lost; segment=router → server; pair=client:17, router:31
+//! hdp: fate=lost; segment=router (in) → router (out); pair=client:17, router (in):31
 //! hdp: fate=delivered; pair=client:17, server:20; path_delay=0.000123456 s
 //! ```
 //!
-//! which `dissector.lua` turns into fields.
+//! which `dissector.lua` turns into fields. Points are called as in the findings; the number behind
+//! a name is that of a frame in the point's capture, which the two sides of a host share.
+//!
+//! Each interface of a capture becomes one, and each side of a host one of its own, beside one for
+//! the frames that belong to neither: what is not HDP, and fragments behind the first.
 //!
 //! The module promises that every frame keeps its bytes, its length on the wire and the options it
 //! had, and that each interface keeps its link type and the resolution of its times. The times are
 //! on the first point's clock ([`Clocks`]), and frames come in their order. It holds a note of every
 //! packet in memory, and one frame a point; only a file that is not in order of time is held whole.
 //!
-//! What a capture says of itself beyond its interfaces and packets (section comments, statistics,
-//! name resolution) is left out.
+//! What a section says of itself (comments, hardware, operating system) is said of its interfaces;
+//! and when a capture of one interface was watched, with what it dropped, of the last that it became.
+//! What else a capture says beyond its interfaces and packets (statistics of several interfaces, name
+//! resolution) is left out.
 
 mod clocks;
 mod notes;
@@ -25,7 +31,7 @@ mod track;
 use std::io::{self, Write};
 
 pub use clocks::Clocks;
-pub use notes::Notes;
+pub use notes::{Notes, Record};
 
 use crate::{
     capture_file::{CaptureFile, Captured},
@@ -37,10 +43,8 @@ use track::Track;
 /// A capture that is read again.
 #[derive(Debug, Clone)]
 pub struct Capture<'a> {
-    /// The index of its point, in path order.
-    pub point: usize,
-    /// The point's name.
-    pub name: &'a str,
+    /// Its index in [`Notes::records`].
+    pub record: usize,
     /// Its file, which can be read twice.
     pub origin: &'a Origin,
 }
@@ -85,24 +89,24 @@ pub fn write(out: impl Write, job: Job<'_>, notes: &Notes, clocks: &Clocks) -> R
     let mut tracks = Vec::new();
     let mut described = 0;
     for capture in job.captures {
-        let track = Track::open(capture, clocks, job.window_ns)?;
-        describe(&mut file, capture, &track, clocks)?;
+        let track = Track::open(capture, notes, clocks, job.window_ns)?;
+        describe(&mut file, capture, &track, notes, clocks)?;
         let first_interface = described;
-        described += track.interfaces().len();
-        tracks.push((capture.point, track, first_interface));
+        described += track.strands().len();
+        tracks.push((capture.record, track, first_interface));
     }
     let mut comment = String::new();
     // Points are few: the earliest is found sooner by looking at each than in a heap.
-    while let Some((point, track, first_interface)) = tracks
+    while let Some((record, track, first_interface)) = tracks
         .iter_mut()
         .filter(|(_, track, _)| track.head().is_some())
         .min_by_key(|(_, track, _)| track.head().map(|head| head.time_ns))
     {
         let Some(head) = track.head() else { break };
-        let is_wanted = job.which == Which::All || notes.is_last_sight(*point, head.number);
+        let is_wanted = job.which == Which::All || notes.is_last_sight(*record, head.number);
         if is_wanted {
             comment.clear();
-            let is_noted = notes.comment((*point, head.number, head.key), clocks, &mut comment);
+            let is_noted = notes.comment((*record, head.number, head.key), clocks, &mut comment);
             let frame = Captured {
                 time_ns: head.time_ns,
                 original_len: head.original_len,
@@ -110,33 +114,49 @@ pub fn write(out: impl Write, job: Job<'_>, notes: &Notes, clocks: &Clocks) -> R
                 options: &head.options,
                 comment: is_noted.then_some(&comment),
             };
-            file.captured(*first_interface + head.interface as usize, &frame)?;
+            let side = notes.side(*record, head.number);
+            let strand = track.position(head.interface, side);
+            file.captured(*first_interface + strand, &frame)?;
         }
         track.advance();
+    }
+    for (_, track, first_interface) in &tracks {
+        if let Some((watched_ns, drops)) = track.watched() {
+            let last = first_interface + track.strands().len() - 1;
+            file.statistics(last, watched_ns, drops)?;
+        }
     }
     Ok(file.flush()?)
 }
 
-/// Describes the interfaces of a point: called after it, and by their own names where it has more.
+/// Describes the interfaces of a capture: called after its point or side, and by their own names
+/// where it has more.
 fn describe(
     file: &mut CaptureFile<impl Write>,
     capture: &Capture<'_>,
     track: &Track,
+    notes: &Notes,
     clocks: &Clocks,
 ) -> io::Result<()> {
-    let description = format!("{}; {}", capture.origin, clocks.words(capture.point));
+    let record = &notes.records()[capture.record];
+    let description = format!("{}; {}", capture.origin, clocks.words(record.point));
     let is_only = track.interfaces().len() == 1;
-    for (index, interface) in track.interfaces().iter().enumerate() {
+    for strand in track.strands() {
+        let place = strand.side.map_or(&*record.name, |side| notes.name(side));
+        let interface = &track.interfaces()[strand.interface as usize];
         let name = match &interface.name {
-            _ if is_only => capture.name.to_owned(),
-            Some(name) => format!("{}/{name}", capture.name),
-            None => format!("{}/{index}", capture.name),
+            _ if is_only => place.to_owned(),
+            Some(name) => format!("{place}/{name}"),
+            None => format!("{place}/{}", strand.interface),
         };
         let interface = Interface {
             name: Some(name),
             ..interface.clone()
         };
-        file.interface(&interface, &description)?;
+        match track.section(strand.interface) {
+            Some(section) => file.interface_of_section(&interface, &description, section)?,
+            None => file.interface(&interface, &description)?,
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use crate::source::{Frame, FrameDirection, Interface, LinkType};
+use crate::source::{Frame, FrameDirection, Interface, LinkType, Section};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -18,6 +18,8 @@ const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_DESCRIPTION: u16 = 3;
 const IF_TSRESOL: u16 = 9;
+const IF_OS: u16 = 12;
+const IF_HARDWARE: u16 = 15;
 const EPB_FLAGS: u16 = 2;
 const ISB_STARTTIME: u16 = 2;
 const ISB_ENDTIME: u16 = 3;
@@ -83,10 +85,31 @@ impl<W: Write> CaptureFile<W> {
     /// Those of `out`.
     pub fn interface(&mut self, interface: &Interface, description: &str) -> io::Result<()> {
         let source = length(&self.interfaces)?;
-        self.declare(source, interface, description)
+        self.declare(source, interface, description, None)
     }
 
-    fn declare(&mut self, source: u32, interface: &Interface, description: &str) -> io::Result<()> {
+    /// Describes the next interface, of which the section that it comes from said more: here that
+    /// is the interface's, for the file has one section only.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn interface_of_section(
+        &mut self,
+        interface: &Interface,
+        description: &str,
+        section: &Section,
+    ) -> io::Result<()> {
+        let source = length(&self.interfaces)?;
+        self.declare(source, interface, description, Some(section))
+    }
+
+    fn declare(
+        &mut self,
+        source: u32,
+        interface: &Interface,
+        description: &str,
+        section: Option<&Section>,
+    ) -> io::Result<()> {
         // Powers of ten from seconds to nanoseconds; others are written in nanoseconds.
         let power = |tenths: &u8| 10_u64.pow(u32::from(9 - tenths));
         let tenths = (0..=9).find(|tenths| power(tenths) == interface.resolution_ns);
@@ -109,6 +132,17 @@ impl<W: Write> CaptureFile<W> {
             self.option(IF_DESCRIPTION, description.as_bytes());
         }
         self.option(IF_TSRESOL, &[tenths]);
+        if let Some(section) = section {
+            for comment in &section.comments {
+                self.option(OPT_COMMENT, comment.as_bytes());
+            }
+            if let Some(os) = &section.os {
+                self.option(IF_OS, os.as_bytes());
+            }
+            if let Some(hardware) = &section.hardware {
+                self.option(IF_HARDWARE, hardware.as_bytes());
+            }
+        }
         self.option(END_OF_OPTIONS, &[]);
         self.finish(INTERFACE_DESCRIPTION)
     }
@@ -138,7 +172,7 @@ impl<W: Write> CaptureFile<W> {
         let index = if let Some(index) = self.interfaces.iter().position(known) {
             index
         } else {
-            self.declare(frame.interface, interface, "")?;
+            self.declare(frame.interface, interface, "", None)?;
             self.interfaces.len() - 1
         };
         self.enhanced(
@@ -209,21 +243,36 @@ impl<W: Write> CaptureFile<W> {
     /// # Errors
     /// Those of `out`.
     pub fn end(mut self, watched_ns: Option<(i64, i64)>, drops: Option<u64>) -> io::Result<()> {
-        if let Some((start_ns, end_ns)) = watched_ns.filter(|_| !self.interfaces.is_empty()) {
-            self.block.extend(0_u32.to_le_bytes());
-            self.time(0, end_ns);
-            for (code, time_ns) in [(ISB_STARTTIME, start_ns), (ISB_ENDTIME, end_ns)] {
-                self.block.extend(code.to_le_bytes());
-                self.block.extend(8_u16.to_le_bytes());
-                self.time(0, time_ns);
-            }
-            if let Some(drops) = drops {
-                self.option(ISB_OSDROP, &drops.to_le_bytes());
-            }
-            self.option(END_OF_OPTIONS, &[]);
-            self.finish(INTERFACE_STATISTICS)?;
+        if let Some(watched_ns) = watched_ns.filter(|_| !self.interfaces.is_empty()) {
+            self.statistics(0, watched_ns, drops)?;
         }
         self.out.flush()
+    }
+
+    /// Says of an interface, by the order in which they were described, when it was watched and
+    /// what it is known to have dropped.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn statistics(
+        &mut self,
+        interface: usize,
+        (start_ns, end_ns): (i64, i64),
+        drops: Option<u64>,
+    ) -> io::Result<()> {
+        let index = u32::try_from(interface).map_err(io::Error::other)?;
+        self.block.extend(index.to_le_bytes());
+        self.time(interface, end_ns);
+        for (code, time_ns) in [(ISB_STARTTIME, start_ns), (ISB_ENDTIME, end_ns)] {
+            self.block.extend(code.to_le_bytes());
+            self.block.extend(8_u16.to_le_bytes());
+            self.time(interface, time_ns);
+        }
+        if let Some(drops) = drops {
+            self.option(ISB_OSDROP, &drops.to_le_bytes());
+        }
+        self.option(END_OF_OPTIONS, &[]);
+        self.finish(INTERFACE_STATISTICS)
     }
 
     /// Lets readers have what was written so far.

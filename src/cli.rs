@@ -19,6 +19,7 @@ mod path;
 mod progress;
 mod read;
 mod send;
+mod view;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
@@ -84,13 +85,14 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let use_color = match arguments.color {
-        clap::ColorChoice::Always => true,
-        clap::ColorChoice::Never => false,
-        clap::ColorChoice::Auto => {
-            anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
-        }
-    };
+    // Each stream that is asked about colour answers with what was typed.
+    match arguments.color {
+        clap::ColorChoice::Always => anstream::ColorChoice::Always,
+        clap::ColorChoice::Never => anstream::ColorChoice::Never,
+        clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+    }
+    .write_global();
+    let use_color = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
     let done = match arguments.command {
         Command::Path(arguments) => path::run(&arguments, use_color),
         Command::Dissect(arguments) => dissect::run(&arguments),

@@ -65,7 +65,7 @@ pub struct Life {
     pub icmp: Vec<IcmpError>,
     /// What became of its fields, along its way.
     pub changes: Vec<FieldChange>,
-    /// How to check what was seen of it at each point without this program.
+    /// How to check what each capture and log holds of it without this program.
     pub checks: Vec<Check>,
 }
 
@@ -162,7 +162,7 @@ pub struct Neighbour {
 /// An ICMP error that quotes a packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IcmpError {
-    /// The point that saw the error.
+    /// The point that saw the error; of a host's two sides, their capture.
     pub point: String,
     /// Its frame there.
     pub frame: u64,
@@ -398,6 +398,15 @@ impl Telling<'_> {
         }
     }
 
+    /// Whether a point is the side of a host whose capture the first side has stood for.
+    fn is_second_side(&self, point: &Point) -> bool {
+        let mut before = self
+            .points
+            .iter()
+            .take_while(|other| other.name != point.name);
+        before.any(|other| other.capture == point.capture)
+    }
+
     fn name(&self, point: usize) -> String {
         self.points[point].name.clone()
     }
@@ -543,7 +552,11 @@ impl Telling<'_> {
 
     fn icmp(&self, packet: &Packet) -> Vec<IcmpError> {
         let mut errors = Vec::new();
-        for point in self.points {
+        for point in self
+            .points
+            .iter()
+            .filter(|point| !self.is_second_side(point))
+        {
             for error in &point.icmp {
                 if (error.protocol, error.carrier) != (packet.protocol, packet.carrier) {
                     continue;
@@ -560,7 +573,7 @@ impl Telling<'_> {
                 };
                 let quote = &error.quote;
                 errors.push(IcmpError {
-                    point: point.name.clone(),
+                    point: point.capture.clone(),
                     frame: error.frame,
                     time_ns: error.time_ns,
                     from: quote.by.to_string(),
@@ -600,7 +613,15 @@ impl Telling<'_> {
         };
         let check = |&index: &usize| {
             let point = &self.points[index];
-            let stop = journey.at(index).next().unwrap_or(last);
+            if self.is_second_side(point) {
+                return None;
+            }
+            let sides = || {
+                let all = self.points.iter().enumerate();
+                all.filter(|(_, other)| other.capture == point.capture)
+            };
+            let mut stops = sides().flat_map(|(side, _)| journey.at(side));
+            let stop = stops.next().unwrap_or(last);
             let timestamp_ns = stop.sighting.timestamp_ns;
             let command = match &self.sources[index] {
                 Reread::Nothing => return None,
@@ -614,16 +635,18 @@ impl Telling<'_> {
                     check::of_capture(&point.source, *packing, &search)?
                 }
             };
-            let is_shown = |sighting: &&Sighting| {
-                let flow = point.flow(sighting);
+            let is_shown = |flow: &Flow| {
                 point.kind != PointKind::Capture
                     || (flow.protocol, flow.carrier) == (stop.flow.protocol, stop.flow.carrier)
             };
-            let same = with_timestamp(point, timestamp_ns);
+            let shown = sides().flat_map(|(_, side)| {
+                let same = with_timestamp(side, timestamp_ns);
+                same.filter(|sighting| is_shown(side.flow(sighting)))
+            });
             Some(Check {
-                point: point.name.clone(),
+                point: point.capture.clone(),
                 command,
-                lines: same.filter(is_shown).count() as u64,
+                lines: shown.count() as u64,
             })
         };
         journey.order.iter().filter_map(check).collect()

@@ -143,6 +143,28 @@ pub struct Direction {
     pub protocols: Vec<Protocol>,
     /// All numbers straight on IP together, beside the control; null without a control that arrived.
     pub against_control: Option<AgainstControl>,
+    /// Where most of the numbers' flows are sent to, as the first point saw it; null without packets.
+    pub destination: Option<String>,
+    /// One entry a host that refused packets by ICMP errors.
+    pub refusers: Vec<Refuser>,
+}
+
+/// A host that refused packets by ICMP errors, under any number. Its silence is no evidence: hosts
+/// limit the rate of such errors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refuser {
+    /// Who sent the errors.
+    pub from: String,
+    /// How many errors.
+    pub errors: u64,
+    /// The packets it could have answered: those lost where others were lost that it answered,
+    /// and, if it answered packets that arrived, those that arrived.
+    pub of: u64,
+    /// How many of these were lost.
+    pub lost: u64,
+    /// Whether it answered some packets of a number and others not, as who limits the rate of its
+    /// errors does; null where too few packets of each number were sent to tell.
+    pub rate_limited: Option<bool>,
 }
 
 /// The stretch between two neighbouring points.
@@ -158,6 +180,23 @@ pub struct Segment {
     pub clock: Clock,
     /// The one system within which the segment lies, as far as that shows.
     pub within: Option<System>,
+    /// Whose source address was translated; null where none was.
+    pub translation: Option<Translation>,
+}
+
+/// Which numbers straight on IP crossed a segment with another source address, and which with
+/// their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Translation {
+    /// Numbers with packets whose source address was another behind the segment.
+    pub translated: Vec<u16>,
+    /// Numbers that came through and none of whose packets was translated.
+    pub untranslated: Vec<u16>,
+    /// The untranslated ones' source addresses behind the segment.
+    pub untranslated_sources: Vec<String>,
+    /// Whether all of these are private (RFC 1918, 6598, 4193): the Internet drops what has such a
+    /// source. False where nothing came untranslated.
+    pub left_private: bool,
 }
 
 /// An operating system as a part of the path.
@@ -247,6 +286,10 @@ pub struct Protocol {
     pub duplicates: u64,
     /// Of the delivered: arrived after a packet that was sent later (RFC 4737).
     pub reordered: u64,
+    /// Losses in a row; null where nothing was lost.
+    pub loss_runs: Option<LossRuns>,
+    /// Copies among the packets that arrived; null where none did.
+    pub duplication: Option<Duplication>,
     /// Distinct packets seen at each point, in the order of the points.
     pub seen: Vec<u64>,
     /// Where the lost packets were lost.
@@ -263,8 +306,46 @@ pub struct Protocol {
     pub delay_ns: Option<Delay>,
     /// The number beside the control; null for the control itself, and where none arrived.
     pub against_control: Option<AgainstControl>,
+    /// How many more packets would make the verdict certain if they fared like these; null where it
+    /// is certain, and where no number of them would.
+    pub more_packets: Option<u64>,
+    /// The judged packets by HDP's ports at the first point that saw them, where some were lost and
+    /// several pairs of ports were used; else empty.
+    pub flows: Vec<PortPair>,
     /// What the verdict rests on, one sentence each.
     pub reasons: Vec<String>,
+}
+
+/// The packets of one number that had the same ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortPair {
+    /// HDP source port.
+    pub srcport: u16,
+    /// HDP destination port.
+    pub dstport: u16,
+    /// Delivered and lost ones.
+    pub packets: u64,
+    /// The lost ones.
+    pub lost: u64,
+}
+
+/// Runs of lost packets with none delivered between them, in the order of sending, among packets
+/// of one flow: with the same addresses and ports (RFC 3357).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossRuns {
+    /// How many runs, of one packet or more.
+    pub count: u64,
+    /// Packets in the longest.
+    pub longest: u64,
+}
+
+/// Copies of packets at the last point (RFC 5560).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Duplication {
+    /// Extra copies for each packet that arrived (section 5.1).
+    pub fraction: f64,
+    /// The share of the packets that arrived more than once (section 5.2).
+    pub replicated: f64,
 }
 
 /// HDP straight on IP beside HDP in UDP that went the same way.
@@ -347,8 +428,48 @@ pub struct IcmpEvidence {
     pub code: u8,
     /// The two in words.
     pub meaning: String,
-    /// Distinct packets quoted.
+    /// How many errors there were, each once however many points saw it; as many as the point
+    /// shows that saw most, where 8-byte quotes do not tell them apart.
     pub count: u64,
+    /// Whether they say that the packet went no further; not so a redirect.
+    pub refuses: bool,
+    /// How many lost packets they answer; the others are about packets that were not lost, or not
+    /// seen.
+    pub answered: u64,
+    /// How the packets looked to the host that quotes them, before anything on the way back
+    /// translated the quote; a member in which they differ is null.
+    pub quoted: Quoted,
+    /// From a lost packet's passing the sender's capture to the error's: one clock, the whole way.
+    /// Null where no error about a lost packet passed it, or 8 bytes do not tell which packet's.
+    pub rtt_ns: Option<RoundTrip>,
+    /// The points that saw any of the errors, in path order: the host lies beyond all of them.
+    pub seen_at: Vec<String>,
+}
+
+/// A packet's IP header as an ICMP error quotes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quoted {
+    /// TTL or hop limit there.
+    pub ttl: Option<u8>,
+    /// How much lower that is than at the sender's capture.
+    pub hops: Option<u8>,
+    /// Source address there.
+    pub source: Option<String>,
+    /// Destination address there.
+    pub destination: Option<String>,
+    /// Differentiated services code point there.
+    pub dscp: Option<u8>,
+    /// Explicit congestion notification there.
+    pub ecn: Option<u8>,
+}
+
+/// Round-trip times in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundTrip {
+    /// The shortest.
+    pub min: i64,
+    /// The median.
+    pub p50: i64,
 }
 
 /// A field that was changed between two points.
@@ -364,6 +485,8 @@ pub struct Change {
     pub between: [String; 2],
     /// In how many packets.
     pub count: u64,
+    /// What most likely did it, where the number's own protocol or the values say; null elsewhere.
+    pub explanation: Option<String>,
 }
 
 /// Exact quantiles of the delay in nanoseconds.
@@ -381,6 +504,20 @@ pub struct Delay {
     pub max: i64,
     /// What the delays are counted from.
     pub reference: DelayReference,
+    /// The same over the lost and late packets too, which take for ever.
+    pub with_lost: WithLost,
+}
+
+/// Exact quantiles of the delay with what never came in time counted as infinite (RFC 7679,
+/// section 4.1); infinite is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithLost {
+    /// The median.
+    pub p50: Option<i64>,
+    /// The 90th percentile.
+    pub p90: Option<i64>,
+    /// The 99th percentile.
+    pub p99: Option<i64>,
 }
 
 /// What delays are counted from.

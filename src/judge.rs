@@ -12,6 +12,8 @@ mod changes;
 mod clocks;
 mod control;
 mod decided;
+mod explain_change;
+mod flows;
 mod gaps;
 mod hull;
 mod icmp;
@@ -20,6 +22,7 @@ mod packets;
 mod refusals;
 mod statistics;
 mod tally;
+mod translation;
 mod verdict;
 mod warnings;
 
@@ -29,18 +32,21 @@ use crate::{
     correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
     decode::Carrier,
     findings::{
-        Clock, ClockMethod, DelayReference, Direction, Findings, Packet, Point as PointFindings,
-        PointKind, Protocol, Segment, System,
+        Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
+        Point as PointFindings, PointKind, Protocol, Refusal, Segment, System,
     },
     observe::{Coverage, Point},
     protocols,
 };
 
+use rustc_hash::FxHashMap;
+
 use clocks::Clocks;
 use control::Control;
+use flows::ByPorts;
 use icmp::Evidence;
 use refusals::Refusals;
-use tally::Tally;
+use tally::{PassedBefore, Tally};
 use verdict::Reference;
 
 pub use decided::{Decided, Reading, Settled};
@@ -90,6 +96,7 @@ pub fn conclude(
         ..
     } = &known;
     let mut judgement = Judgement::new(points, options, &known, decided, &[]);
+    judgement.passed = PassedBefore::new(survey.take_passed(), points.len());
     let misplaced = warnings::misplaced(points, &propose(points, &survey));
     let suspicions = warnings::suspicions(points, &survey, relations, misplaced.is_some());
     for second in 1..points.len() {
@@ -107,6 +114,7 @@ pub fn conclude(
     journeys(points, relations, &survey, second_chance, |journey| {
         judgement.journey(journey);
     });
+    judgement.settle_answers();
     if let Some(report) = packet {
         all_journeys(points, relations, second_chance, |journey| {
             if let Some(packet) = judgement.packet(journey) {
@@ -114,14 +122,13 @@ pub fn conclude(
             }
         });
     }
-    judgement.again();
+    judgement.complete();
     judgement.finish(misplaced.as_deref(), suspicions)
 }
 
 /// What the points have to do with each other, and who was watching when.
 struct Known {
     relations: Relations,
-    evidence: Evidence,
     second_chance: SecondChance,
     clocks: Clocks,
     coverages: Vec<Coverage>,
@@ -131,8 +138,7 @@ struct Known {
 impl Known {
     fn learn(points: &[Point], survey: &Survey, options: &Options, decided: &Decided) -> Self {
         let relations = Relations::learn(points, survey);
-        let evidence = Evidence::collect(points, &relations);
-        let second_chance = SecondChance::find(points, &relations, survey);
+        let second_chance = SecondChance::find(points, &relations, survey, options.wait_ns);
         let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
         let error_ns = options
             .clock_error_ns
@@ -140,11 +146,10 @@ impl Known {
         let clocks = Clocks::learn(points, &relations, wait_ns, error_ns);
         let coverages =
             decided
-                .passed
+                .history
                 .coverages(points, &relations, survey, &second_chance, &clocks);
         Self {
             relations,
-            evidence,
             second_chance,
             clocks,
             coverages,
@@ -153,12 +158,16 @@ impl Known {
     }
 }
 
+/// A number with its carrier, what was counted of it, the ICMP errors about it, and what the
+/// sender's system refused.
+type Tallied = (u8, Carrier, Tally, Vec<IcmpEvidence>, Vec<Refusal>);
+
 /// The judging of one set of points.
 struct Judgement<'a> {
     points: &'a [Point],
     options: &'a Options,
     relations: &'a Relations,
-    evidence: &'a Evidence,
+    evidence: Evidence,
     /// When each point was watching.
     coverages: &'a [Coverage],
     clocks: &'a Clocks,
@@ -170,6 +179,8 @@ struct Judgement<'a> {
     /// Points that are still being read; none where all are known to the end.
     open: &'a [bool],
     decided: Decided,
+    /// What had gone through in bulk at each loss; nothing where packets were decided before.
+    passed: PassedBefore,
 }
 
 /// The position of the last point that can see what comes along: a sender's log sees only what
@@ -187,14 +198,15 @@ impl<'a> Judgement<'a> {
         points: &'a [Point],
         options: &'a Options,
         known: &'a Known,
-        decided: Decided,
+        mut decided: Decided,
         open: &'a [bool],
     ) -> Self {
+        decided.make_room(points);
         Self {
             points,
             options,
             relations: &known.relations,
-            evidence: &known.evidence,
+            evidence: decided.evidence(points, &known.relations),
             coverages: &known.coverages,
             clocks: &known.clocks,
             reach: Way::BOTH.map(|way| reach(points, way)),
@@ -202,6 +214,7 @@ impl<'a> Judgement<'a> {
             tally_of_flow: tallies_of_flows(points, &known.relations),
             open,
             decided,
+            passed: PassedBefore::default(),
         }
     }
 
@@ -309,24 +322,19 @@ impl<'a> Judgement<'a> {
             .map(|&point| self.points[point].name.as_str())
             .collect();
         let mut refusals = Refusals::collect(self.points, way);
-        let mut tallies = Vec::new();
-        for protocol in 0..=255_u8 {
-            for carrier in [Carrier::Ip, Carrier::Udp] {
-                let tally = self.decided.tallies[tally_index(way, carrier, protocol)].take();
-                let tally = tally.map(|tally| *tally);
-                let icmp = self.evidence.of(way, carrier, protocol);
-                let refused = refusals.take(protocol, carrier);
-                if tally.is_some() || !icmp.is_empty() || !refused.is_empty() {
-                    let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
-                    tallies.push((protocol, carrier, tally, icmp, refused));
-                }
-            }
-        }
+        let tallies = self.tallied(way, &mut refusals);
         let fastest_ns = tallies
             .iter()
             .filter_map(|(_, _, tally, _, _)| tally.fastest_ns())
             .min();
         let reference = self.reference(&order, fastest_ns);
+        let numbers: Vec<_> = tallies
+            .iter()
+            .filter(|(protocol, ..)| self.is_reported(*protocol))
+            .map(|(_, carrier, tally, icmp, _)| (*carrier, tally, icmp.as_slice()))
+            .collect();
+        let refusers = icmp::refusers(&numbers);
+        let by_ports = self.by_ports(way);
         let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally));
         let control = tallies
             .iter()
@@ -339,10 +347,8 @@ impl<'a> Judgement<'a> {
             })
             .map(|(_, _, tally, ..)| tally);
         let against_control = control.as_ref().map(|control| control.against(bare));
-        let finding = |(index, (protocol, carrier, tally, icmp, refused)): (
-            usize,
-            (u8, Carrier, Tally, _, _),
-        )| {
+        let by_ports = &by_ports;
+        let finding = |(index, (protocol, carrier, tally, icmp, refused)): (usize, Tallied)| {
             let against_control = control
                 .as_ref()
                 .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
@@ -358,6 +364,10 @@ impl<'a> Judgement<'a> {
                 icmp,
                 changes,
                 refused,
+                by_ports: by_ports
+                    .get(&(protocol, carrier))
+                    .cloned()
+                    .unwrap_or_default(),
                 against_control,
             };
             verdict::protocol(subject, tally, &comparison, index, reference)
@@ -388,13 +398,63 @@ impl<'a> Judgement<'a> {
             },
         ));
         let segments = self.segments(way, &order, &protocols);
+        for segment in &segments {
+            translation::explain_losses(segment, &mut protocols);
+        }
         Direction {
             from: names.first().copied().unwrap_or_default().to_owned(),
             to: names.last().copied().unwrap_or_default().to_owned(),
             segments,
             protocols,
             against_control,
+            destination: translation::destination((self.points, self.relations), way, order[0]),
+            refusers,
         }
+    }
+
+    /// All that was counted and said of each number that went one way, in rising order.
+    fn tallied(&mut self, way: Way, refusals: &mut Refusals) -> Vec<Tallied> {
+        let mut tallies = Vec::new();
+        for protocol in 0..=255_u8 {
+            for carrier in [Carrier::Ip, Carrier::Udp] {
+                let tally = self
+                    .decided
+                    .tallies
+                    .take(tally_index(way, carrier, protocol));
+                let icmp = self.evidence.of(self.points, way, carrier, protocol);
+                let refused = refusals.take(protocol, carrier);
+                if tally.is_some() || !icmp.is_empty() || !refused.is_empty() {
+                    let tally = tally.unwrap_or_else(|| Tally::new(self.points.len()));
+                    tallies.push((protocol, carrier, tally, icmp, refused));
+                }
+            }
+        }
+        tallies
+    }
+
+    /// The judged packets of each number by their ports, where any were lost.
+    fn by_ports(&self, way: Way) -> FxHashMap<(u8, Carrier), ByPorts> {
+        let mut by_ports: FxHashMap<_, ByPorts> = FxHashMap::default();
+        for (index, point) in self.points.iter().enumerate() {
+            let flows = point
+                .flows
+                .iter()
+                .zip(&self.decided.by_flow[index])
+                .zip(0..);
+            for ((entry, of_flow), flow) in flows {
+                let judged = of_flow.judged;
+                if judged.packets == 0 || self.relations.way(index, flow) != way {
+                    continue;
+                }
+                let flow = &entry.flow;
+                let of_number = by_ports.entry((flow.protocol, flow.carrier)).or_default();
+                let ports = (flow.source_port, flow.destination_port);
+                let sum = of_number.entry(ports).or_default();
+                sum.packets += judged.packets;
+                sum.lost += judged.lost;
+            }
+        }
+        by_ports
     }
 
     /// The stretches between the points that packets going `way` pass in this order.
@@ -431,12 +491,19 @@ impl<'a> Judgement<'a> {
                     )
                 };
                 let within = self.within(way, ends[0], ends[1]);
+                let translation = translation::between(
+                    (self.points, self.relations),
+                    way,
+                    (ends[0], ends[1]),
+                    protocols,
+                );
                 Segment {
                     from,
                     to,
                     lost,
                     clock,
                     within,
+                    translation,
                 }
             })
             .collect()

@@ -8,6 +8,7 @@
 //!              └──► dissect ─────────────────────────────► text | tree | jsonl
 //!   └─ the files once more, with the findings ──► annotate ► pcapng
 //!                                      └─ session: these three while points are being read, in bounded memory
+//!              view: the findings so far, while they grow ──► a terminal, or a line a change
 //!              explain: one packet, with a second reading of its frames ──► text | json
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
 //!                cli composes all; nobody imports cli
@@ -31,3 +32,4 @@ pub mod session;
 pub mod shell;
 pub mod source;
 pub mod stages;
+pub mod view;

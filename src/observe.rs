@@ -230,6 +230,16 @@ pub struct IcmpSighting {
     pub source: IpAddr,
     /// The quoted destination address.
     pub destination: IpAddr,
+    /// The quoted TTL or hop limit.
+    pub ttl: u8,
+    /// The quoted differentiated services code point.
+    pub dscp: u8,
+    /// The quoted explicit congestion notification.
+    pub ecn: u8,
+    /// The quoted IPv4 identification; `None` where there is none.
+    pub ip_id: Option<u16>,
+    /// Where in the point's host the error was seen.
+    pub stage: Stage,
 }
 
 /// Everything that one observation point recorded.
@@ -420,9 +430,9 @@ impl Observer {
     /// Decodes a frame and takes what is in it.
     #[inline(always)]
     pub fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
-        let decoded = decoder.decode(frame);
-        let skip = decoded.as_ref().err().copied();
-        self.observe_decoded(frame, decoded);
+        let result = decoder.decode(frame);
+        let skip = result.as_ref().err().copied();
+        self.observe_decoded(frame, result);
         match skip {
             Some(Skip::NotHdp) => {
                 if let Some(datagram) = decoder.doubtful(frame) {
@@ -469,6 +479,11 @@ impl Observer {
                     carrier: datagram.carrier,
                     source: datagram.source,
                     destination: datagram.destination,
+                    ttl: datagram.ttl,
+                    dscp: datagram.dscp,
+                    ecn: datagram.ecn,
+                    ip_id: datagram.ip_id,
+                    stage: stage(frame, datagram.packet_type, datagram.interface),
                 });
                 return;
             }
@@ -685,9 +700,10 @@ impl Observer {
         }
     }
 
-    /// Sightings in all.
+    /// How many sightings there were, handed over or not.
+    #[inline]
     #[must_use]
-    pub fn hdp(&self) -> u64 {
+    pub fn seen(&self) -> u64 {
         self.hdp
     }
 
@@ -815,8 +831,9 @@ impl Observer {
         if let Some((start, end)) = summary.watched_ns
             && self.coverage.is_within(start, end)
         {
-            self.coverage.extend(start);
-            self.coverage.extend(end);
+            // A silence up to the first frame is one like others.
+            self.coverage.note(start);
+            self.coverage.note(end);
         }
         self.coverage.complete(&summary.dropped_ns);
         Point {

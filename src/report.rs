@@ -9,7 +9,7 @@
 //! Nothing here judges, opens a file, reads the environment or looks at a clock: what a report
 //! needs is in the findings or in [`Layout`].
 
-mod answer;
+pub(crate) mod answer;
 mod captures;
 mod csv;
 mod explain;
@@ -21,12 +21,12 @@ mod markdown;
 mod packets;
 mod print;
 mod remarks;
-mod rows;
-mod table;
-mod units;
+pub(crate) mod rows;
+pub(crate) mod table;
+pub(crate) mod units;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::findings::Verdict;
 
@@ -42,7 +42,7 @@ pub use print::print_whole;
 pub use table::{Layout, table};
 
 /// The verdict as people read it.
-fn word(verdict: Verdict) -> &'static str {
+pub(crate) fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passes => "passes",
         Verdict::Lossy => "lossy",
@@ -54,7 +54,7 @@ fn word(verdict: Verdict) -> &'static str {
 }
 
 /// Points as a path: `client → router → server`.
-fn path<'a>(points: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn path<'a>(points: impl IntoIterator<Item = &'a str>) -> String {
     let arrow = format!(" →{GLUE}");
     let unbroken = |point: &str| point.replace(' ', &GLUE.to_string());
     let points: Vec<_> = points.into_iter().map(unbroken).collect();
@@ -67,6 +67,6 @@ const GLUE: char = '\u{a0}';
 
 /// The text with plain blanks, once all lines are wrapped: what is printed should be found by a
 /// search.
-fn unglued(text: &str) -> String {
+pub(crate) fn unglued(text: &str) -> String {
     text.replace(GLUE, " ")
 }

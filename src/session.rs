@@ -14,13 +14,14 @@
 //! be, or nothing has come from the others for as long as a packet may take.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::{
     correlate::{Pending, Survey},
-    findings::Findings,
+    findings::{Findings, Packet},
     judge::{self, Decided, Decision, Reading, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
     source::Summary,
@@ -50,6 +51,17 @@ pub struct Room {
     pub batch: usize,
 }
 
+impl Room {
+    /// Nothing is forgotten.
+    #[must_use]
+    pub fn for_all() -> Self {
+        Self {
+            all: usize::MAX,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Room {
     /// Less than 64 MiB in all, for two points.
     fn default() -> Self {
@@ -64,6 +76,13 @@ impl Default for Room {
 
 /// How long a point that is held up waits before it is looked at anew.
 const REVIEW: Duration = Duration::from_millis(500);
+
+/// Packets of a number that are worth looking at one by one while more are coming.
+const PACKETS: usize = 20;
+
+/// So many of the last sightings of each point are known for that: more than there are packets of
+/// 256 numbers worth looking at.
+const RECENT: usize = 1 << 13;
 
 /// Points that are being read.
 #[derive(Debug)]
@@ -110,6 +129,8 @@ struct Bounded {
     decide_at: usize,
     /// How often something was taken in.
     taken: u64,
+    /// The last sightings of each point, by rising timestamp or nearly so.
+    recent: Vec<Vec<Sighting>>,
 }
 
 impl Session {
@@ -127,13 +148,14 @@ impl Session {
         }
     }
 
-    /// Has a point's observer take a frame or several, however the reader wants to; whether it
-    /// holds enough to be taken in.
+    /// Has a point's observer take a frame or several, however it wants to; and whether it holds
+    /// enough to be taken in then.
     #[inline]
-    pub fn watch(&self, point: usize, take: impl FnOnce(&mut Observer)) -> bool {
+    pub fn watch<T>(&self, point: usize, take: impl FnOnce(&mut Observer) -> T) -> (T, bool) {
         let observer = &mut lock(&self.feeds[point]).observer;
-        take(observer);
-        observer.held() >= self.room.batch + self.held_back()
+        let taken = take(observer);
+        let is_enough = observer.held() >= self.room.batch + self.held_back();
+        (taken, is_enough)
     }
 
     /// Sightings that a point holds back for those with earlier timestamps: what comes in order is
@@ -191,13 +213,10 @@ impl Session {
     pub fn snapshot(&self) -> Findings {
         let mut taken = lock(&self.taken);
         let (points, _) = self.points(&mut taken, Taken::sightings);
-        let options = &self.options;
         match &*taken {
             Taken::All(_) => {
                 drop(taken);
-                let survey = Survey::of(&points);
-                let (points, survey) = stages::take_apart(points, survey);
-                judge(&points, survey, options, None)
+                self.judge(points, None)
             }
             Taken::Some(bounded) => {
                 let Bounded {
@@ -205,15 +224,60 @@ impl Session {
                 } = &**bounded;
                 let survey = pending.survey(&points);
                 let decided = decided.clone().with(
-                    (&points, &survey, options),
+                    (&points, &survey, &self.options),
                     pending.again(),
                     pending.returned(),
                     pending.stale(),
                 );
                 drop(taken);
-                conclude(&points, survey, options, decided, None)
+                conclude(&points, survey, &self.options, decided, None)
             }
         }
+    }
+
+    /// The findings so far, and the last few packets of a number each way, the newest last.
+    #[must_use]
+    pub fn snapshot_with_packets(&self, number: u8) -> (Findings, Vec<Packet>) {
+        let mut taken = lock(&self.taken);
+        let (points, _) = self.points(&mut taken, Taken::recent);
+        let has_forgotten = matches!(&*taken, Taken::Some(_));
+        drop(taken);
+        // What is older was forgotten at some point.
+        let oldest = |point: &Point| point.sightings.first().map(|first| first.timestamp_ns);
+        let from_ns = points.iter().filter_map(oldest).max();
+        let from_ns = from_ns.filter(|_| has_forgotten).unwrap_or_default();
+        let mut last: BTreeMap<String, VecDeque<Packet>> = BTreeMap::new();
+        let mut note = |packet: &Packet| {
+            if packet.protocol == number && packet.timestamp_ns >= from_ns {
+                let last = last.entry(packet.from.clone()).or_default();
+                if last.len() == PACKETS {
+                    last.pop_front();
+                }
+                last.push_back(packet.clone());
+            }
+        };
+        let findings = self.judge(points, Some(&mut note));
+        let packets = last.into_values().flatten().collect();
+        if has_forgotten {
+            (self.snapshot(), packets)
+        } else {
+            (findings, packets)
+        }
+    }
+
+    /// The points, if no packet was forgotten, once all are finished.
+    #[must_use]
+    pub fn into_points(self) -> Option<Vec<Point>> {
+        let mut taken = lock(&self.taken);
+        let is_complete = matches!(&*taken, Taken::All(_));
+        is_complete.then(|| self.points(&mut taken, Taken::lend).0)
+    }
+
+    /// Judges points of which everything is known.
+    fn judge(&self, points: Vec<Point>, note: Option<&mut dyn FnMut(&Packet)>) -> Findings {
+        let survey = Survey::of(&points);
+        let (points, survey) = stages::take_apart(points, survey);
+        judge(&points, survey, &self.options, note)
     }
 
     /// Takes in a batch, and decides what there is no need or no room to wait for.
@@ -348,8 +412,7 @@ impl Taken {
                 kept.keys.append(&mut batch.keys);
             }
             Self::Some(bounded) => {
-                bounded.taken += 1;
-                bounded.pending.add(point, batch);
+                bounded.add(point, batch);
             }
         }
     }
@@ -361,16 +424,17 @@ impl Taken {
         if all <= room.all {
             return;
         }
-        let mut pending = Pending::new(kept.len());
-        for (point, batch) in kept.iter_mut().enumerate() {
-            pending.add(point, &mut std::mem::take(batch));
-        }
-        *self = Self::Some(Box::new(Bounded {
+        let mut bounded = Bounded {
             decided: Decided::new(kept.len()),
-            pending,
+            pending: Pending::new(kept.len()),
             decide_at: room.waiting,
             taken: 0,
-        }));
+            recent: vec![Vec::new(); kept.len()],
+        };
+        for (point, batch) in kept.iter_mut().enumerate() {
+            bounded.add(point, &mut std::mem::take(batch));
+        }
+        *self = Self::Some(Box::new(bounded));
     }
 
     fn taken(&self) -> u64 {
@@ -400,19 +464,43 @@ impl Taken {
             Self::Some(bounded) => bounded.pending.sightings(point).to_vec(),
         }
     }
-}
 
-impl Taken {
     /// The same, to be put back.
     fn lend(&mut self, point: usize) -> Vec<Sighting> {
         match self {
-            Self::All(_) => self.sightings(point),
+            Self::All(kept) => {
+                let mut sightings = std::mem::take(&mut kept[point].sightings);
+                sightings.sort_by_key(|sighting| sighting.timestamp_ns);
+                sightings
+            }
             Self::Some(bounded) => bounded.pending.lend(point),
+        }
+    }
+
+    /// A point's last sightings, by rising timestamp: all of them, if none was forgotten.
+    fn recent(&mut self, point: usize) -> Vec<Sighting> {
+        match self {
+            Self::All(_) => self.sightings(point),
+            Self::Some(bounded) => {
+                let mut sightings = bounded.recent[point].clone();
+                sightings.sort_by_key(|sighting| sighting.timestamp_ns);
+                sightings
+            }
         }
     }
 }
 
 impl Bounded {
+    fn add(&mut self, point: usize, batch: &mut Batch) {
+        self.taken += 1;
+        let recent = &mut self.recent[point];
+        let new = batch.sightings.len().min(RECENT);
+        let old = recent.len().min(RECENT - new);
+        recent.drain(..recent.len() - old);
+        recent.extend_from_slice(&batch.sightings[batch.sightings.len() - new..]);
+        self.pending.add(point, batch);
+    }
+
     fn waiting(&self) -> usize {
         self.pending.waiting().sum()
     }

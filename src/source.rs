@@ -22,7 +22,7 @@ mod log;
 mod packing;
 mod pcapng;
 
-use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
 pub use devices::Device;
 #[cfg(feature = "libpcap")]
@@ -80,11 +80,26 @@ pub struct Interface {
     pub resolution_ns: u64,
 }
 
+/// What a section of a pcapng capture says of itself; pcap files have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Section {
+    /// Its first interface, counted over all sections.
+    pub first_interface: u32,
+    /// Comments on the whole of it (`opt_comment`).
+    pub comments: Vec<String>,
+    /// The hardware that captured it (`shb_hardware`).
+    pub hardware: Option<String>,
+    /// The operating system that did (`shb_os`).
+    pub os: Option<String>,
+}
+
 /// What a capture says of itself beyond its frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The interfaces so far; [`Frame::interface`] is the index.
     pub interfaces: Vec<Interface>,
+    /// The sections so far, from the first one on that says anything.
+    pub sections: Vec<Section>,
     /// Link types of the interfaces, each once, in order of appearance.
     pub link_types: Vec<LinkType>,
     /// The coarsest timestamp resolution among the interfaces, in nanoseconds; `None` until an
@@ -97,6 +112,8 @@ pub struct Summary {
     /// Stretches in which it dropped some of them, each from the frame before to the frame behind
     /// (`epb_dropcount`), ns since the epoch.
     pub dropped_ns: Vec<(i64, i64)>,
+    /// How many of the drops those stretches are about.
+    pub placed_drops: u64,
     /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the
     /// epoch. Live, from its start until when all that came has been given out.
     pub watched_ns: Option<(i64, i64)>,
@@ -112,6 +129,14 @@ impl Summary {
         let coarsest = self.resolution_ns.unwrap_or(0).max(interface.resolution_ns);
         self.resolution_ns = Some(coarsest);
         self.interfaces.push(interface);
+    }
+
+    /// Frames the capture is known to have dropped, nobody knows when.
+    #[must_use]
+    pub fn unplaced_drops(&self) -> u64 {
+        self.capture_drops
+            .unwrap_or(0)
+            .saturating_sub(self.placed_drops)
     }
 
     fn add_drops(&mut self, drops: u64) {
@@ -282,6 +307,10 @@ impl Error {
     }
 }
 
+/// Whether nobody wants to wait for a pipe any longer; asked ten times a second, from the thread
+/// that reads it.
+pub type Until = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What one observation point recorded, of whichever kind.
 pub enum Recording {
     /// Frames from an interface.
@@ -296,11 +325,23 @@ impl Recording {
     /// # Errors
     /// Any [`Error`] but [`Error::Filter`].
     pub fn open(origin: Origin) -> Result<Self, Error> {
+        Self::of(origin, None)
+    }
+
+    /// [`Recording::open`]; a pipe ends, even before its header, once `until` says so.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::Filter`].
+    pub fn open_until(origin: Origin, until: &Until) -> Result<Self, Error> {
+        Self::of(origin, Some(until))
+    }
+
+    fn of(origin: Origin, until: Option<&Until>) -> Result<Self, Error> {
         if origin.is_live() {
             let source = Source::open(origin)?;
             return Ok(Self::Capture(Box::new(source)));
         }
-        let mut buffer = input::open(&origin)?;
+        let mut buffer = input::open(&origin, until)?;
         if log::is_log(&mut buffer) {
             let log = Log::open(&origin, buffer)?;
             return Ok(Self::Log(Box::new(log)));
@@ -364,7 +405,7 @@ impl Source {
         if let Origin::Live(interface) = &origin {
             return Self::open_live(interface, &LiveOptions::default());
         }
-        let buffer = input::open(&origin)?;
+        let buffer = input::open(&origin, None)?;
         Self::of(origin, buffer)
     }
 

@@ -15,7 +15,7 @@ use std::{
 
 use hdp::{
     findings::{Carrier, Fate, Findings, Packet},
-    source::{FrameDirection, Origin, Source},
+    source::{FrameDirection, Interface, Origin, Source},
 };
 use support::{
     capture::{ByteOrder, Capture, Format, OwnedFrame, PacketBlock, Packing},
@@ -116,6 +116,44 @@ fn names(points: &[String]) -> Vec<String> {
     names.collect()
 }
 
+const THREE_POINTS: [&str; 3] = [
+    "client=client.pcap",
+    "router=router.pcap",
+    "server=server.pcap",
+];
+
+fn findings(folder: &Path, points: &[String]) -> Findings {
+    let points: Vec<_> = points.iter().map(String::as_str).collect();
+    let report = hdp(folder, &[&["--format", "json"], &points[..]].concat());
+    serde_json::from_slice(&report.stdout).unwrap()
+}
+
+/// For each capture its name and those of its points, which differ where it shows two sides.
+fn point_labels(folder: &Path, points: &[String]) -> Vec<Vec<String>> {
+    let findings = findings(folder, points);
+    let labels = names(points).into_iter().map(|name| {
+        let own = findings.points.iter().filter(|p| p.capture == name);
+        let own = own.map(|point| point.name.clone());
+        let mut labels: Vec<String> = own.filter(|label| *label != name).collect();
+        labels.push(name.clone());
+        labels
+    });
+    labels.collect()
+}
+
+fn interfaces(capture: &Path) -> Vec<Interface> {
+    let mut source = Source::open(Origin::Path(capture.to_owned())).unwrap();
+    while source.next_frame().is_some() {}
+    source.summary().interfaces.clone()
+}
+
+fn interface_names(capture: &Path) -> Vec<String> {
+    let interfaces = interfaces(capture).into_iter();
+    interfaces
+        .map(|interface| interface.name.unwrap())
+        .collect()
+}
+
 fn captures(folder: &Path, points: &[String]) -> Vec<Capture> {
     let files = capture_points(points).map(|(_, file)| folder.join(file));
     files.map(|file| Capture::read(&file)).collect()
@@ -181,9 +219,26 @@ fn every_frame_is_there_as_it_was_captured() {
         let annotated = Capture::read(&run.annotated());
         let times: Vec<_> = annotated.frames.iter().map(|frame| frame.time_ns).collect();
         assert!(times.is_sorted(), "{title}: not in order of time");
-        let mut interface = 0;
-        for original in captures(&folder, &points) {
+        let names = interface_names(&run.annotated());
+        let mut claimed = BTreeSet::new();
+        for (labels, original) in point_labels(&folder, &points)
+            .iter()
+            .zip(captures(&folder, &points))
+        {
             for (index, described) in original.interfaces.iter().enumerate() {
+                // Under the name of the point, of a side of it, or of what belongs to neither.
+                let own: BTreeSet<u32> = (0..)
+                    .zip(&names)
+                    .filter(|(_, name)| {
+                        let label = match original.interfaces.len() {
+                            1 => Some(name.as_str()),
+                            _ => name.strip_suffix(&format!("/{index}")),
+                        };
+                        label.is_some_and(|label| labels.iter().any(|known| known == label))
+                    })
+                    .map(|(interface, _)| interface)
+                    .collect();
+                assert!(!own.is_empty(), "{title}: {labels:?} in {names:?}");
                 let before = original
                     .frames
                     .iter()
@@ -191,26 +246,29 @@ fn every_frame_is_there_as_it_was_captured() {
                 let after = annotated
                     .frames
                     .iter()
-                    .filter(|frame| frame.interface == interface);
+                    .filter(|frame| own.contains(&frame.interface));
                 let before: Vec<_> = before.collect();
                 let after: Vec<_> = after.collect();
-                assert_eq!(after.len(), before.len(), "{title}: interface {interface}");
-                let link_type = annotated.interfaces[interface as usize].link_type;
-                assert_eq!(link_type, described.link_type, "{title}");
+                assert_eq!(after.len(), before.len(), "{title}: {labels:?}");
+                for interface in &own {
+                    let link_type = annotated.interfaces[*interface as usize].link_type;
+                    assert_eq!(link_type, described.link_type, "{title}");
+                    assert!(claimed.insert(*interface), "{title}: {names:?}");
+                }
                 let shift_ns = |(a, b): (&&OwnedFrame, &&OwnedFrame)| a.time_ns - b.time_ns;
                 let shifts: BTreeSet<_> = after.iter().zip(&before).map(shift_ns).collect();
                 assert!(
                     shifts.len() <= 1,
-                    "{title}: interface {interface} shifted by {shifts:?}"
+                    "{title}: {labels:?} shifted by {shifts:?}"
                 );
                 for (after, before) in after.iter().zip(&before) {
                     assert_eq!(after.bytes, before.bytes, "{title}");
                     assert_eq!(after.original_len, before.original_len, "{title}");
                     assert_eq!(after.direction, before.direction, "{title}");
                 }
-                interface += 1;
             }
         }
+        assert_eq!(claimed.len(), names.len(), "{title}: {names:?}");
     }
 }
 
@@ -224,14 +282,51 @@ fn interfaces_are_named_after_points_and_keep_their_resolution() {
             "there=server.pcapng".to_owned(),
         ],
     );
-    let mut source = Source::open(Origin::Path(run.annotated())).unwrap();
-    while source.next_frame().is_some() {}
-    let interfaces = &source.summary().interfaces;
-    let described: Vec<_> = interfaces
-        .iter()
-        .map(|i| (i.name.as_deref(), i.resolution_ns))
+    let described: Vec<_> = interfaces(&run.annotated())
+        .into_iter()
+        .map(|i| (i.name, i.resolution_ns))
         .collect();
-    assert_eq!(described, [(Some("here"), 1), (Some("there"), 1_000)]);
+    let [here, there] = ["here", "there"].map(|name| Some(name.to_owned()));
+    assert_eq!(described, [(here, 1), (there, 1_000)]);
+}
+
+#[test]
+fn each_side_of_a_host_is_an_interface() {
+    let folder = Path::new("fixtures/three-points");
+    let points = THREE_POINTS.map(str::to_owned);
+    let run = annotate(folder, &points);
+    let names = interface_names(&run.annotated());
+    let sides = ["client", "router (in)", "router (out)", "router", "server"];
+    assert_eq!(names, sides);
+    let annotated = Capture::read(&run.annotated());
+    let frames = |name: &str| {
+        let interface = names.iter().position(|other| other == name).unwrap();
+        let own = annotated.frames.iter();
+        own.filter(|frame| frame.interface as usize == interface)
+            .collect::<Vec<_>>()
+    };
+    // The kernel's words for what came in and what went out, in the cooked header (SLL2).
+    for (name, packet_type) in [("router (in)", 0), ("router (out)", 4)] {
+        let frames = frames(name);
+        let of_report = findings(folder, &points).points;
+        let point = of_report.iter().find(|point| point.name == name).unwrap();
+        assert_eq!(frames.len() as u64, point.hdp);
+        assert!(frames.iter().all(|frame| frame.bytes[10] == packet_type));
+    }
+    assert!(!frames("router").is_empty());
+}
+
+#[test]
+fn the_order_in_which_points_are_given_changes_nothing() {
+    let folder = Path::new("fixtures/three-points");
+    let [client, router, server] = THREE_POINTS.map(str::to_owned);
+    let right = annotate(folder, &[client.clone(), router.clone(), server.clone()]);
+    let order = ["--order".to_owned(), "auto".to_owned()];
+    let found = annotate(folder, &[&order[..], &[server, client, router]].concat());
+    let bytes = |path: PathBuf| fs::read(path).unwrap();
+    assert!(bytes(found.annotated()) == bytes(right.annotated()));
+    assert!(bytes(found.lost()) == bytes(right.lost()));
+    assert_eq!(found.packets, right.packets);
 }
 
 #[test]
@@ -239,10 +334,14 @@ fn the_lost_frames_are_those_of_the_last_point_that_saw_them() {
     let mut most = 0;
     for (folder, points) in fixtures() {
         let run = annotate(&folder, &points);
-        let originals: BTreeMap<String, Capture> = names(&points)
+        let mut originals: BTreeMap<String, Capture> = BTreeMap::new();
+        for (labels, original) in point_labels(&folder, &points)
             .into_iter()
             .zip(captures(&folder, &points))
-            .collect();
+        {
+            let with_label = labels.into_iter().map(|label| (label, original.clone()));
+            originals.extend(with_label);
+        }
         let mut expected: Vec<_> = run
             .packets
             .iter()
@@ -409,6 +508,55 @@ fn comments_of_the_capture_stand_beside_the_fate() {
     );
 }
 
+#[test]
+fn what_the_capture_said_of_itself_is_said_of_its_interface() {
+    let test = "what_the_capture_said_of_itself_is_said_of_its_interface";
+    if !is_there("editcap", test) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let client = folder.path().join("client.pcapng");
+    let edited = Command::new("editcap")
+        .args(["--capture-comment", "on the roof"])
+        .args([
+            "fixtures/router-drops/client.pcap".as_ref(),
+            client.as_path(),
+        ])
+        .output()
+        .unwrap();
+    assert!(edited.status.success(), "{edited:?}");
+    let said = |file: &Path| {
+        let mut source = Source::open(Origin::Path(file.to_owned())).unwrap();
+        while source.next_frame().is_some() {}
+        source.summary().clone()
+    };
+    assert_eq!(said(&client).sections[0].comments, ["on the roof"]);
+    // dumpcap's: it says by what machine it was made, and when.
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/all-pass/server.pcapng");
+    let before = said(&server);
+    let [os, hardware] = [&before.sections[0].os, &before.sections[0].hardware];
+    // The first point's clock is the file's.
+    let run = annotate(
+        folder.path(),
+        &[
+            format!("server={}", server.display()),
+            "client=client.pcapng".to_owned(),
+        ],
+    );
+    let after = said(&run.annotated());
+    assert!(before.watched_ns.is_some());
+    assert_eq!(after.watched_ns, before.watched_ns);
+    assert_eq!(after.capture_drops, before.capture_drops);
+    let bytes = fs::read(run.annotated()).unwrap();
+    let holds = |text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(holds("on the roof"));
+    assert!(holds(os.as_ref().unwrap()) && holds(hardware.as_ref().unwrap()));
+}
+
 // --- Fates ---------------------------------------------------------------------------------------
 
 #[test]
@@ -422,7 +570,7 @@ fn tshark_lists_exactly_the_lost_packets_of_the_report() {
     let mut by_fate: BTreeMap<String, usize> = BTreeMap::new();
     for (folder, points) in fixtures() {
         let run = annotate(&folder, &points);
-        let captures = names(&points);
+        let captures = point_labels(&folder, &points).concat();
         // Each packet by its fate and by the frames that hold it.
         let expected: BTreeSet<(String, String)> = run
             .packets
@@ -469,9 +617,7 @@ fn path_delays_are_those_of_the_report() {
     let mut compared = 0;
     for (folder, points) in fixtures() {
         let run = annotate(&folder, &points);
-        let points: Vec<_> = points.iter().map(String::as_str).collect();
-        let report = hdp(&folder, &[&["--format", "json"], &points[..]].concat());
-        let findings: Findings = serde_json::from_slice(&report.stdout).unwrap();
+        let findings = findings(&folder, &points);
         let fields = ["hdp.ip_proto", "hdp.claim", "hdp.pair", "hdp.path_delay"];
         let filter = "hdp.ip_proto and hdp.fate == \"delivered\" and hdp.path_delay";
         let back: BTreeSet<String> = run
@@ -519,12 +665,7 @@ fn every_frame_with_hdp_has_a_fate() {
         return;
     }
     // The router's capture holds each packet twice, in and out.
-    let points = [
-        "client=client.pcap",
-        "router=router.pcap",
-        "server=server.pcap",
-    ]
-    .map(str::to_owned);
+    let points = THREE_POINTS.map(str::to_owned);
     let run = annotate(Path::new("fixtures/three-points"), &points);
     let with = tshark(
         &run.annotated(),

@@ -633,6 +633,9 @@ fn unfold(folded: &Value) -> Value {
 
 const QUANTILES: [&str; 5] = ["min", "p50", "p90", "p99", "max"];
 
+/// Those over the lost packets too, where null is infinite.
+const QUANTILES_WITH_LOST: [&str; 3] = ["p50", "p90", "p99"];
+
 fn delay_in_one_line(delay: &Value) -> Value {
     if delay.is_null() {
         return Value::Null;
@@ -640,10 +643,15 @@ fn delay_in_one_line(delay: &Value) -> Value {
     let quantiles = QUANTILES
         .map(|quantile| delay[quantile].to_string())
         .join(" ");
-    json!(format!(
-        "{quantiles} {}",
-        delay["reference"].as_str().unwrap()
-    ))
+    let line = format!("{quantiles} {}", delay["reference"].as_str().unwrap());
+    let with_lost = &delay["with_lost"];
+    // Where nothing was lost they are the same.
+    let is_same = |quantile| with_lost[quantile] == delay[quantile];
+    if QUANTILES_WITH_LOST.into_iter().all(is_same) {
+        return json!(line);
+    }
+    let with_lost = QUANTILES_WITH_LOST.map(|quantile| with_lost[quantile].to_string());
+    json!(format!("{line} {}", with_lost.join(" ")))
 }
 
 fn delay_from_line(line: &Value) -> Value {
@@ -656,6 +664,12 @@ fn delay_from_line(line: &Value) -> Value {
         delay[quantile] = json!(words.next().unwrap().parse::<i64>().unwrap());
     }
     delay["reference"] = json!(words.next());
+    for quantile in QUANTILES_WITH_LOST {
+        delay["with_lost"][quantile] = match words.next() {
+            Some(word) => serde_json::from_str(word).unwrap(),
+            None => delay[quantile].clone(),
+        };
+    }
     delay
 }
 
@@ -689,19 +703,23 @@ fn convertible(findings: &Value, precision: Precision) -> Value {
     }
     for direction in findings["directions"].as_array_mut().unwrap() {
         for segment in direction["segments"].as_array_mut().unwrap() {
-            // The bound is as wide as the resolution makes it.
+            // The bounds are as far apart as the two resolutions make them, and so is the middle.
             segment["clock"]["error_ns"] = Value::Null;
+            segment["clock"]["offset_ns"] = Value::Null;
         }
     }
     if precision == Precision::Lost {
         for direction in findings["directions"].as_array_mut().unwrap() {
             for segment in direction["segments"].as_array_mut().unwrap() {
-                for member in ["offset_ns", "at_ns", "skew_ppm"] {
+                for member in ["at_ns", "skew_ppm"] {
                     segment["clock"][member] = Value::Null;
                 }
             }
             for protocol in direction["protocols"].as_array_mut().unwrap() {
                 protocol["delay_ns"] = Value::Null;
+                for error in protocol["icmp"].as_array_mut().unwrap() {
+                    error["rtt_ns"] = Value::Null;
+                }
             }
         }
     }

@@ -110,7 +110,10 @@ fn a_right_order_draws_no_warning_and_a_wrong_one_draws_the_command() {
         let expected = run(&folder, &[], &right);
         assert_eq!(about_order(&expected), [""; 0], "{title}");
         // Both ends are senders there: either may be called the first.
-        if folder.ends_with("both-ways") {
+        if ["both-ways", "ping-pong"]
+            .iter()
+            .any(|both| folder.ends_with(both))
+        {
             continue;
         }
         for order in permutations(points.len()).into_iter().skip(1) {

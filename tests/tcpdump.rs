@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use hdp::findings::{Carrier, Direction, Findings, Packet, PointKind, Protocol, Verdict};
+use hdp::findings::{Carrier, Direction, Findings, Packet, PointKind, Protocol, Side, Verdict};
 use support::scenario::Scenario;
 
 fn is_installed() -> bool {
@@ -58,17 +58,24 @@ struct Subject<'a> {
     findings: &'a Findings,
     protocol: &'a Protocol,
     destination: String,
+    goes_back: bool,
 }
 
 impl Subject<'_> {
-    fn filter(&self) -> String {
+    /// What finds the packets at a point: of a host's two sides, the kernel says which it was.
+    fn filter(&self, point: &hdp::findings::Point) -> String {
+        let side = match (point.side, self.goes_back) {
+            (None, _) => "",
+            (Some(Side::In), false) | (Some(Side::Out), true) => " and inbound",
+            (Some(Side::Out), false) | (Some(Side::In), true) => " and outbound",
+        };
         let ip = if self.destination.contains(':') {
             "ip6"
         } else {
             "ip"
         };
         format!(
-            "{ip} proto {} and dst host {}",
+            "{ip} proto {} and dst host {}{side}",
             self.protocol.protocol, self.destination
         )
     }
@@ -77,7 +84,7 @@ impl Subject<'_> {
     fn count(&self, point: &str) -> u64 {
         let point = self.point(point);
         match point.kind {
-            PointKind::Capture => count(self.folder, &point.source, &self.filter()),
+            PointKind::Capture => count(self.folder, &point.source, &self.filter(point)),
             PointKind::SendLog | PointKind::ListenLog => {
                 let number = self.protocol.protocol;
                 let line = format!("\"protocol\":{number},\"carrier\":\"ip\"");
@@ -126,10 +133,10 @@ impl Subject<'_> {
             }
             if let Some(place) = reason.strip_prefix("first in frame ") {
                 let (frame, point) = place.split_once(" of ").unwrap();
-                let source = &self.point(point).source;
+                let point = self.point(point);
                 let frame = frame.parse().unwrap();
                 assert!(
-                    passes(self.folder, source, frame, &self.filter()),
+                    passes(self.folder, &point.source, frame, &self.filter(point)),
                     "{title}: {reason}: tcpdump finds no such packet there"
                 );
                 checks += 1;
@@ -239,6 +246,7 @@ fn the_reasons_of_every_verdict_are_those_that_tcpdump_finds() {
                     findings: &findings,
                     protocol,
                     destination: destination(&packets, direction, protocol),
+                    goes_back: direction.from != findings.points[0].name,
                 };
                 let checks = match protocol.verdict {
                     Verdict::Refused => subject.check_refusals(&title),

@@ -7,7 +7,8 @@ use crate::findings::{ClockMethod, DelayReference, Findings, Packet};
 /// Where packets went both ways the findings bound the offset between two clocks, and the middle of
 /// the bounds is taken. Where they went one way, the shortest delay counts as 0. Where nothing
 /// relates a point to one before it, its times stay as they are. Points are set beside their
-/// neighbours, so that no packet reaches one before it has left the other.
+/// neighbours, so that no packet reaches one before it has left the other. The sides of one capture
+/// share its clock.
 ///
 /// Delays along the whole path are another matter: they are counted as the findings count them,
 /// from sending where both ends read one clock, else from the shortest one of the same direction.
@@ -68,13 +69,19 @@ impl Shortest {
 }
 
 impl Clocks {
-    pub(super) fn new(findings: &Findings, shortest: &Shortest) -> Self {
+    /// `record_of` says for each point what it was taken from: points of one record share a clock.
+    pub(super) fn new(findings: &Findings, shortest: &Shortest, record_of: &[usize]) -> Self {
         let is_one = is_one(findings);
         let mut shifts = vec![Shift {
             shift_ns: 0,
             method: ClockMethod::SameHost,
         }];
         for point in 1..shortest.points {
+            let mut before = record_of[..point].iter();
+            if let Some(side) = before.position(|record| *record == record_of[point]) {
+                shifts.push(shifts[side]);
+                continue;
+            }
             let related = (0..point).filter_map(|before| {
                 let (offset_ns, method) = known(findings, before, point)
                     .or_else(|| Some((shortest.offset_ns(before, point)?, ClockMethod::OneWay)))?;
@@ -201,14 +208,15 @@ mod tests {
     fn findings(clocks: [(&str, Option<i64>); 2]) -> Findings {
         let point = |name: &str| {
             serde_json::json!({
-                "name": name, "source": "", "kind": "capture", "link_types": [], "resolution_ns": 1,
-                "frames": 0, "hdp": 0, "first_ns": null, "last_ns": null, "capture_drops": null,
-                "missed": 0, "gaps": [], "skipped": crate::findings::Skipped::default(),
+                "name": name, "capture": name, "side": null, "source": "", "kind": "capture",
+                "link_types": [], "resolution_ns": 1, "frames": 0, "hdp": 0, "first_ns": null,
+                "last_ns": null, "capture_drops": null, "missed": 0, "copies": 0, "incomplete": 0,
+                "gaps": [], "skipped": crate::findings::Skipped::default(),
             })
         };
         let segment = |(from, to): (&str, &str), (method, offset_ns): (&str, Option<i64>)| {
             serde_json::json!({
-                "from": from, "to": to, "lost": 0, "within": null, "clock": {
+                "from": from, "to": to, "lost": 0, "within": null, "translation": null, "clock": {
                     "method": method, "offset_ns": offset_ns, "error_ns": null, "at_ns": null,
                     "skew_ppm": null, "steps": [],
                 },
@@ -219,6 +227,7 @@ mod tests {
             "points": [point("a"), point("b"), point("c")],
             "directions": [{
                 "from": "a", "to": "c", "protocols": [], "against_control": null,
+                "refusers": [], "destination": null,
                 "segments": [segment(("a", "b"), clocks[0]), segment(("b", "c"), clocks[1])],
             }],
         });
@@ -232,7 +241,7 @@ mod tests {
         // The shorter one counts; the one that a did not see relates b and c all the same.
         shortest.note([(0, 0), (1, 150), (2, 1_170)].into_iter());
         shortest.note([(1, 2_000), (2, 3_000)].into_iter());
-        let clocks = Clocks::new(&findings, &shortest);
+        let clocks = Clocks::new(&findings, &shortest, &[0, 1, 2]);
         assert_eq!(
             [0, 1, 2].map(|point| clocks.shift_ns(point)),
             [0, -100, -1_100]
@@ -245,11 +254,23 @@ mod tests {
     }
 
     #[test]
+    fn the_sides_of_a_host_share_a_clock() {
+        let findings = findings([("two_way", Some(100)), ("one_way", None)]);
+        let mut shortest = Shortest::new(3);
+        shortest.note([(0, 0), (1, 150), (2, 170)].into_iter());
+        let clocks = Clocks::new(&findings, &shortest, &[0, 1, 1]);
+        assert_eq!(
+            [0, 1, 2].map(|point| clocks.shift_ns(point)),
+            [0, -100, -100]
+        );
+    }
+
+    #[test]
     fn packets_that_went_back_relate_clocks_too() {
         let findings = findings([("one_way", None), ("none", None)]);
         let mut shortest = Shortest::new(3);
         shortest.note([(1, 1_000), (0, 10)].into_iter());
-        let clocks = Clocks::new(&findings, &shortest);
+        let clocks = Clocks::new(&findings, &shortest, &[0, 1, 2]);
         assert_eq!([0, 1, 2].map(|point| clocks.shift_ns(point)), [0, -990, 0]);
         assert_eq!(clocks.delay_ns((1, 1_000), (0, 20)), 10);
     }

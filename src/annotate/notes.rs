@@ -7,7 +7,8 @@ use rustc_hash::FxHashMap;
 use super::clocks::{self, Clocks, Shortest};
 use crate::{
     decode::{Datagram, HeaderView},
-    findings::{Carrier, Fate, Findings, Packet},
+    findings::{Carrier, Fate, Findings, Packet, PointKind},
+    observe::Point,
 };
 
 /// The packets' fates, taken down while they are judged.
@@ -15,14 +16,30 @@ use crate::{
 pub struct Notes {
     /// Names of the points, as comments show them.
     points: Vec<String>,
+    /// For each point the index of what it was taken from.
+    record_of: Vec<usize>,
+    records: Vec<Record>,
     packets: Vec<Note>,
     /// Where each packet was seen, one packet behind the other.
     sights: Vec<Sight>,
-    /// For each point the packet that a frame holds.
-    by_frame: Vec<FxHashMap<u64, u32>>,
     /// The packet that copies are copies of; none where several packets look the same.
     by_key: FxHashMap<Key, Option<u32>>,
     shortest: Shortest,
+}
+
+/// What one source holds: a point, or both sides of a host, whose frames are counted as one.
+#[derive(Debug)]
+pub struct Record {
+    /// The name that the source was given.
+    pub name: String,
+    /// What kind of record it is.
+    pub kind: PointKind,
+    /// The point of the whole record, or the first of its two.
+    pub(super) point: usize,
+    /// Of two sides, the one that a frame with HDP belongs to.
+    sides: FxHashMap<u64, u16>,
+    /// The packet that a frame holds.
+    by_frame: FxHashMap<u64, u32>,
 }
 
 /// One packet's fate.
@@ -38,7 +55,7 @@ struct Note {
     sights: [u32; 2],
 }
 
-/// What copies of a packet have in common: a capture on all interfaces of a router holds it twice,
+/// What copies of a packet have in common: a capture on all interfaces of a bridge holds it twice,
 /// and only the first frame is among the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -69,23 +86,56 @@ struct Sight {
 }
 
 impl Notes {
-    /// Nothing yet about packets between these points.
+    /// Nothing yet about packets between these points, in path order, of which all sightings were
+    /// kept.
     #[must_use]
-    pub fn new(points: Vec<String>) -> Self {
+    pub fn new(points: &[Point]) -> Self {
+        let mut records: Vec<Record> = Vec::new();
+        let mut record_of = Vec::new();
+        for (index, point) in points.iter().enumerate() {
+            let known = records
+                .iter()
+                .position(|record| record.name == point.capture);
+            let record = known.unwrap_or_else(|| {
+                records.push(Record {
+                    name: point.capture.clone(),
+                    kind: point.kind,
+                    point: index,
+                    sides: FxHashMap::default(),
+                    by_frame: FxHashMap::default(),
+                });
+                records.len() - 1
+            });
+            record_of.push(record);
+            if point.side.is_some() {
+                let incomplete = point.incomplete.iter().map(|piece| &piece.sighting);
+                let own = point.sightings.iter().chain(incomplete);
+                let frames = own
+                    .chain(&point.doubtful)
+                    .map(|sighting| (u64::from(sighting.frame), short(index)));
+                records[record].sides.extend(frames);
+            }
+        }
         Self {
             packets: Vec::new(),
             sights: Vec::new(),
-            by_frame: vec![FxHashMap::default(); points.len()],
             by_key: FxHashMap::default(),
             shortest: Shortest::new(points.len()),
-            points,
+            points: points.iter().map(|point| point.name.clone()).collect(),
+            record_of,
+            records,
         }
+    }
+
+    /// What the points were taken from, in path order.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
     }
 
     /// Takes down one packet's fate.
     pub fn add(&mut self, packet: &Packet) {
         let index = |name: &String| self.points.iter().position(|point| point == name);
-        let short = |index: usize| u16::try_from(index).unwrap_or(u16::MAX);
         let (from, to) = (index(&packet.from), index(&packet.to));
         let passed = clocks::passed(packet, &self.points);
         let at = |point: Option<usize>| {
@@ -116,7 +166,9 @@ impl Notes {
                 unreachable!("packets are seen at the points only")
             };
             let frame = seen.frame;
-            self.by_frame[point].insert(frame, number);
+            self.records[self.record_of[point]]
+                .by_frame
+                .insert(frame, number);
             self.sights.push(Sight {
                 point: short(point),
                 frame,
@@ -137,39 +189,55 @@ impl Notes {
     /// How the points' clocks relate by what was noted and found.
     #[must_use]
     pub fn clocks(&self, findings: &Findings) -> Clocks {
-        Clocks::new(findings, &self.shortest)
+        Clocks::new(findings, &self.shortest, &self.record_of)
     }
 
-    /// Packets that were lost behind a point, as it saw them last.
+    /// Packets that were lost behind a record, as it saw them last.
     #[must_use]
-    pub fn lost_behind(&self, point: usize) -> usize {
+    pub fn lost_behind(&self, record: usize) -> usize {
         self.packets
             .iter()
             .filter(|note| {
                 note.lost_at
-                    .is_some_and(|[last, _]| usize::from(last) == point)
+                    .is_some_and(|[last, _]| self.record_of[usize::from(last)] == record)
             })
             .count()
     }
 
+    /// The side that a frame of a record belongs to; `None` of a record that is one
+    /// point, and of frames that hold no HDP which passes either side.
+    pub(super) fn side(&self, record: usize, frame: u64) -> Option<usize> {
+        let side = self.records[record].sides.get(&frame);
+        side.map(|side| usize::from(*side))
+    }
+
+    /// What a point is called.
+    pub(super) fn name(&self, point: usize) -> &str {
+        &self.points[point]
+    }
+
     /// Whether a frame is the last sight of a packet that was lost.
-    pub(super) fn is_last_sight(&self, point: usize, frame: u64) -> bool {
-        self.by_frame[point].get(&frame).is_some_and(|&number| {
-            let lost_at = self.packets[number as usize].lost_at;
-            lost_at.is_some_and(|[last, _]| usize::from(last) == point)
+    pub(super) fn is_last_sight(&self, record: usize, frame: u64) -> bool {
+        let number = self.records[record].by_frame.get(&frame);
+        number.is_some_and(|&number| {
+            let note = &self.packets[number as usize];
+            let is_last = |sight: &Sight| {
+                sight.frame == frame && note.lost_at.is_some_and(|[last, _]| last == sight.point)
+            };
+            self.sights_of(note).iter().any(is_last)
         })
     }
 
-    /// The note on the packet in a frame of a point, or on the one that it is a copy of.
-    fn note(&self, point: usize, frame: u64, key: Option<Key>) -> Option<&Note> {
-        if let Some(&number) = self.by_frame[point].get(&frame) {
+    /// The note on the packet in a frame of a record, or on the one that it is a copy of.
+    fn note(&self, record: usize, frame: u64, key: Option<Key>) -> Option<&Note> {
+        if let Some(&number) = self.records[record].by_frame.get(&frame) {
             return Some(&self.packets[number as usize]);
         }
         let number = (*self.by_key.get(&key?)?)?;
         let note = &self.packets[number as usize];
         let mut sights = self.sights_of(note).iter();
         sights
-            .any(|sight| usize::from(sight.point) == point)
+            .any(|sight| self.record_of[usize::from(sight.point)] == record)
             .then_some(note)
     }
 
@@ -178,15 +246,15 @@ impl Notes {
         &self.sights[first..end]
     }
 
-    /// Adds the comment on a frame of a point, in which a packet of this key was found; `false`
+    /// Adds the comment on a frame of a record, in which a packet of this key was found; `false`
     /// where there is nothing to say.
     pub(super) fn comment(
         &self,
-        (point, frame, key): (usize, u64, Option<Key>),
+        (record, frame, key): (usize, u64, Option<Key>),
         clocks: &Clocks,
         comment: &mut String,
     ) -> bool {
-        let Some(note) = self.note(point, frame, key) else {
+        let Some(note) = self.note(record, frame, key) else {
             return false;
         };
         let name = |point: u16| plain(&self.points[usize::from(point)]);
@@ -229,6 +297,11 @@ fn word(fate: Fate) -> &'static str {
 /// A name without what separates the parts of a comment.
 fn plain(name: &str) -> String {
     name.replace(|c: char| c.is_control() || matches!(c, ';' | ','), "_")
+}
+
+/// A point's index; there are no more of them than arguments.
+fn short(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
 }
 
 /// A place in a list; packets are counted in 32 bits where they are correlated, too.
@@ -277,8 +350,17 @@ mod tests {
         }
     }
 
+    fn point(name: &str) -> Point {
+        Point {
+            name: name.to_owned(),
+            capture: name.to_owned(),
+            ..Point::blank()
+        }
+    }
+
     fn comments(names: &[&str], packet: &Packet) -> [String; 2] {
-        let mut notes = Notes::new(names.iter().map(|name| (*name).to_owned()).collect());
+        let points: Vec<Point> = names.iter().map(|name| point(name)).collect();
+        let mut notes = Notes::new(&points);
         notes.add(packet);
         let findings = Findings {
             schema_version: Findings::SCHEMA_VERSION,

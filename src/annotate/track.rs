@@ -1,18 +1,43 @@
-//! One point's capture, read a second time: its frames in order of time, on the first point's clock.
+//! One capture, read a second time: its frames in order of time, on the first point's clock.
 
-use std::vec;
+use std::{collections::BTreeSet, vec};
 
-use super::{Capture, Clocks, notes::Key};
+use super::{
+    Capture, Clocks,
+    notes::{Key, Notes},
+};
 use crate::{
     decode::Decoder,
-    source::{Error, Interface, Source},
+    source::{Error, Interface, Section, Source, Summary},
 };
 
 /// A capture of which one frame at a time is in memory, unless it is out of order.
 pub(super) struct Track {
-    interfaces: Vec<Interface>,
+    /// What the capture said of itself.
+    summary: Summary,
+    /// What is added to times of each interface.
+    shifts_ns: Vec<i64>,
+    strands: Vec<Strand>,
     rest: Rest,
     head: Option<Head>,
+}
+
+/// What of a capture stays together: the frames of one interface, or of those the ones that belong
+/// to one side of a host. A capture's strands follow its interfaces; of one interface, the sides
+/// come first, in path order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Strand {
+    /// Index among the capture's interfaces.
+    pub(super) interface: u32,
+    /// The point that is the side.
+    pub(super) side: Option<usize>,
+}
+
+impl Strand {
+    /// By which strands are sorted.
+    fn rank(&self) -> (u32, usize) {
+        (self.interface, self.side.unwrap_or(usize::MAX))
+    }
 }
 
 /// The next frame.
@@ -49,34 +74,54 @@ struct Reader {
 }
 
 impl Track {
-    /// Reads the capture once, to see what interfaces it has and whether it is in order, and opens
-    /// it again.
+    /// Reads the capture once, to see what interfaces and strands it has and whether it is in
+    /// order, and opens it again.
     pub(super) fn open(
         capture: &Capture<'_>,
+        notes: &Notes,
         clocks: &Clocks,
         window_ns: u64,
     ) -> Result<Self, Error> {
         let mut source = Source::open(capture.origin.clone())?;
         let mut is_in_order = true;
         let mut latest_ns = i64::MIN;
+        let mut sides: BTreeSet<(u32, Option<usize>)> = BTreeSet::new();
         while let Some(frame) = source.next_frame() {
             let time_ns = frame.time_ns.unwrap_or(latest_ns);
             is_in_order &= time_ns >= latest_ns;
             latest_ns = time_ns;
+            sides.insert((frame.interface, notes.side(capture.record, frame.number)));
         }
-        let interfaces = source.summary().interfaces.clone();
-        let shifts_ns = interfaces
+        let summary = source.summary().clone();
+        let interfaces = &summary.interfaces;
+        // An interface that saw nothing is described too.
+        for interface in (0..).take(interfaces.len()) {
+            if sides
+                .range((interface, None)..)
+                .next()
+                .is_none_or(|next| next.0 > interface)
+            {
+                sides.insert((interface, None));
+            }
+        }
+        let strand = |(interface, side)| Strand { interface, side };
+        let mut strands: Vec<Strand> = sides.into_iter().map(strand).collect();
+        strands.sort_by_key(Strand::rank);
+        let point = notes.records()[capture.record].point;
+        let shifts_ns: Vec<i64> = interfaces
             .iter()
-            .map(|interface| rounded(clocks.shift_ns(capture.point), interface.resolution_ns))
+            .map(|interface| rounded(clocks.shift_ns(point), interface.resolution_ns))
             .collect();
         let reader = Reader {
             source: Source::open(capture.origin.clone())?,
             decoder: Decoder::new(window_ns),
-            shifts_ns,
+            shifts_ns: shifts_ns.clone(),
             time_ns: 0,
         };
         let mut track = Self {
-            interfaces,
+            summary,
+            shifts_ns,
+            strands,
             rest: if is_in_order {
                 Rest::Unread(Box::new(reader))
             } else {
@@ -88,9 +133,43 @@ impl Track {
         Ok(track)
     }
 
-    /// The interfaces, by [`Head::interface`].
+    /// The interfaces, by [`Strand::interface`].
     pub(super) fn interfaces(&self) -> &[Interface] {
-        &self.interfaces
+        &self.summary.interfaces
+    }
+
+    /// What was said of the section that an interface belongs to.
+    pub(super) fn section(&self, interface: u32) -> Option<&Section> {
+        let mut sections = self.summary.sections.iter();
+        sections.rfind(|section| section.first_interface <= interface)
+    }
+
+    /// When a capture of one interface was watched, on the first point's clock, and what it is known
+    /// to have dropped; `None` where it does not say when.
+    pub(super) fn watched(&self) -> Option<((i64, i64), Option<u64>)> {
+        let [shift_ns] = self.shifts_ns.as_slice() else {
+            return None;
+        };
+        let (start_ns, end_ns) = self.summary.watched_ns?;
+        let shifted = |ns: i64| ns.saturating_add(*shift_ns);
+        Some((
+            (shifted(start_ns), shifted(end_ns)),
+            self.summary.capture_drops,
+        ))
+    }
+
+    /// The strands, in the order in which they are described.
+    pub(super) fn strands(&self) -> &[Strand] {
+        &self.strands
+    }
+
+    /// The index of the strand of this interface and side.
+    pub(super) fn position(&self, interface: u32, side: Option<usize>) -> usize {
+        let wanted = Strand { interface, side };
+        let found = self
+            .strands
+            .binary_search_by_key(&wanted.rank(), Strand::rank);
+        found.expect("each frame's strand was found when the capture was read first")
     }
 
     /// The next frame, if there is one.

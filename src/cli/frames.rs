@@ -15,12 +15,12 @@ use super::{
 use crate::{
     annotate::{self, Error, Notes, Which},
     findings::{Findings, PointKind},
+    source::Origin,
 };
 
-/// Captures to be written from the points' own frames.
+/// Captures to be written from the points' own frames; created before anything is read.
 pub(super) struct Frames {
     files: Vec<(Which, PathBuf, BufWriter<File>)>,
-    pub(super) notes: Notes,
 }
 
 impl Frames {
@@ -45,28 +45,26 @@ impl Frames {
             }
             files.push((which, path.to_owned(), output::create(path)?));
         }
-        let points = plan.iter().map(|planned| planned.name.clone()).collect();
-        Ok((!files.is_empty()).then(|| Self {
-            files,
-            notes: Notes::new(points),
-        }))
+        Ok((!files.is_empty()).then_some(Self { files }))
     }
 
-    /// Reads the captures again. Logs have no frames, and are left out.
+    /// Reads the captures again, with the notes on their packets. Logs have no frames, and are
+    /// left out.
     pub(super) fn write(
         self,
         plan: &[Planned],
+        notes: &Notes,
         findings: &Findings,
         window_ns: u64,
     ) -> anyhow::Result<()> {
-        let is_capture = |point: &usize| findings.points[*point].kind == PointKind::Capture;
-        let (captures, logs): (Vec<usize>, Vec<usize>) = (0..plan.len()).partition(is_capture);
-        let captures: Vec<_> = captures
-            .into_iter()
-            .map(|point| annotate::Capture {
-                point,
-                name: &plan[point].name,
-                origin: &plan[point].origin,
+        let records = || notes.records().iter().enumerate();
+        let captures: Vec<_> = records()
+            .filter(|(_, record)| record.kind == PointKind::Capture)
+            .filter_map(|(index, record)| {
+                Some(annotate::Capture {
+                    record: index,
+                    origin: origin(plan, &record.name)?,
+                })
             })
             .collect();
         ensure!(
@@ -74,30 +72,36 @@ impl Frames {
             "{}: all points are logs, which hold no frames",
             self.files[0].1.display()
         );
-        let clocks = self.notes.clocks(findings);
+        let clocks = notes.clocks(findings);
         for (which, path, file) in self.files {
             let job = annotate::Job {
                 captures: &captures,
                 window_ns,
                 which,
             };
-            annotate::write(file, job, &self.notes, &clocks).map_err(|error| match error {
+            annotate::write(file, job, notes, &clocks).map_err(|error| match error {
                 Error::Source(error) => error.into(),
                 error @ Error::Write(_) => {
                     anyhow::Error::new(error).context(path.display().to_string())
                 }
             })?;
-            for log in &logs {
-                let lost = self.notes.lost_behind(*log);
+            for (index, log) in records().filter(|(_, record)| record.kind != PointKind::Capture) {
+                let lost = notes.lost_behind(index);
                 if which == Which::Lost && lost > 0 {
                     eprintln!(
                         "hdp: warning: {}: is a log, which holds no frames of the {lost} packets \
                          that were lost behind it",
-                        plan[*log].name
+                        log.name
                     );
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The source of that name.
+fn origin<'a>(plan: &'a [Planned], name: &str) -> Option<&'a Origin> {
+    let planned = plan.iter().find(|planned| planned.name == name);
+    planned.map(|planned| &planned.origin)
 }

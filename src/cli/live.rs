@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,7 +20,7 @@ use crate::{
     capture_file::CaptureFile,
     decode,
     probe::{self, Interrupt},
-    source::{Frame, Interface, Origin, Source, Summary},
+    source::{Frame, Interface, Origin, Source, Summary, Until},
 };
 
 /// What can be said of a capture from an interface.
@@ -151,14 +154,20 @@ impl Run {
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
+
+    /// When pipes end that are read meanwhile.
+    pub(super) fn for_pipes(self: &Arc<Self>) -> Until {
+        let run = Arc::clone(self);
+        Arc::new(move || run.is_over())
+    }
 }
 
-/// How those points of a path are captured that are interfaces.
+/// How those points of a path are captured that are interfaces, and how long pipes are read.
 #[derive(Debug)]
 pub(super) struct Captures<'a> {
     pub(super) capture: &'a Capture,
     pub(super) filter: KernelFilter,
-    pub(super) run: Run,
+    pub(super) run: Arc<Run>,
     /// All end when one has seen so many packets.
     pub(super) count: Option<u64>,
     /// A folder for what is captured, a file for each point.
@@ -179,7 +188,9 @@ impl Captures<'_> {
             let saved = saved.map(|path| Saved::create(path, &source)).transpose()?;
             captures.push(Some(Capturing { source, saved }));
         }
-        self.filter.tell();
+        if captures.iter().any(Option::is_some) {
+            self.filter.tell();
+        }
         Ok(captures)
     }
 

@@ -18,7 +18,8 @@ pub(super) enum Order {
     Auto,
 }
 
-/// Points in path order, with their sources and their survey.
+/// Points in an order, with their survey and their sources, from which the two sides of a host come
+/// together.
 pub(super) struct Ordered {
     pub(super) plan: Vec<Planned>,
     pub(super) points: Vec<Point>,
@@ -27,7 +28,12 @@ pub(super) struct Ordered {
 
 /// Puts the points, of which all sightings were kept, in path order; says so where that is another
 /// than the one given, and where it cannot be told.
-pub(super) fn by_packets(plan: Vec<Planned>, points: Vec<Point>, survey: Survey) -> Ordered {
+pub(super) fn by_packets(given: Ordered) -> Ordered {
+    let Ordered {
+        plan,
+        points,
+        survey,
+    } = given;
     let proposal = propose(&points, &survey);
     let name = |point: usize| points[point].name.as_str();
     if proposal.is_contradictory {

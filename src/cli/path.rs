@@ -1,9 +1,10 @@
 //! `hdp path`: what was typed, what it means, and the stages in their order.
 
 use std::{
-    fs,
-    io::{self, IsTerminal, Write},
+    fs::{self, File},
+    io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail, ensure};
@@ -14,14 +15,17 @@ use super::{
     frames::Frames,
     live::{self, Captures, KernelFilter},
     order::{self, Order, Ordered},
-    output,
+    output::{self, Output},
     progress::Bar,
     read::{self, Planned, Settings},
 };
 use crate::{
-    correlate::Places,
+    annotate::Notes,
+    correlate::{Places, Survey},
     findings::{Findings, Packet, Verdict},
-    judge, protocols, report,
+    judge,
+    observe::Point,
+    protocols, report,
     session::{Label, Room, Session},
     source::Origin,
     stages,
@@ -65,10 +69,11 @@ pub(super) struct Arguments {
     /// Write the frames of the lost packets into FILE, as the last point that saw them captured them
     #[arg(long, value_name = "FILE")]
     write_lost: Option<PathBuf>,
+
     /// Tell the life of one packet instead: by its HDP timestamp, or by a frame of a point
     ///
     /// Where it was seen, what was changed on the way, what became of it and how to check that.
-    #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "protocols", "all", "exit_code"])]
+    #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "annotate", "write_lost", "protocols", "all", "exit_code"])]
     explain: Option<explain::Subject>,
 
     /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
@@ -104,8 +109,8 @@ pub(super) struct Arguments {
     ///
     /// However many packets there are, 64 MiB are enough for two points. Packets that all points saw
     /// alike are forgotten at once, the others once their fate is certain. What that costs: delays of
-    /// numbers with many packets are rounded to 1 %, and copies that come much later than the packet
-    /// are not counted.
+    /// numbers with many packets are rounded to 1 %, losses in a row are not told, and copies that
+    /// come much later than the packet are not counted.
     #[arg(long, conflicts_with_all = ["packets", "annotate", "write_lost", "explain"])]
     bounded: bool,
 
@@ -135,7 +140,16 @@ enum Format {
 }
 
 impl Arguments {
-    /// How the points that are interfaces are captured, if there are any.
+    /// How what the points saw is judged.
+    fn judging(&self) -> judge::Options {
+        judge::Options {
+            wait_ns: nanoseconds(self.wait),
+            clock_error_ns: self.clock_error.map(nanoseconds),
+            protocols: self.protocols.clone(),
+        }
+    }
+
+    /// How the points that are interfaces are captured, and pipes are read, if there are any.
     fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
         let (live, recorded): (Vec<_>, Vec<_>) =
             plan.iter().partition(|planned| planned.origin.is_live());
@@ -143,7 +157,13 @@ impl Arguments {
             self.live.refuse()?;
             live::refuse_if(self.count.is_some(), "--count")?;
             live::refuse_if(self.save.is_some(), "--save")?;
-            return Ok(None);
+            // A pipe may be as endless as an interface.
+            if plan
+                .iter()
+                .all(|planned| read::can_be_repeated(&planned.origin))
+            {
+                return Ok(None);
+            }
         }
         #[cfg(feature = "libpcap")]
         let filter = self.filter.as_deref();
@@ -152,7 +172,7 @@ impl Arguments {
         let captures = Captures {
             capture: &self.live,
             filter: KernelFilter::new(filter, nanoseconds(self.window)),
-            run: self.live.begin()?,
+            run: Arc::new(self.live.begin()?),
             count: self.count,
             save: self.save.as_deref(),
         };
@@ -165,28 +185,37 @@ impl Arguments {
         }
         Ok(Some(captures))
     }
+}
 
-    /// Writes the findings.
-    fn report(
-        &self,
-        findings: &Findings,
-        layout: &report::Layout,
-        mut out: impl Write,
-    ) -> anyhow::Result<Outcome> {
-        let text = match self.format {
-            Format::Table => report::table(findings, layout),
-            Format::Markdown => report::markdown(findings, self.all),
-            Format::Csv => report::csv(findings),
-            Format::Json => report::json(findings),
-        };
-        if self.format != Format::Table {
-            for warning in &findings.warnings {
-                eprintln!("hdp: warning: {warning}");
-            }
-        }
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        Ok(outcome(findings, self.exit_code))
+/// Where results go, all opened before anything is read.
+struct Results {
+    out: Output,
+    packets: Option<(PathBuf, BufWriter<File>)>,
+    frames: Option<Frames>,
+}
+
+impl Results {
+    fn open(arguments: &Arguments, plan: &[Planned]) -> anyhow::Result<Self> {
+        let output = arguments.output.as_deref();
+        let packets = arguments.packets.as_deref();
+        let annotate = arguments.annotate.as_deref();
+        let write_lost = arguments.write_lost.as_deref();
+        keep_sources(plan, [output, packets, annotate, write_lost])?;
+        let frames = Frames::plan(plan, annotate, write_lost)?;
+        let out = output::open(output)?;
+        let packets = packets
+            .map(|path| anyhow::Ok((path.to_owned(), output::create(path)?)))
+            .transpose()?;
+        Ok(Self {
+            out,
+            packets,
+            frames,
+        })
+    }
+
+    /// Whether each packet is asked for.
+    fn need_packets(&self) -> bool {
+        self.packets.is_some() || self.frames.is_some()
     }
 }
 
@@ -196,39 +225,83 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         "--explain: writes a table or json"
     );
     let plan = plan(&arguments.sources)?;
-    keep_sources(
-        &plan,
-        [
-            arguments.output.as_deref(),
-            arguments.packets.as_deref(),
-            arguments.annotate.as_deref(),
-            arguments.write_lost.as_deref(),
-        ],
-    )?;
-    let mut frames = Frames::plan(
-        &plan,
-        arguments.annotate.as_deref(),
-        arguments.write_lost.as_deref(),
-    )?;
-    let mut out = output::open(arguments.output.as_deref())?;
-    let mut packets = arguments
-        .packets
-        .as_deref()
-        .map(output::create)
-        .transpose()?;
+    let mut results = Results::open(arguments, &plan)?;
+    let options = arguments.judging();
+    let layout = report::Layout {
+        width: width(arguments.output.is_none()),
+        color: use_color && arguments.output.is_none(),
+        all: arguments.all,
+    };
+    let ordered = match read(arguments, plan, results.need_packets(), &options)? {
+        Read::Packets(ordered) => ordered,
+        Read::Findings(findings) => return write(&findings, arguments, &layout, &mut results.out),
+    };
+    let window_ns = nanoseconds(arguments.window);
+    if let Some(subject) = &arguments.explain {
+        let points = (ordered.points.as_slice(), ordered.survey);
+        let explanation = explain::run(subject, &ordered.plan, points, &options, window_ns)?;
+        let text = match arguments.format {
+            Format::Json => report::json(&explanation),
+            _ => report::explanation(&explanation, &layout),
+        };
+        results.out.write_all(text.as_bytes())?;
+        results.out.flush()?;
+        return Ok(Outcome::Done);
+    }
+    let findings = judged(ordered, &options, window_ns, &mut results)?;
+    write(&findings, arguments, &layout, &mut results.out)
+}
 
+/// Writes the findings as they are asked for. What only the table says of its own, standard error
+/// does.
+fn write(
+    findings: &Findings,
+    arguments: &Arguments,
+    layout: &report::Layout,
+    out: &mut Output,
+) -> anyhow::Result<Outcome> {
+    if arguments.format != Format::Table {
+        for warning in &findings.warnings {
+            eprintln!("hdp: warning: {warning}");
+        }
+    }
+    let text = match arguments.format {
+        Format::Table => report::table(findings, layout),
+        Format::Markdown => report::markdown(findings, arguments.all),
+        Format::Csv => report::csv(findings),
+        Format::Json => report::json(findings),
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(outcome(findings, arguments.exit_code))
+}
+
+/// What reading gives.
+enum Read {
+    /// Every packet, in order.
+    Packets(Ordered),
+    /// The findings, of packets that are forgotten.
+    Findings(Findings),
+}
+
+/// Reads the points: in bounded memory where they may be endless and not every packet is needed, or
+/// where that is asked for.
+fn read(
+    arguments: &Arguments,
+    plan: Vec<Planned>,
+    need_packets: bool,
+    options: &judge::Options,
+) -> anyhow::Result<Read> {
     ensure!(
         !(arguments.bounded && arguments.order == Order::Auto),
         "--bounded: points are put in order by all their packets; leave out --order auto"
     );
     let live = arguments.captures(&plan)?;
-    let keep_all = arguments.packets.is_some() || frames.is_some();
-    let window_ns = nanoseconds(arguments.window);
     let settings = Settings {
-        window_ns,
+        window_ns: nanoseconds(arguments.window),
         #[cfg(feature = "libpcap")]
         filter: arguments.filter.clone(),
-        keep_all: keep_all || arguments.explain.is_some() || arguments.order == Order::Auto,
+        keep_all: need_packets || arguments.explain.is_some() || arguments.order == Order::Auto,
         bar: if live.is_none() {
             Bar::start()
         } else {
@@ -236,79 +309,97 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         },
         live,
     };
-    let options = judge::Options {
-        wait_ns: nanoseconds(arguments.wait),
-        clock_error_ns: arguments.clock_error.map(nanoseconds),
-        protocols: arguments.protocols.clone(),
-    };
-    let layout = report::Layout {
-        width: width(arguments.output.is_none()),
-        color: use_color && arguments.output.is_none(),
-        all: arguments.all,
-    };
-    let is_fleeting = |planned: &Planned| !read::can_be_repeated(&planned.origin);
-    if arguments.bounded || !settings.keep_all && plan.iter().any(is_fleeting) {
-        ensure!(
-            plan.len() <= Places::MOST,
-            "{} points: in bounded memory there may be {} at the most",
-            plan.len(),
-            Places::MOST
-        );
-        let label = |planned: &Planned| Label {
-            name: planned.name.clone(),
-            source: planned.origin.to_string(),
-        };
-        let labels = plan.iter().map(label).collect();
-        let session = Session::new(labels, options, Room::default());
-        read::bounded(&plan, &settings, &session)?;
-        return arguments.report(&session.snapshot(), &layout, out);
+    if settings.live.is_none() && !arguments.bounded {
+        let (points, survey) = read::points(&plan, &settings)?;
+        drop(settings);
+        return Ok(Read::Packets(in_order(arguments, plan, points, survey)));
     }
-    let (points, survey) = read::points(&plan, &settings)?;
+    ensure!(
+        plan.len() <= Places::MOST,
+        "{} points: in bounded memory there may be {} at the most",
+        plan.len(),
+        Places::MOST
+    );
+    let room = if settings.keep_all {
+        Room::for_all()
+    } else {
+        Room::default()
+    };
+    let labels = plan.iter().map(|planned| Label {
+        name: planned.name.clone(),
+        source: planned.origin.to_string(),
+    });
+    let session = Session::new(labels.collect(), options.clone(), room);
+    read::into_session(&plan, &settings, &session)?;
+    if !settings.keep_all {
+        return Ok(Read::Findings(session.snapshot()));
+    }
     drop(settings);
+    let points = session.into_points().context("nothing was forgotten")?;
+    let survey = Survey::of(&points);
+    Ok(Read::Packets(in_order(arguments, plan, points, survey)))
+}
+
+/// Puts points in order where that is asked for, and takes forwarding hosts apart.
+fn in_order(
+    arguments: &Arguments,
+    plan: Vec<Planned>,
+    points: Vec<Point>,
+    survey: Survey,
+) -> Ordered {
+    let given = Ordered {
+        plan,
+        points,
+        survey,
+    };
+    let ordered = match arguments.order {
+        Order::Given => given,
+        Order::Auto => order::by_packets(given),
+    };
+    let (points, survey) = stages::take_apart(ordered.points, ordered.survey);
+    Ordered {
+        plan: ordered.plan,
+        points,
+        survey,
+    }
+}
+
+/// Judges the packets, and writes what was asked for of each.
+fn judged(
+    ordered: Ordered,
+    options: &judge::Options,
+    window_ns: u64,
+    results: &mut Results,
+) -> anyhow::Result<Findings> {
     let Ordered {
         plan,
         points,
         survey,
-    } = match arguments.order {
-        Order::Given => Ordered {
-            plan,
-            points,
-            survey,
-        },
-        Order::Auto => order::by_packets(plan, points, survey),
-    };
-    let (points, survey) = stages::take_apart(points, survey);
-    if let Some(subject) = &arguments.explain {
-        let points = (points.as_slice(), survey);
-        let explanation = explain::run(subject, &plan, points, &options, window_ns)?;
-        let text = match arguments.format {
-            Format::Json => report::json(&explanation),
-            _ => report::explanation(&explanation, &layout),
-        };
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        return Ok(Outcome::Done);
-    }
+    } = ordered;
+    let frames = results.frames.take();
+    let mut notes = frames.as_ref().map(|_| Notes::new(&points));
+    let mut packets = results.packets.take();
     let mut written: io::Result<()> = Ok(());
+    let need_packets = frames.is_some() || packets.is_some();
     let mut note = |packet: &Packet| {
-        if let (Some(file), Ok(())) = (&mut packets, &written) {
+        if let (Some((_, file)), Ok(())) = (&mut packets, &written) {
             written = report::packet_line(packet, file);
         }
-        if let Some(frames) = &mut frames {
-            frames.notes.add(packet);
+        if let Some(notes) = &mut notes {
+            notes.add(packet);
         }
     };
     let note: &mut dyn FnMut(&Packet) = &mut note;
-    let findings = judge::judge(&points, survey, &options, keep_all.then_some(note));
-    if let (Some(mut file), Some(path)) = (packets, &arguments.packets) {
+    let findings = judge::judge(&points, survey, options, need_packets.then_some(note));
+    if let Some((path, mut file)) = packets {
         written
             .and_then(|()| file.flush())
             .with_context(|| format!("{}: cannot write", path.display()))?;
     }
-    if let Some(frames) = frames {
-        frames.write(&plan, &findings, nanoseconds(arguments.window))?;
+    if let (Some(frames), Some(notes)) = (frames, notes) {
+        frames.write(&plan, &notes, &findings, window_ns)?;
     }
-    arguments.report(&findings, &layout, out)
+    Ok(findings)
 }
 
 fn outcome(findings: &Findings, exit_code: bool) -> Outcome {

@@ -16,6 +16,7 @@ use anyhow::{Context as _, bail};
 use super::{
     live::{Captures, Capturing, Saved},
     progress::Bar,
+    view,
 };
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
@@ -34,6 +35,9 @@ const BATCH: usize = 8192;
 
 /// Sightings that a point holds back, because earlier ones may still come.
 const HELD_BACK: usize = 2048;
+
+/// After so many frames a source that is never idle is asked what it says of itself.
+const ATTEST_EVERY: u64 = 1024;
 
 /// Batches that may wait for the other points.
 const WAITING: usize = 4;
@@ -56,78 +60,74 @@ pub(super) struct Settings<'a> {
     pub(super) keep_all: bool,
     /// Shows how far the files are read.
     pub(super) bar: Bar,
-    /// How interfaces are captured from; there if one is.
+    /// How interfaces are captured from, and pipes read; there if one of the points is either.
     pub(super) live: Option<Captures<'a>>,
 }
 
-/// Reads all points and surveys what they saw.
+/// Reads all points, which are files, and surveys what they saw.
 pub(super) fn points(
     plan: &[Planned],
     settings: &Settings,
 ) -> anyhow::Result<(Vec<Point>, Survey)> {
-    let can_be_read_twice = plan.iter().all(|planned| can_be_repeated(&planned.origin));
-    if can_be_read_twice
-        && !settings.keep_all
+    if !settings.keep_all
         && !has_log(plan)?
         && let Some(surveyed) = rolling(plan, settings)?
     {
         return Ok(surveyed);
     }
     settings.bar.start_over();
-    // All captures run before the first point is read.
-    let capturing = match &settings.live {
-        Some(live) => live.open(plan)?,
-        None => plan.iter().map(|_| None).collect(),
-    };
     let points = thread::scope(|scope| {
         let readers: Vec<_> = plan
             .iter()
-            .zip(capturing)
-            .map(|(planned, capturing)| {
-                scope.spawn(|| {
-                    let point = read(planned, settings, capturing);
-                    if let (Err(_), Some(live)) = (&point, &settings.live) {
-                        live.run.end();
-                    }
-                    point
-                })
-            })
+            .map(|planned| scope.spawn(move || read(planned, settings)))
             .collect();
-        readers
-            .into_iter()
-            .map(join)
-            .collect::<anyhow::Result<Vec<Point>>>()
+        let points = readers.into_iter().map(join);
+        points.collect::<anyhow::Result<Vec<Point>>>()
     })?;
     let survey = Survey::of(&points);
     Ok((points, survey))
 }
 
-/// Reads all points into a session, which keeps memory bounded.
-pub(super) fn bounded(
+/// Reads one point, whatever kind of record it is.
+fn read(planned: &Planned, settings: &Settings) -> anyhow::Result<Point> {
+    match Recording::open(planned.origin.clone())? {
+        Recording::Capture(source) => Reader::of(planned, settings, *source).read(),
+        Recording::Log(log) => read_log(planned, settings, *log),
+    }
+}
+
+/// Reads all points into a session, and shows meanwhile what it knows, where somebody watches.
+pub(super) fn into_session(
     plan: &[Planned],
     settings: &Settings,
     session: &Session,
 ) -> anyhow::Result<()> {
+    // All captures run before the first point is read.
     let capturing = match &settings.live {
         Some(live) => live.open(plan)?,
         None => plan.iter().map(|_| None).collect(),
     };
     thread::scope(|scope| {
+        // Until all is read, however that ends.
+        let _watched = settings
+            .live
+            .as_ref()
+            .map(|live| view::watch(scope, plan, session, &live.run));
         let readers: Vec<_> = plan
             .iter()
             .zip(capturing)
             .enumerate()
-            .map(|(point, (planned, capturing))| {
+            .map(|(index, (planned, capturing))| {
                 scope.spawn(move || {
-                    let read = read_bounded(planned, settings, capturing, (session, point));
-                    if read.is_err() {
-                        // The others do not wait for it.
-                        session.finish(point, Summary::default());
-                        if let Some(live) = &settings.live {
-                            live.run.end();
-                        }
-                    }
-                    read
+                    let mut failing = Failing {
+                        live: settings.live.as_ref(),
+                        session,
+                        index,
+                        has_failed: true,
+                    };
+                    tell(planned, settings, capturing, Told { session, index })?;
+                    failing.has_failed = false;
+                    Ok(())
                 })
             })
             .collect();
@@ -135,29 +135,59 @@ pub(super) fn bounded(
     })
 }
 
-/// Reads one point into a session, whatever kind of record it is.
-fn read_bounded(
-    planned: &Planned,
-    settings: &Settings,
-    capturing: Option<Capturing>,
-    place: (&Session, usize),
-) -> anyhow::Result<()> {
-    if let (Some(capturing), Some(live)) = (capturing, &settings.live) {
-        probe::drop_capabilities().context("capabilities")?;
-        let reader = Reader::of(planned, settings, capturing.source);
-        return reader.live_into(place, live, capturing.saved);
-    }
-    let recording = Recording::open(planned.origin.clone())?;
-    if settings.live.is_some() {
-        probe::drop_capabilities().context("capabilities")?;
-    }
-    match recording {
-        Recording::Capture(source) => Reader::of(planned, settings, *source).into(place),
-        Recording::Log(log) => {
-            let (session, point) = place;
-            session.finish_as(point, read_log(planned, settings, *log)?);
-            Ok(())
+/// Ends all captures with the reader that fails, by an error or a panic: the others do not wait for
+/// it.
+struct Failing<'a> {
+    live: Option<&'a Captures<'a>>,
+    session: &'a Session,
+    index: usize,
+    has_failed: bool,
+}
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        if self.has_failed {
+            self.session.finish(self.index, Summary::default());
+            if let Some(live) = self.live {
+                live.run.end();
+            }
         }
+    }
+}
+
+/// Who is told what is being read of a point.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    session: &'a Session,
+    /// The point's place in the session.
+    index: usize,
+}
+
+/// Who has an observer take frames.
+trait Witness {
+    fn watch(&mut self, take: impl FnOnce(&mut Observer));
+}
+
+impl Witness for Observer {
+    #[inline(always)]
+    fn watch(&mut self, take: impl FnOnce(&mut Observer)) {
+        take(self);
+    }
+}
+
+impl Witness for Told<'_> {
+    fn watch(&mut self, take: impl FnOnce(&mut Observer)) {
+        let ((), is_enough) = self.session.watch(self.index, take);
+        if is_enough {
+            self.session.advance(self.index, true);
+        }
+    }
+}
+
+impl Told<'_> {
+    /// Tells what a source says of itself, once all its frames were.
+    fn attest(self, source: &Source) {
+        self.session.attest(self.index, source.summary());
     }
 }
 
@@ -179,24 +209,33 @@ fn has_log(plan: &[Planned]) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Reads one point, whatever kind of record it is. Beside captures that are running, this thread
-/// keeps no capability for what it parses.
-fn read(
+/// Reads one point, whatever kind of record it is, into a session. Beside captures that are running,
+/// this thread keeps no capability for what it parses.
+fn tell(
     planned: &Planned,
     settings: &Settings,
     capturing: Option<Capturing>,
-) -> anyhow::Result<Point> {
+    told: Told,
+) -> anyhow::Result<()> {
     if let (Some(capturing), Some(live)) = (capturing, &settings.live) {
         probe::drop_capabilities().context("capabilities")?;
-        return Reader::of(planned, settings, capturing.source).read_live(live, capturing.saved);
+        let reader = Reader::of(planned, settings, capturing.source);
+        return reader.tell_live(told, live, capturing.saved);
     }
-    let recording = Recording::open(planned.origin.clone())?;
+    let recording = match &settings.live {
+        Some(live) => Recording::open_until(planned.origin.clone(), &live.run.for_pipes())?,
+        None => Recording::open(planned.origin.clone())?,
+    };
     if settings.live.is_some() {
         probe::drop_capabilities().context("capabilities")?;
     }
     match recording {
-        Recording::Capture(source) => Reader::of(planned, settings, *source).read(),
-        Recording::Log(log) => read_log(planned, settings, *log),
+        Recording::Capture(source) => Reader::of(planned, settings, *source).tell(told),
+        Recording::Log(log) => {
+            let point = read_log(planned, settings, *log)?;
+            told.session.finish_as(told.index, point);
+            Ok(())
+        }
     }
 }
 
@@ -273,7 +312,6 @@ struct Reader<'a> {
     planned: &'a Planned,
     source: Source,
     decoder: Shortcut,
-    observer: Observer,
     #[cfg(feature = "libpcap")]
     filter: Option<Filter>,
 }
@@ -291,7 +329,6 @@ impl<'a> Reader<'a> {
             planned,
             source,
             decoder: Shortcut::new(settings.window_ns),
-            observer: Observer::default(),
             #[cfg(feature = "libpcap")]
             filter: settings
                 .filter
@@ -305,87 +342,79 @@ impl<'a> Reader<'a> {
     /// Reads one frame; `false` at the end.
     #[inline(always)]
     #[cfg_attr(not(feature = "libpcap"), allow(clippy::unnecessary_wraps))]
-    fn frame(&mut self) -> anyhow::Result<bool> {
+    fn frame(&mut self, witness: &mut impl Witness) -> anyhow::Result<bool> {
         let Some(frame) = self.source.next_frame() else {
             return Ok(false);
         };
-        self.observer.watch(&frame);
         #[cfg(feature = "libpcap")]
         if let Some(filter) = &mut self.filter
             && !filter.matches(&frame)?
         {
-            self.observer.pass_over(&frame);
+            witness.watch(|observer| {
+                observer.watch(&frame);
+                observer.pass_over(&frame);
+            });
             return Ok(true);
         }
-        self.observer.read(&frame, &mut self.decoder);
+        witness.watch(|observer| {
+            observer.watch(&frame);
+            observer.read(&frame, &mut self.decoder);
+        });
         Ok(true)
     }
 
+    /// Reads to the end.
     fn read(mut self) -> anyhow::Result<Point> {
-        while self.frame()? {}
-        self.finish()
+        let mut observer = Observer::default();
+        while self.frame(&mut observer)? {}
+        self.finish(observer)
     }
 
-    /// Reads an interface until it is told to stop.
-    fn read_live(mut self, live: &Captures, mut saved: Option<Saved>) -> anyhow::Result<Point> {
-        loop {
-            if live.run.is_over() {
-                self.source.stop();
-            }
-            if !self.source.wait() {
-                if let Some(saved) = &mut saved {
-                    saved.flush()?;
-                }
+    /// Reads to the end and hands over what was seen on the way, in batches that come back empty.
+    fn in_batches(
+        mut self,
+        full: &SyncSender<Batch>,
+        empty: &Receiver<Batch>,
+    ) -> anyhow::Result<Result<Point, NeedsAll>> {
+        let mut observer = Observer::default();
+        let mut is_first = true;
+        while self.frame(&mut observer)? {
+            if observer.held() < BATCH + HELD_BACK {
                 continue;
             }
-            let Some((frame, interface)) = self.source.next_with_interface() else {
-                break;
-            };
-            if let Some(saved) = &mut saved {
-                saved.frame(&frame, interface)?;
+            let mut batch = empty.try_recv().unwrap_or_default();
+            if let Err(disorder) = observer.hand_over(HELD_BACK, &mut batch) {
+                return Ok(Err(disorder.into()));
             }
-            self.observer.watch(&frame);
-            self.observer.read(&frame, &mut self.decoder);
-            let seen = self.observer.held() as u64;
-            if live.count.is_some_and(|count| count <= seen) {
-                live.run.end();
+            // The earlier this is known, the less is read twice.
+            let has_sides = is_first && stages::shows_forwarding(&batch.sightings, &batch.flows);
+            if has_sides || full.send(batch).is_err() {
+                return Ok(Err(NeedsAll));
             }
+            is_first = false;
         }
-        if let Some(saved) = saved {
-            saved.end(self.source.summary())?;
+        match observer.check_end() {
+            Ok(()) => self.finish(observer).map(Ok),
+            Err(disorder) => Ok(Err(disorder.into())),
         }
-        self.finish()
     }
 
     /// Reads to the end into a session.
-    #[cfg_attr(not(feature = "libpcap"), allow(unused_mut))]
-    fn into(mut self, (session, point): (&Session, usize)) -> anyhow::Result<()> {
-        while let Some(frame) = self.source.next_frame() {
-            let mut passes = true;
-            #[cfg(feature = "libpcap")]
-            if let Some(filter) = &mut self.filter {
-                passes = filter.matches(&frame)?;
+    fn tell(mut self, mut told: Told) -> anyhow::Result<()> {
+        let mut frames: u64 = 0;
+        while self.frame(&mut told)? {
+            if frames.is_multiple_of(ATTEST_EVERY) {
+                told.attest(&self.source);
             }
-            let decoder = &mut self.decoder;
-            let is_enough = session.watch(point, |observer| {
-                observer.watch(&frame);
-                if passes {
-                    observer.read(&frame, decoder);
-                } else {
-                    observer.pass_over(&frame);
-                }
-            });
-            if is_enough {
-                session.advance(point, true);
-            }
+            frames += 1;
         }
-        self.end(session, point)
+        self.end(told)
     }
 
     /// Reads an interface into a session, until it is told to stop.
-    fn live_into(
+    fn tell_live(
         mut self,
-        (session, point): (&Session, usize),
+        told: Told,
         live: &Captures,
         mut saved: Option<Saved>,
     ) -> anyhow::Result<()> {
@@ -397,7 +426,7 @@ impl<'a> Reader<'a> {
                 if let Some(saved) = &mut saved {
                     saved.flush()?;
                 }
-                session.attest(point, self.source.summary());
+                told.attest(&self.source);
                 continue;
             }
             let Some((frame, interface)) = self.source.next_with_interface() else {
@@ -406,72 +435,43 @@ impl<'a> Reader<'a> {
             if let Some(saved) = &mut saved {
                 saved.frame(&frame, interface)?;
             }
-            let decoder = &mut self.decoder;
-            let mut seen = 0;
-            let is_enough = session.watch(point, |observer| {
+            let number = frame.number;
+            let (seen, is_enough) = told.session.watch(told.index, |observer| {
                 observer.watch(&frame);
-                observer.read(&frame, decoder);
-                seen = observer.hdp();
+                observer.read(&frame, &mut self.decoder);
+                observer.seen()
             });
             if is_enough {
                 // The kernel's ring would run over.
-                session.advance(point, false);
+                told.session.advance(told.index, false);
             }
             if live.count.is_some_and(|count| count <= seen) {
                 live.run.end();
+            }
+            if number % ATTEST_EVERY == 1 {
+                told.attest(&self.source);
             }
         }
         if let Some(saved) = saved {
             saved.end(self.source.summary())?;
         }
-        self.end(session, point)
+        self.end(told)
     }
 
-    /// Ends the point in a session.
-    fn end(&self, session: &Session, point: usize) -> anyhow::Result<()> {
-        let mut is_unknown = false;
-        session.watch(point, |observer| {
-            is_unknown = observer.understands_nothing()
-        });
-        self.ensure_known(is_unknown)?;
-        session.finish(point, self.source.summary().clone());
-        Ok(())
-    }
-
-    /// Reads to the end and hands over what was seen on the way, in batches that come back empty.
-    fn in_batches(
-        mut self,
-        full: &SyncSender<Batch>,
-        empty: &Receiver<Batch>,
-    ) -> anyhow::Result<Result<Point, NeedsAll>> {
-        let mut is_first = true;
-        while self.frame()? {
-            if self.observer.held() < BATCH + HELD_BACK {
-                continue;
-            }
-            let mut batch = empty.try_recv().unwrap_or_default();
-            if let Err(disorder) = self.observer.hand_over(HELD_BACK, &mut batch) {
-                return Ok(Err(disorder.into()));
-            }
-            // The earlier this is known, the less is read twice.
-            let has_sides = is_first && stages::shows_forwarding(&batch.sightings, &batch.flows);
-            if has_sides || full.send(batch).is_err() {
-                return Ok(Err(NeedsAll));
-            }
-            is_first = false;
-        }
-        match self.observer.check_end() {
-            Ok(()) => self.finish().map(Ok),
-            Err(disorder) => Ok(Err(disorder.into())),
-        }
-    }
-
-    fn finish(self) -> anyhow::Result<Point> {
-        self.ensure_known(self.observer.understands_nothing())?;
+    fn finish(self, observer: Observer) -> anyhow::Result<Point> {
+        self.ensure_known(observer.understands_nothing())?;
         let name = self.planned.name.clone();
         let source = self.planned.origin.to_string();
         let summary = self.source.summary().clone();
-        Ok(self.observer.finish(name, source, summary))
+        Ok(observer.finish(name, source, summary))
+    }
+
+    /// Ends the point in its session.
+    fn end(&self, Told { session, index }: Told) -> anyhow::Result<()> {
+        let (is_unknown, _) = session.watch(index, |observer| observer.understands_nothing());
+        self.ensure_known(is_unknown)?;
+        session.finish(index, self.source.summary().clone());
+        Ok(())
     }
 
     /// Sees that there was something to be understood.

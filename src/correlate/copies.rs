@@ -56,6 +56,8 @@ pub(super) struct Reading {
     pub(super) is_mirrored: bool,
     /// What has no IP ID is a packet of its own, not a duplicate.
     pub(super) each_is_a_packet: bool,
+    /// What comes so much later than the first is waited for no more (RFC 5560): no duplicate.
+    pub(super) wait_ns: u64,
 }
 
 /// Whether a point stands on a mirror port that shows most packets twice. Now and then a packet
@@ -100,7 +102,10 @@ pub(super) fn tell_apart<'a>(
                 reading.is_mirrored && index > 0 && are_twins(same[index - 1].sighting, sighting);
             match distinct[start..].last_mut() {
                 Some(seen) if is_copy => seen.copies += 1,
-                Some(seen) if copy.has_id() || !reading.each_is_a_packet => seen.duplicates += 1,
+                Some(seen) if copy.has_id() || !reading.each_is_a_packet => {
+                    let later_ns = sighting.time_ns.abs_diff(seen.sighting.time_ns);
+                    seen.duplicates += u32::from(later_ns <= reading.wait_ns);
+                }
                 _ => distinct.push(Seen {
                     sighting,
                     duplicates: 0,

@@ -25,7 +25,7 @@ impl<T> Default for FlowPairs<T> {
 
 impl<T> FlowPairs<T> {
     /// The value of flow `from` going on as flow `to`, made by `new` the first time.
-    #[inline]
+    #[inline(always)]
     pub fn get(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> &mut T {
         let place = match self.recent.get(from as usize) {
             Some(&Some((recent, place))) if recent == to => place,
@@ -34,6 +34,7 @@ impl<T> FlowPairs<T> {
         &mut self.values[place as usize].1
     }
 
+    #[cold]
     fn place(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> u32 {
         let place = *self.places.entry((from, to)).or_insert_with(|| {
             self.values.push(((from, to), new()));
@@ -45,6 +46,12 @@ impl<T> FlowPairs<T> {
         }
         self.recent[from] = Some((to, place));
         place
+    }
+
+    /// The value of the pair at a place in the order of [`FlowPairs::iter`], which is that of their
+    /// first occurrence.
+    pub(super) fn at(&self, place: u32) -> &T {
+        &self.values[place as usize].1
     }
 
     /// All pairs that occurred, with their values.

@@ -64,6 +64,18 @@ pub struct Seen<'a> {
     pub copies: u32,
 }
 
+impl<'a> Seen<'a> {
+    /// Seen, and not again.
+    #[must_use]
+    pub fn once(sighting: &'a Sighting) -> Self {
+        Self {
+            sighting,
+            duplicates: 0,
+            copies: 0,
+        }
+    }
+}
+
 /// Calls `visit` with the journeys of the packets that the survey has not counted, by rising
 /// timestamp.
 pub fn journeys(
@@ -73,19 +85,26 @@ pub fn journeys(
     second_chance: &SecondChance,
     mut visit: impl FnMut(&Journey),
 ) {
-    journeys_as_seen(points, relations, survey, |journey| {
-        second_chance.apply(journey, &mut visit);
-    });
+    journeys_as_seen(
+        points,
+        relations,
+        survey,
+        second_chance.wait_ns,
+        |journey| {
+            second_chance.apply(journey, &mut visit);
+        },
+    );
 }
 
-/// The same, without what a second chance puts together.
+/// The same, without what a second chance puts together; duplicates are waited for so long.
 pub(super) fn journeys_as_seen(
     points: &[Point],
     relations: &Relations,
     survey: &Survey,
+    wait_ns: u64,
     mut visit: impl FnMut(&Journey),
 ) {
-    let mut classes = Classes::new(points);
+    let mut classes = Classes::new(points, wait_ns);
     let mut sightings: Vec<&[Sighting]> = vec![&[]; points.len()];
     for starts in survey.rest.chunks_exact(points.len()) {
         let from = |point: usize| &points[point].sightings[starts[point] as usize..];
@@ -109,7 +128,7 @@ pub fn all_journeys(
     mut visit: impl FnMut(&Journey),
 ) {
     let mut visit = |journey: &Journey| second_chance.apply(journey, &mut visit);
-    let mut classes = Classes::new(points);
+    let mut classes = Classes::new(points, second_chance.wait_ns);
     let all = Stretch::all(points);
     let mut merge = Merge::new(points, &all);
     while let Some(group) = merge.next_group() {
@@ -363,6 +382,8 @@ impl Likeness {
 /// The packets in a group that is not one at sight; storage is reused from group to group.
 #[derive(Debug, Default)]
 struct Classes<'a> {
+    /// How long a packet and its duplicates are waited for.
+    wait_ns: u64,
     /// By point: whether it stands on a mirror port.
     mirrored: Vec<bool>,
     members: Vec<Member<'a>>,
@@ -400,8 +421,9 @@ impl<'a> Classes<'a> {
     /// candidates nothing would be the only one.
     const MOST_TO_JOIN: usize = 32;
 
-    fn new(points: &[Point]) -> Self {
+    fn new(points: &[Point], wait_ns: u64) -> Self {
         Self {
+            wait_ns,
             mirrored: points.iter().map(copies::is_mirrored).collect(),
             ..Self::default()
         }
@@ -568,6 +590,7 @@ impl<'a> Classes<'a> {
                     let reading = Reading {
                         is_mirrored: self.mirrored[index],
                         each_is_a_packet,
+                        wait_ns: self.wait_ns,
                     };
                     copies::tell_apart(&mut self.copies, reading, &mut self.distinct[index]);
                 }

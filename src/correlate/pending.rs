@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use super::{
     Survey,
     generations::Generations,
-    merge::{Group, Stretch},
+    merge::{Group, Seen, Stretch},
 };
 use crate::observe::{Batch, Point, Sighting, Trace};
 
@@ -32,6 +32,8 @@ struct Complete {
     last_flow: u32,
     first: Trace,
     last: Trace,
+    /// It was seen again at one of them.
+    came_again: bool,
 }
 
 impl Complete {
@@ -41,6 +43,7 @@ impl Complete {
             last_flow: last.flow,
             first: Trace::of(first),
             last: Trace::of(last),
+            came_again: false,
         }
     }
 }
@@ -54,6 +57,15 @@ pub struct Again {
     pub flow: u32,
     /// The one that it came with again.
     pub flow_again: u32,
+}
+
+/// How often packets came again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Further sightings.
+    pub sightings: u64,
+    /// Packets that had not come again before.
+    pub packets: u64,
 }
 
 /// Some of a path's points.
@@ -122,7 +134,7 @@ pub struct Pending<T> {
     surveyed: usize,
     complete: Generations<u64, Complete>,
     given_up: Generations<u64, GivenUp<T>>,
-    again: FxHashMap<Again, u64>,
+    again: FxHashMap<Again, Copies>,
     returned: Vec<Returned<T>>,
     stale: Vec<u64>,
     /// Nothing with a later timestamp was complete or given up.
@@ -253,7 +265,7 @@ impl<T: Copy> Pending<T> {
             own.0 == key(other, of) && (there.source, there.destination) != back
         };
         let last = self.points.len() - 1;
-        if let Some(complete) = self.complete.get(&new.timestamp_ns) {
+        if let Some(complete) = self.complete.get_mut(&new.timestamp_ns) {
             // The points in between are held against either end.
             let (known, is_alike) = match point {
                 0 => (Some(complete.first_flow), complete.first.may_be_of(new)),
@@ -270,7 +282,10 @@ impl<T: Copy> Pending<T> {
                         flow,
                         flow_again: new.flow,
                     };
-                    *self.again.entry(again).or_default() += 1;
+                    let copies = self.again.entry(again).or_default();
+                    copies.sightings += 1;
+                    copies.packets += u64::from(!complete.came_again);
+                    complete.came_again = true;
                 }
                 return true;
             }
@@ -308,7 +323,7 @@ impl<T: Copy> Pending<T> {
     }
 
     /// Further sightings of complete packets, with how many there were.
-    pub fn again(&self) -> impl Iterator<Item = (Again, u64)> {
+    pub fn again(&self) -> impl Iterator<Item = (Again, Copies)> {
         self.again.iter().map(|(again, count)| (*again, *count))
     }
 
@@ -380,9 +395,13 @@ impl<T: Copy> Pending<T> {
     }
 
     /// Notes a packet that is judged, and that both ends of the path saw.
-    pub fn conclude(&mut self, first: &Sighting, last: &Sighting) {
-        self.over_to = self.over_to.max(first.timestamp_ns);
-        let complete = Complete::of(first, last);
-        self.complete.insert(first.timestamp_ns, complete);
+    pub fn conclude(&mut self, first: &Seen, last: &Seen) {
+        let timestamp_ns = first.sighting.timestamp_ns;
+        self.over_to = self.over_to.max(timestamp_ns);
+        let complete = Complete {
+            came_again: first.duplicates + last.duplicates > 0,
+            ..Complete::of(first.sighting, last.sighting)
+        };
+        self.complete.insert(timestamp_ns, complete);
     }
 }

@@ -4,8 +4,13 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::{Spans, Survey, Trend};
-use crate::{decode::PacketType, observe::Point};
+use super::{Difference, Spans, Survey, Trend};
+use crate::{
+    decode::{HeaderView, PacketType, Quote},
+    findings::Side,
+    hdp,
+    observe::{IcmpSighting, Point},
+};
 
 /// Initial TTL values of the systems in use; a packet that has one was sent right here.
 pub(super) const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
@@ -238,6 +243,17 @@ impl Relations {
                 }
             }
         }
+        let way_between = |error: &IcmpSighting| {
+            let back = pair_ways.get(&(error.destination, error.source)).copied();
+            let forth = pair_ways.get(&(error.source, error.destination)).copied();
+            forth.or(back.map(Way::opposite))
+        };
+        for (first, second, way, difference) in crossing_errors(points, way_between) {
+            trends
+                .entry((first, second, way))
+                .and_modify(|trend| trend.note(difference))
+                .or_insert_with(|| Trend::of(difference));
+        }
         Self {
             ways: pairs_of_flows
                 .iter()
@@ -298,6 +314,59 @@ fn way_of(own: Votes, back: Votes) -> Way {
         initial_ttl: own.initial_ttl - back.initial_ttl,
     };
     both.strongest().unwrap_or(Way::Forward)
+}
+
+/// What ICMP errors tell that were seen at two points: they go the other way than the packets that
+/// they quote. Only such count as quote the whole header, and were seen once at each point.
+fn crossing_errors(
+    points: &[Point],
+    way: impl Fn(&IcmpSighting) -> Option<Way>,
+) -> Vec<(usize, usize, Way, Difference)> {
+    type Identity = (Quote, hdp::Header, u8);
+    let mut seen: FxHashMap<Identity, Vec<Vec<&IcmpSighting>>> = FxHashMap::default();
+    for (index, point) in points.iter().enumerate() {
+        for error in &point.icmp {
+            if let HeaderView::Whole(header) = error.header
+                && way(error).is_some_and(|quoted| is_of_side(point, error, quoted.opposite()))
+            {
+                let identity = (error.quote, header, error.protocol);
+                let at = seen
+                    .entry(identity)
+                    .or_insert_with(|| vec![Vec::new(); points.len()]);
+                at[index].push(error);
+            }
+        }
+    }
+    let mut crossing = Vec::new();
+    for at in seen.values() {
+        for first in 0..points.len() {
+            for second in first + 1..points.len() {
+                if let ([a], [b]) = (at[first].as_slice(), at[second].as_slice())
+                    && let (Some(at_ns), Some(then_ns)) = (a.time_ns, b.time_ns)
+                    && let Some(way) = way(a)
+                {
+                    let difference = Difference {
+                        at_ns,
+                        offset_ns: then_ns.saturating_sub(at_ns),
+                    };
+                    crossing.push((first, second, way.opposite(), difference));
+                }
+            }
+        }
+    }
+    // In an order that does not hang on the hashing.
+    crossing.sort_by_key(|(first, second, _, difference)| (*first, *second, difference.at_ns));
+    crossing
+}
+
+/// Whether an error going this way was seen on the side of the host that the point is; what goes
+/// back comes in where the rest goes out.
+fn is_of_side(point: &Point, error: &IcmpSighting, way: Way) -> bool {
+    let (Some(side), Some(packet_type)) = (point.side, error.stage.packet_type) else {
+        return true;
+    };
+    let comes_in = packet_type != PacketType::Outgoing;
+    (side == Side::In) == (comes_in == (way == Way::Forward))
 }
 
 /// What the flows of one point tell by themselves; only the path's ends know where they stand.

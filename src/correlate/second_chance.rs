@@ -13,8 +13,12 @@ use crate::{
     observe::{Flow, Point, Sighting},
 };
 
-/// How much longer than all others a packet may have taken that is put together again.
-const SLACK_NS: i64 = 1_000_000_000;
+/// How much longer than all others a packet may have taken that is put together again: 32 bits of
+/// its timestamp hardly ever agree by chance.
+const SLACK_NS: i64 = 120_000_000_000;
+
+/// The same where the lower half of the timestamp was written into, and the upper half says little.
+const SLACK_OF_LOWER_HALF_NS: i64 = 1_000_000_000;
 
 /// Where the number says that the lower half of the timestamp is written into: SCTP's checksum.
 const LOWER_HALF: u8 = 132;
@@ -119,6 +123,8 @@ impl Start {
 /// Packets that were put together again.
 #[derive(Debug, Default)]
 pub struct SecondChance {
+    /// How long packets and their duplicates are waited for, in nanoseconds.
+    pub(super) wait_ns: u64,
     /// What was seen further along the path, by where the packet was seen last under its own
     /// timestamp.
     continued: FxHashMap<Place, Stops>,
@@ -129,15 +135,25 @@ pub struct SecondChance {
 }
 
 impl SecondChance {
-    /// Looks for them among the packets that the survey has not counted.
+    /// No packets were put together again. What comes again after `wait_ns` is no duplicate.
     #[must_use]
-    pub fn find(points: &[Point], relations: &Relations, survey: &Survey) -> Self {
-        let mut chance = Self::default();
+    pub fn none(wait_ns: u64) -> Self {
+        Self {
+            wait_ns,
+            ..Self::default()
+        }
+    }
+
+    /// Looks for them among the packets that the survey has not counted. What comes again after
+    /// `wait_ns` is no duplicate.
+    #[must_use]
+    pub fn find(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64) -> Self {
+        let mut chance = Self::none(wait_ns);
         let any_doubtful = points.iter().any(|point| !point.doubtful.is_empty());
         if !any_doubtful && !survey.has_starts_behind_the_first(points) {
             return chance;
         }
-        let starts = starts(points, relations, survey);
+        let starts = starts(points, relations, survey, wait_ns);
         let mut by_key: FxHashMap<Key, Vec<&Start>> = FxHashMap::default();
         for start in &starts {
             for lower_half_changed in [false, true] {
@@ -150,7 +166,7 @@ impl SecondChance {
         // For each end the starts that may continue it, and the other way round.
         let mut candidates: Vec<(Place, Vec<&Start>)> = Vec::new();
         let mut claims: FxHashMap<Place, usize> = FxHashMap::default();
-        journeys_as_seen(points, relations, survey, |journey| {
+        journeys_as_seen(points, relations, survey, wait_ns, |journey| {
             let Some(last) = journey.stations().last() else {
                 return;
             };
@@ -168,7 +184,12 @@ impl SecondChance {
                     .flatten()
                 {
                     let is_new = found.iter().all(|known| known.place() != start.place());
-                    if is_new && may_continue(relations, journey.way, end, start) {
+                    let slack_ns = if lower_half_changed {
+                        SLACK_OF_LOWER_HALF_NS
+                    } else {
+                        SLACK_NS
+                    };
+                    if is_new && may_continue(relations, journey.way, end, start, slack_ns) {
                         found.push(start);
                     }
                 }
@@ -274,10 +295,10 @@ impl SecondChance {
 }
 
 /// The packets that were seen first behind their sender's end, and those that are doubtful.
-fn starts(points: &[Point], relations: &Relations, survey: &Survey) -> Vec<Start> {
+fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64) -> Vec<Start> {
     let mut starts: Vec<Start> = Vec::new();
     let mut places: FxHashMap<Packet, usize> = FxHashMap::default();
-    journeys_as_seen(points, relations, survey, |journey| {
+    journeys_as_seen(points, relations, survey, wait_ns, |journey| {
         let Some(first) = journey.stations().next().filter(|first| first.position > 0) else {
             return;
         };
@@ -325,7 +346,13 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey) -> Vec<Start
 }
 
 /// Whether the packet that ends here may be the one that starts there.
-fn may_continue(relations: &Relations, way: Way, end: (usize, &Sighting), start: &Start) -> bool {
+fn may_continue(
+    relations: &Relations,
+    way: Way,
+    end: (usize, &Sighting),
+    start: &Start,
+    slack_ns: i64,
+) -> bool {
     let (point, end) = end;
     let is_behind = match way {
         Way::Forward => start.point > point,
@@ -341,7 +368,7 @@ fn may_continue(relations: &Relations, way: Way, end: (usize, &Sighting), start:
     let offsets = relations.offsets(point, start.point, way);
     offsets.is_none_or(|offsets| {
         let range = offsets.max_ns.saturating_sub(offsets.min_ns);
-        let slack_ns = range.saturating_add(SLACK_NS);
+        let slack_ns = range.saturating_add(slack_ns);
         (offsets.min_ns.saturating_sub(slack_ns)..=offsets.max_ns.saturating_add(slack_ns))
             .contains(&offset_ns)
     })

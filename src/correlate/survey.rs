@@ -9,6 +9,7 @@ use std::thread;
 use super::{
     Difference, FlowPairs, Offsets, Spans, Trend,
     merge::{Group, Merge, Stretch},
+    passed::{Mark, Passed},
 };
 use crate::observe::{Point, Sighting};
 
@@ -31,6 +32,8 @@ pub struct Survey {
     trends: Vec<Vec<Option<Trend>>>,
     /// Packets that every point saw, by their flows at the first and the last point.
     through: FlowPairs<Through>,
+    /// What had passed when a packet was not seen everywhere.
+    passed: Passed,
     /// For each group of sightings that is left, the index of each point's next sighting.
     pub(super) rest: Vec<u32>,
 }
@@ -98,6 +101,7 @@ impl Survey {
                 .collect(),
             trends: vec![Vec::new(); points * points],
             through: FlowPairs::default(),
+            passed: Passed::default(),
             rest: Vec::new(),
         }
     }
@@ -136,8 +140,12 @@ impl Survey {
                         note_trend(&mut self.trends[1], first_point, first, last);
                     }
                 }
-                (_, None) => self.rest.extend(group.starts().map(index)),
+                (_, None) => {
+                    self.passed.note(&group, &self.through);
+                    self.rest.extend(group.starts().map(index));
+                }
                 (sightings, Some(kept)) => {
+                    self.passed.note(&group, &self.through);
                     for (kept, sightings) in kept.iter_mut().zip(sightings) {
                         self.rest.push(index(kept.len()));
                         kept.extend_from_slice(sightings);
@@ -256,6 +264,7 @@ impl Survey {
         for (links, behind) in self.links.iter_mut().zip(behind.links) {
             links.append(behind, Link::append);
         }
+        self.passed.append(behind.passed, &self.through);
         self.through.append(behind.through, Through::append);
         for (trends, behind) in self.trends.iter_mut().zip(behind.trends) {
             for (pair, trend) in behind.into_iter().enumerate() {
@@ -381,6 +390,12 @@ impl Survey {
     /// The packets that every point saw, by their flows at the first and the last point.
     pub fn through(&self) -> impl Iterator<Item = ((u32, u32), &Through)> {
         self.through.iter()
+    }
+
+    /// What had passed when a packet was not seen everywhere, by rising timestamp. It is no longer
+    /// in the survey then.
+    pub fn take_passed(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.passed).into_marks()
     }
 
     /// The packets that every point saw, by their flows at the first and the last point. They are

@@ -6,7 +6,7 @@
 
 /// Into so many stretches the time is divided at most; into half as many at least, once it is
 /// long enough.
-const STRETCHES: usize = 64;
+const STRETCHES: u16 = 64;
 
 /// The first stretches are so long, in powers of two of nanoseconds: 1 ms.
 const FIRST_SHIFT: u32 = 20;
@@ -36,7 +36,7 @@ pub struct Trend {
     shift: u32,
     /// The number of the first stretch.
     base: i64,
-    stretches: Box<[Option<Extremes>; STRETCHES]>,
+    stretches: Box<[Option<Extremes>; STRETCHES as usize]>,
 }
 
 impl Trend {
@@ -45,8 +45,8 @@ impl Trend {
     pub fn of(difference: Difference) -> Self {
         let mut trend = Self {
             shift: FIRST_SHIFT,
-            base: (difference.at_ns >> FIRST_SHIFT) - STRETCHES as i64 / 2,
-            stretches: Box::new([None; STRETCHES]),
+            base: (difference.at_ns >> FIRST_SHIFT) - i64::from(STRETCHES) / 2,
+            stretches: Box::new([None; STRETCHES as usize]),
         };
         trend.note(difference);
         trend
@@ -56,7 +56,9 @@ impl Trend {
     #[inline]
     pub fn note(&mut self, difference: Difference) {
         let stretch = (difference.at_ns >> self.shift).wrapping_sub(self.base);
-        match self.stretches.get_mut(stretch.cast_unsigned() as usize) {
+        // Less than the base becomes more than all there are.
+        let stretch = usize::try_from(stretch.cast_unsigned()).unwrap_or(usize::MAX);
+        match self.stretches.get_mut(stretch) {
             Some(Some(extremes)) => {
                 if difference.offset_ns < extremes.min.offset_ns {
                     extremes.min = difference;
@@ -85,10 +87,10 @@ impl Trend {
         let lowest = times.clone().min().unwrap_or_default();
         let highest = times.max().unwrap_or_default();
         let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
-        while span(self.shift) >= STRETCHES as i64 / 2 {
+        while span(self.shift) >= i64::from(STRETCHES) / 2 {
             self.shift += 1;
         }
-        self.base = (lowest >> self.shift) - (STRETCHES as i64 - span(self.shift)) / 2;
+        self.base = (lowest >> self.shift) - (i64::from(STRETCHES) - span(self.shift)) / 2;
         self.stretches.fill(None);
         for extremes in known {
             self.note(extremes.min);
@@ -132,7 +134,7 @@ mod tests {
         let back = trend(differences.rev());
         for trend in [&forth, &back] {
             let extremes: Vec<_> = trend.extremes().collect();
-            assert!(extremes.len() > STRETCHES / 4);
+            assert!(extremes.len() > usize::from(STRETCHES) / 4);
             assert_eq!(extremes.iter().map(|e| e.min.offset_ns).min(), Some(-500));
             assert_eq!(extremes.iter().map(|e| e.max.offset_ns).max(), Some(499));
             assert!(extremes.is_sorted_by_key(|e| e.min.at_ns));

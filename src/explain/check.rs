@@ -8,7 +8,7 @@ use crate::{decode::Carrier, observe::Flow, shell::quoted, source::Packing};
 /// One such command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// The point whose record it looks at.
+    /// The point whose record it looks at; of a host's two sides, their capture.
     pub point: String,
     /// For a shell, in the directory from which the source was named.
     pub command: String,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::explain_change;
 use crate::{
     correlate::{FlowPairs, Relations, Way},
     decode::Carrier,
@@ -20,6 +21,16 @@ pub(super) struct Changes {
     transitions: Vec<FlowPairs<Transition>>,
     /// Packets whose payload or its length changed, by the two points and their flows.
     altered: BTreeMap<(usize, usize, u32, u32), BTreeMap<Alteration, u64>>,
+    /// Packets whose timestamp was written into, by the same.
+    rewritten: BTreeMap<(usize, usize, u32, u32), Rewritten>,
+}
+
+/// Packets whose timestamp was written into.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rewritten {
+    /// The bits of the timestamp that differ in any of them.
+    bits: u64,
+    count: u64,
 }
 
 /// Packets that went from one flow to another.
@@ -43,6 +54,7 @@ impl Changes {
                 .take(count * count)
                 .collect(),
             altered: BTreeMap::new(),
+            rewritten: BTreeMap::new(),
         }
     }
 
@@ -83,11 +95,18 @@ impl Changes {
             alters: alters(points[first].flow(a), points[second].flow(b)),
         });
         transition.count += 1;
-        if a.payload_len == b.payload_len && a.may_have_payload_of(b) {
-            return transition.alters;
-        }
         let alters = transition.alters;
-        self.note_payload(points, (first, a), (second, b)) || alters
+        let is_rewritten = a.timestamp_ns != b.timestamp_ns;
+        if is_rewritten {
+            let flows = (first, second, a.flow, b.flow);
+            let rewritten = self.rewritten.entry(flows).or_default();
+            rewritten.bits |= a.timestamp_ns ^ b.timestamp_ns;
+            rewritten.count += 1;
+        }
+        if a.payload_len == b.payload_len && a.may_have_payload_of(b) {
+            return alters || is_rewritten;
+        }
+        self.note_payload(points, (first, a), (second, b)) || alters || is_rewritten
     }
 
     /// Notes a payload that is not the same at two points, and says whether it was altered.
@@ -173,11 +192,36 @@ impl Changes {
                 *found.entry((first, second, rank, from, to)).or_default() += count;
             }
         }
+        let mut rewritten: BTreeMap<(usize, usize), Rewritten> = BTreeMap::new();
+        for (&(first, second, from, _), of_flows) in &self.rewritten {
+            if is_subject(first, from) {
+                let all = rewritten.entry((first, second)).or_default();
+                all.bits |= of_flows.bits;
+                all.count += of_flows.count;
+            }
+        }
+        for (&(first, second), all) in &rewritten {
+            let to = format!("{} altered", bytes_in_words(all.bits));
+            let change = (first, second, TIMESTAMP, "as sent".to_owned(), to);
+            found.insert(change, all.count);
+        }
         let name = |point: usize| points[point].name.clone();
+        let mut flows = points.iter().flat_map(|point| &point.flows);
+        let is_ipv6 =
+            flows.any(|entry| entry.flow.protocol == protocol && entry.flow.destination.is_ipv6());
         found
             .into_iter()
             .map(|((first, second, rank, from, to), count)| Change {
                 field: FIELDS[rank].to_owned(),
+                explanation: explain_change::explanation(explain_change::Subject {
+                    carrier,
+                    protocol,
+                    is_ipv6,
+                    field: FIELDS[rank],
+                    altered_bits: rewritten.get(&(first, second)).map_or(0, |all| all.bits),
+                    from: &from,
+                    to: &to,
+                }),
                 from,
                 to,
                 between: [name(first), name(second)],
@@ -208,16 +252,31 @@ impl Alteration {
 
 /// Whether HDP's bytes or the protocol number differ between two points.
 pub(super) fn is_altered(points: &[Point], a: (usize, &Sighting), b: (usize, &Sighting)) -> bool {
-    alters(points[a.0].flow(a.1), points[b.0].flow(b.1)) || Alteration::of(points, a, b).is_some()
+    a.1.timestamp_ns != b.1.timestamp_ns
+        || alters(points[a.0].flow(a.1), points[b.0].flow(b.1))
+        || Alteration::of(points, a, b).is_some()
+}
+
+/// The bytes of HDP that these bits of the timestamp lie in: `bytes 6-7`.
+fn bytes_in_words(bits: u64) -> String {
+    const TIMESTAMP_AT: u32 = 4;
+    let first = TIMESTAMP_AT + bits.leading_zeros() / 8;
+    let last = TIMESTAMP_AT + 7 - bits.trailing_zeros() / 8;
+    if first == last {
+        format!("byte {first}")
+    } else {
+        format!("bytes {first}-{last}")
+    }
 }
 
 /// Names of the fields, in the order in which changes are listed.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "source_address",
     "destination_address",
     "source_port",
     "destination_port",
     "protocol",
+    "timestamp",
     "length",
     "payload",
     "dscp",
@@ -226,8 +285,9 @@ const FIELDS: [&str; 12] = [
     "encapsulation",
     "fragmentation",
 ];
-const LENGTH: usize = 5;
-const PAYLOAD: usize = 6;
+const TIMESTAMP: usize = 5;
+const LENGTH: usize = 6;
+const PAYLOAD: usize = 7;
 
 /// The fields in which two flows differ, as indices into [`FIELDS`], with the values before and
 /// after.
@@ -248,12 +308,12 @@ fn differences(a: &Flow, b: &Flow) -> impl Iterator<Item = (usize, (String, Stri
         (a.destination_port != b.destination_port)
             .then(|| (3, pair(&a.destination_port, &b.destination_port))),
         (a.protocol != b.protocol).then(|| (4, pair(&a.protocol, &b.protocol))),
-        (a.dscp != b.dscp).then(|| (7, pair(&a.dscp, &b.dscp))),
-        (a.ecn != b.ecn).then(|| (8, pair(&a.ecn, &b.ecn))),
-        (hops != 0).then(|| (9, pair(&a.ttl, &hops))),
+        (a.dscp != b.dscp).then(|| (8, pair(&a.dscp, &b.dscp))),
+        (a.ecn != b.ecn).then(|| (9, pair(&a.ecn, &b.ecn))),
+        (hops != 0).then(|| (10, pair(&a.ttl, &hops))),
         (a.encapsulation != b.encapsulation)
-            .then(|| (10, pair(&a.encapsulation, &b.encapsulation))),
-        (a.is_fragment != b.is_fragment).then(|| (11, pair(&pieces(a), &pieces(b)))),
+            .then(|| (11, pair(&a.encapsulation, &b.encapsulation))),
+        (a.is_fragment != b.is_fragment).then(|| (12, pair(&pieces(a), &pieces(b)))),
     ]
     .into_iter()
     .flatten()

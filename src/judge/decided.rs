@@ -10,12 +10,20 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    Judgement, Known, Options, TALLIES, changes::Changes, gaps::Passed, gaps::subject, order,
-    tally::Decision, tally::Ruling, tally::Tally, tally::ends, tally_index,
+    Judgement, Known, Options,
+    changes::Changes,
+    gaps::{History, subject},
+    icmp::Evidence,
+    order,
+    tally::{Absence, Decision, OfFlow, Ruling, Tallies, ends},
+    tally_index,
 };
 use crate::{
-    correlate::{Again, GivenUp, Pending, Places, Returned, Survey, journeys},
-    observe::Point,
+    correlate::{
+        Again, Copies, GivenUp, Journey, Pending, Places, Relations, Returned, SecondChance, Seen,
+        Survey, Way, journeys,
+    },
+    observe::{Point, Sighting},
 };
 
 /// Delays of more packets of a number than this are rounded.
@@ -25,19 +33,48 @@ const MOST_EXACT: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Decided {
     /// By way, carrier and number.
-    pub(super) tallies: Vec<Option<Box<Tally>>>,
+    pub(super) tallies: Tallies,
+    /// By point and flow, the judged packets whose first sighting that is.
+    pub(super) by_flow: Vec<Vec<OfFlow>>,
     pub(super) changes: Changes,
     pub(super) missed: Vec<u64>,
     pub(super) copies: Vec<u64>,
-    pub(super) passed: Passed,
+    pub(super) history: History,
+    /// Lost packets that ICMP errors may be about.
+    refused: Vec<Kept>,
     /// Whether any packets were forgotten.
     has_forgotten: bool,
     /// Packets that are ambiguous because there was no room to wait for them.
     unsure: u64,
     /// Further sightings of packets that are no longer known.
-    again: Vec<(Again, u64)>,
+    again: Vec<(Again, Copies)>,
     /// Sightings that were left out, by point.
     stale: Vec<u64>,
+}
+
+/// A lost packet that was decided, and that ICMP errors may be about.
+#[derive(Debug, Clone)]
+struct Kept {
+    timestamp_ns: u64,
+    way: Way,
+    /// By point.
+    seen: Vec<Option<Sighting>>,
+    first_point: usize,
+    /// Its tally, and between which points it was lost.
+    counted_at: (usize, (usize, usize)),
+}
+
+impl Kept {
+    fn with_journey(&self, visit: impl FnOnce(&Journey)) {
+        let seen = self.seen.iter();
+        let seen: Vec<Option<Seen>> = seen.map(|seen| seen.as_ref().map(Seen::once)).collect();
+        visit(&Journey {
+            timestamp_ns: self.timestamp_ns,
+            way: self.way,
+            seen: &seen,
+            is_indistinct: false,
+        });
+    }
 }
 
 /// How far the points have been read.
@@ -63,11 +100,13 @@ impl Decided {
     #[must_use]
     pub fn new(points: usize) -> Self {
         Self {
-            tallies: std::iter::repeat_with(|| None).take(TALLIES).collect(),
+            tallies: Tallies::new(points),
+            by_flow: vec![Vec::new(); points],
             changes: Changes::new(points),
             missed: vec![0; points],
             copies: vec![0; points],
-            passed: Passed::new(points),
+            history: History::new(points),
+            refused: Vec::new(),
             has_forgotten: false,
             unsure: 0,
             again: Vec::new(),
@@ -75,8 +114,26 @@ impl Decided {
         }
     }
 
-    pub(super) fn tally(&mut self, index: usize, points: usize) -> &mut Tally {
-        self.tallies[index].get_or_insert_with(|| Box::new(Tally::new(points)))
+    /// Makes room for all flows of the points.
+    pub(super) fn make_room(&mut self, points: &[Point]) {
+        for (by_flow, point) in self.by_flow.iter_mut().zip(points) {
+            by_flow.resize(point.flows.len(), OfFlow::default());
+        }
+    }
+
+    /// All ICMP errors, less those that are about packets that were decided.
+    pub(super) fn evidence(&self, points: &[Point], relations: &Relations) -> Evidence {
+        let mut evidence = Evidence::collect(points, relations);
+        for kept in &self.refused {
+            kept.with_journey(|journey| {
+                if let Some(first) = journey.seen[kept.first_point] {
+                    let flow = points[kept.first_point].flow(first.sighting);
+                    // The answer was counted when the packet was decided.
+                    let _ = evidence.about(points, journey, flow, kept.counted_at);
+                }
+            });
+        }
+        evidence
     }
 
     /// Decides what can be decided. The survey is that of the packets that are pending, with those
@@ -97,8 +154,8 @@ impl Decided {
         for (flows, through) in survey.take_through() {
             let subject = subject(points, &known.relations, 0, flows.0);
             let packets = through.offsets_ns.len() as u64;
-            let passed = &mut judgement.decided.passed;
-            passed.through(subject, packets, through.last_timestamp_ns);
+            let history = &mut judgement.decided.history;
+            history.through(subject, packets, through.last_timestamp_ns);
             judgement.through(flows, through);
         }
         for returned in pending.take_returned() {
@@ -118,12 +175,15 @@ impl Decided {
             };
             let ruling = judgement.ruling(journey, &first, &last);
             judgement.journey(journey);
-            let passed = &mut judgement.decided.passed;
-            passed.journey(points, relations, journey);
+            let history = &mut judgement.decided.history;
+            history.journey(points, relations, journey);
+            if let Ruling::Lost(from, to) = ruling {
+                judgement.keep_refused(journey, first.point, (from, to));
+            }
             let is_unsure = ruling == Ruling::Ambiguous && !journey.is_indistinct;
             judgement.decided.unsure += u64::from(is_unsure);
             if let [Some(first), .., Some(last)] = journey.seen {
-                pending.conclude(first.sighting, last.sighting);
+                pending.conclude(first, last);
             } else {
                 pending.give_up(GivenUp {
                     point: first.point,
@@ -140,9 +200,9 @@ impl Decided {
             }
         });
         *self = judgement.decided;
-        self.passed.keep_gaps(points, &known.coverages);
+        self.history.keep_gaps(points, &known.coverages);
         self.has_forgotten = true;
-        for tally in self.tallies.iter_mut().flatten() {
+        for tally in self.tallies.counted() {
             if tally.delays_ns.exact() > MOST_EXACT {
                 tally.delays_ns.round();
             }
@@ -159,7 +219,7 @@ impl Decided {
     pub fn with(
         mut self,
         (points, survey, options): (&[Point], &Survey, &Options),
-        again: impl Iterator<Item = (Again, u64)>,
+        again: impl Iterator<Item = (Again, Copies)>,
         returned: &[Returned<Decision>],
         stale: &[u64],
     ) -> Self {
@@ -183,7 +243,7 @@ impl Decided {
         if self.has_forgotten {
             warnings.push(
                 "more packets than are kept in bounded memory: delays of numbers with many packets \
-                 are rounded to 1 %, copies that come much later than the packet are not counted, and \
+                 are rounded to 1 %, losses in a row are not told, copies that come much later than the packet are not counted, and \
                  a capture inside a forwarding host is not taken apart into its sides"
                     .to_owned(),
             );
@@ -218,7 +278,7 @@ impl Judgement<'_> {
         let mut groups: Vec<Group> = Vec::with_capacity(survey.rest_len(self.points.len()));
         let mut unreached = 0;
         let mut last_seen: FxHashMap<(usize, u32), u64> = FxHashMap::default();
-        let as_seen = crate::correlate::SecondChance::default();
+        let as_seen = SecondChance::none(self.options.wait_ns);
         journeys(self.points, &known.relations, survey, &as_seen, |journey| {
             let timestamp_ns = journey.timestamp_ns;
             let (is_ripe, age_ns) = (self.is_ripe(journey), self.age_ns(journey));
@@ -272,6 +332,31 @@ impl Judgement<'_> {
         (over, is_held_up)
     }
 
+    /// Keeps a packet that was lost, if ICMP errors may be about it: more of them may come.
+    fn keep_refused(&mut self, journey: &Journey, first_point: usize, lost_at: (usize, usize)) {
+        let Some(first) = journey.seen[first_point] else {
+            return;
+        };
+        let flow = first.sighting.flow;
+        if !self
+            .evidence
+            .concerns(journey, self.points[first_point].flow(first.sighting))
+        {
+            return;
+        }
+        self.decided.refused.push(Kept {
+            timestamp_ns: journey.timestamp_ns,
+            way: journey.way,
+            seen: journey
+                .seen
+                .iter()
+                .map(|seen| seen.map(|seen| *seen.sighting))
+                .collect(),
+            first_point,
+            counted_at: (self.tally_of_flow[first_point][flow as usize], lost_at),
+        });
+    }
+
     /// Puts right what was decided of a packet that came all the same.
     fn admit(&mut self, returned: &Returned<Decision>) {
         let given_up = &returned.given_up;
@@ -286,26 +371,38 @@ impl Judgement<'_> {
         let delay_ns = self.clocks.unstepped(way, from, to, delay_ns);
         let flow = self.points[from].flow(&origin);
         let index = tally_index(way, flow.carrier, flow.protocol);
-        let tally = self.decided.tally(index, self.points.len());
+        let tally = self.decided.tallies.of(index);
         if has_been(to) {
             tally.duplicates += u64::from(to == last);
+            tally.replicated += u64::from(to == last);
             return;
         }
         tally.seen[to] += 1;
         if has_been(last) {
             return;
         }
-        tally.withdraw(if given_up.came_to.is_empty() {
+        let ruling = if given_up.came_to.is_empty() {
             ruling
         } else {
             Ruling::Ambiguous
-        });
+        };
+        tally.withdraw(ruling);
+        let judged = &mut self.decided.by_flow[from][origin.flow as usize].judged;
+        match ruling {
+            Ruling::Lost(..) => {
+                judged.packets -= 1;
+                judged.lost -= 1;
+            }
+            Ruling::Edge(point, Absence::Missed) => self.decided.missed[point] -= 1,
+            _ => {}
+        }
         if to != last {
             tally.ambiguous += 1;
         } else if is_late {
             tally.late += 1;
         } else {
             tally.delivered += 1;
+            judged.packets += 1;
             tally.reordered += u64::from(end.is_reordered());
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(end.timestamp_ns));
             if from == order[0] {
@@ -315,8 +412,14 @@ impl Judgement<'_> {
     }
 
     /// Counts further sightings of packets that are no longer known: at the same place of the
-    /// point's host the network made them, elsewhere the capture did.
-    pub(super) fn again(&mut self) {
+    /// point's host the network made them, elsewhere the capture did. What was lost in a row is not
+    /// known any more if packets were forgotten.
+    pub(super) fn complete(&mut self) {
+        if self.decided.has_forgotten {
+            for tally in self.decided.tallies.counted() {
+                tally.loss_runs = 0;
+            }
+        }
         for (again, count) in std::mem::take(&mut self.decided.again) {
             let Again {
                 point,
@@ -330,10 +433,12 @@ impl Judgement<'_> {
                 (flow.stage, flow.ttl, flow.encapsulation)
             };
             if place(flow) != place(flow_again) {
-                self.decided.copies[point] += count;
+                self.decided.copies[point] += count.sightings;
             } else if point == end {
                 let index = self.tally_of_flow[point][flow as usize];
-                self.decided.tally(index, self.points.len()).duplicates += count;
+                let tally = self.decided.tallies.of(index);
+                tally.duplicates += count.sightings;
+                tally.replicated += count.packets;
             }
         }
     }

@@ -41,13 +41,13 @@ struct Record {
 
 /// What was learnt from packets that are no longer known, by point.
 #[derive(Debug, Clone)]
-pub(super) struct Passed {
+pub(super) struct History {
     /// By way, carrier and number.
     records: Vec<Vec<Record>>,
     gaps: Vec<Vec<(i64, i64)>>,
 }
 
-impl Passed {
+impl History {
     /// Nothing, of so many points.
     pub(super) fn new(points: usize) -> Self {
         Self {
@@ -140,8 +140,9 @@ fn find(
     (relations, survey, second_chance, clocks): (&Relations, &Survey, &SecondChance, &Clocks),
 ) -> Vec<Coverage> {
     let of_point = |(point, coverage): (usize, &Coverage)| {
-        let silences = coverage.silences().into_iter();
-        silences.map(move |(from_ns, to_ns)| Silence {
+        let mut silences = coverage.silences();
+        silences.retain(|silence| !coverage.gaps().contains(silence));
+        silences.into_iter().map(move |(from_ns, to_ns)| Silence {
             point,
             from_ns,
             to_ns,

@@ -142,6 +142,7 @@ fn is_corner(side: Side, a: Difference, b: Difference, c: Difference) -> bool {
 
 /// Between what the offset of the second clock lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // All are times.
 pub(super) struct Bound {
     /// When, on the first point's clock.
     pub(super) at_ns: i64,

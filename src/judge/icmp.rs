@@ -1,29 +1,120 @@
 //! ICMP errors as witnesses: each quotes a packet that somebody refused.
+//!
+//! An error crosses several points on its way back, and a capture on all interfaces shows it at
+//! several places of one host. Quotes of the whole header are told apart by the timestamp. Those of
+//! 8 bytes (RFC 792) hold its upper half, 4.29 s, and no more: how many errors there were is then
+//! the largest number that any one place saw, for no place can see more than there are.
+//!
+//! The module promises never to call more packets answered than there are errors. That nobody
+//! answered is never evidence: hosts limit the rate of their errors (RFC 1812, section 4.3.2.8).
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::{order, tally::Tally};
 use crate::{
-    correlate::{Relations, Way},
-    decode::{Carrier, HeaderView, icmp_meaning},
-    findings::IcmpEvidence,
-    observe::Point,
+    correlate::{Journey, Relations, Spans, Way},
+    decode::{Carrier, HeaderView, PacketType, icmp_meaning},
+    findings::{IcmpEvidence, PointKind, Quoted, Refuser, RoundTrip, Side},
+    observe::{Flow, IcmpSighting, Point, Stage},
 };
 
 /// Who sent an error, in which ICMP (4 or 6), of which type and code.
 pub(super) type Answer = (IpAddr, u8, u8, u8);
 
-/// ICMP redirect: the packet was forwarded all the same.
-const REDIRECT: (u8, u8) = (4, 5);
+/// What an error is about: a number that went one way.
+type Subject = (Way, Carrier, u8);
+
+/// Whether an error says that its packet went no further. After a redirect it was forwarded all
+/// the same, and a source quench is sent for packets that were forwarded too (RFC 6633).
+fn is_refusal((_, version, icmp_type, _): Answer) -> bool {
+    !matches!((version, icmp_type), (4, 4 | 5))
+}
 
 /// All errors, each once however many points saw it.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// Distinct packets quoted, by way, carrier, number and answer.
-    counts: FxHashMap<(Way, Carrier, u8), Vec<(Answer, u64)>>,
-    /// Refusals by way, number and what the quote holds of the timestamp.
-    refusals: FxHashMap<(Way, u8, Timestamp), Answer>,
+    accounts: Vec<Account>,
+    /// The accounts of each number, by rising answer.
+    of_subject: FxHashMap<Subject, Vec<usize>>,
+    /// Refusals that quote a whole timestamp.
+    whole: FxHashMap<(Subject, u64), Vec<Whole>>,
+    /// Refusals that quote a timestamp's upper half, as indices into `halves`.
+    of_half: FxHashMap<(Subject, u32), Vec<usize>>,
+    halves: Vec<Halves>,
+    /// Lost packets that such a refusal may be about, counted.
+    candidates: usize,
+    /// Timestamps that the very host quotes which the packets were for: they arrived there.
+    arrived: FxHashSet<(Subject, u64)>,
+}
+
+/// All errors of one kind from one host about one number.
+#[derive(Debug)]
+struct Account {
+    answer: Answer,
+    count: u64,
+    /// How the packets looked to that host; what differs among them is unknown.
+    quoted: Quoted,
+    /// For each point, whether it saw any of them.
+    seen_at: Vec<bool>,
+    /// From the packet's departure at the sender's capture to the error's arrival there.
+    rtts_ns: Spans,
+    answered: u64,
+}
+
+/// Errors that quote one whole timestamp.
+#[derive(Debug)]
+struct Whole {
+    account: usize,
+    /// HDP's ports where the error was seen.
+    ports: (u16, u16),
+    /// How many packets they can still be about.
+    left: u64,
+    /// The sender's capture, and when the first came by there.
+    arrival: Option<(usize, i64)>,
+    /// The farthest position along the way at which one was seen.
+    farthest: usize,
+}
+
+/// Errors that quote one upper half of a timestamp, as the place saw them that saw most.
+#[derive(Debug)]
+struct Halves {
+    account: usize,
+    ports: (u16, u16),
+    point: usize,
+    is_senders: bool,
+    /// Times and quoted IP IDs, by rising time.
+    errors: Vec<(i64, Option<u16>)>,
+    /// Lost packets with the same half, seen at the same point.
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    id: usize,
+    /// The tally that counted the packet.
+    tally: usize,
+    /// Between which points it was lost.
+    lost_at: (usize, usize),
+    time_ns: i64,
+    ip_id: u16,
+}
+
+/// A lost packet that an error is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    /// The farthest position along the way at which the error was seen: the packet came beyond it.
+    pub(super) farthest: usize,
+}
+
+/// A lost packet that one of several errors is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settled {
+    pub(super) tally: usize,
+    pub(super) lost_at: (usize, usize),
+    pub(super) answer: Answer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,67 +123,509 @@ enum Timestamp {
     UpperHalf(u32),
 }
 
+/// An error at one place of one point.
+#[derive(Debug, Clone, Copy)]
+struct Entry<'a> {
+    subject: Subject,
+    answer: Answer,
+    timestamp: Timestamp,
+    ports: (u16, u16),
+    /// Position of the point along the way.
+    position: usize,
+    point: usize,
+    stage: Stage,
+    error: &'a IcmpSighting,
+}
+
+impl Entry<'_> {
+    /// What the errors have in common that quote the same part of a timestamp.
+    fn key(&self) -> (Subject, Answer, Timestamp) {
+        (self.subject, self.answer, self.timestamp)
+    }
+
+    fn place(&self) -> (usize, Stage) {
+        (self.position, self.stage)
+    }
+}
+
 impl Evidence {
     pub(super) fn collect(points: &[Point], relations: &Relations) -> Self {
-        let mut quotes = Vec::new();
-        for error in points.iter().flat_map(|point| &point.icmp) {
-            let way = relations
-                .way_between(error.source, error.destination)
-                .unwrap_or(Way::Forward);
-            let timestamp = match error.header {
-                HeaderView::Whole(header) => Timestamp::Whole(header.timestamp_ns),
-                HeaderView::UpperHalf { timestamp_high, .. } => {
-                    Timestamp::UpperHalf(timestamp_high)
-                }
-            };
-            let quote = &error.quote;
-            let answer: Answer = (quote.by, quote.version, quote.icmp_type, quote.code);
-            quotes.push((way, error.carrier, error.protocol, answer, timestamp));
-        }
-        quotes.sort_unstable();
-        quotes.dedup();
+        let mut entries = entries(points, relations);
+        entries.sort_by_key(|entry| (entry.key(), entry.place(), entry.error.time_ns));
         let mut evidence = Self::default();
-        for (way, carrier, protocol, answer, timestamp) in quotes {
-            let counts = evidence.counts.entry((way, carrier, protocol)).or_default();
-            match counts.last_mut() {
-                Some((last, count)) if *last == answer => *count += 1,
-                _ => counts.push((answer, 1)),
-            }
-            let (_, version, icmp_type, _) = answer;
-            if (version, icmp_type) != REDIRECT {
-                evidence.refusals.insert((way, protocol, timestamp), answer);
-            }
+        let of_account = |a: &Entry, b: &Entry| (a.subject, a.answer) == (b.subject, b.answer);
+        for same in entries.chunk_by(of_account) {
+            evidence.open(points, relations, same);
         }
         evidence
     }
 
-    /// The errors about one number, ready for the findings.
-    pub(super) fn of(&self, way: Way, carrier: Carrier, protocol: u8) -> Vec<IcmpEvidence> {
-        let counts = self
-            .counts
-            .get(&(way, carrier, protocol))
-            .map_or(&[][..], Vec::as_slice);
-        counts
+    /// Takes in all errors of one kind from one host about one number.
+    fn open(&mut self, points: &[Point], relations: &Relations, errors: &[Entry]) {
+        let (subject, answer, _) = errors[0].key();
+        let index = self.accounts.len();
+        let mut seen_at = vec![false; points.len()];
+        let mut count = 0;
+        let mut quoted: Option<Quoted> = None;
+        for same in errors.chunk_by(|a, b| a.timestamp == b.timestamp) {
+            for error in same {
+                seen_at[error.point] = true;
+            }
+            // Nearest to who quotes it, where nothing has translated it back yet.
+            if let Some(nearest) = same.iter().max_by_key(|error| error.position) {
+                let own = quote(nearest.error);
+                quoted = Some(match quoted {
+                    Some(all) => common(all, &own),
+                    None => own,
+                });
+            }
+            count += match same[0].timestamp {
+                Timestamp::Whole(timestamp_ns) => {
+                    self.note_whole(points, (subject, timestamp_ns), index, same)
+                }
+                Timestamp::UpperHalf(high) => {
+                    self.note_halves(points, (subject, high), index, same)
+                }
+            };
+        }
+        let mut quoted = quoted.unwrap_or_default();
+        quoted.hops = quoted.ttl.and_then(|ttl| {
+            let sent = ttl_at_sender(points, relations, subject)?;
+            sent.checked_sub(ttl)
+        });
+        self.accounts.push(Account {
+            answer,
+            count,
+            quoted,
+            seen_at,
+            rtts_ns: Spans::default(),
+            answered: 0,
+        });
+        self.of_subject.entry(subject).or_default().push(index);
+    }
+
+    /// Errors that quote the same timestamp: as many as packets with other ports were quoted at
+    /// one place.
+    fn note_whole(
+        &mut self,
+        points: &[Point],
+        key: (Subject, u64),
+        account: usize,
+        errors: &[Entry],
+    ) -> u64 {
+        let places = errors.chunk_by(|a, b| a.place() == b.place());
+        let ports = |place: &[Entry]| place.iter().map(|e| e.ports).collect::<BTreeSet<_>>();
+        let most = places.map(ports).max_by_key(BTreeSet::len);
+        let most = most.unwrap_or_default();
+        if errors
             .iter()
-            .map(|&((from, version, icmp_type, code), count)| IcmpEvidence {
+            .any(|e| e.error.quote.by == e.error.destination)
+        {
+            self.arrived.insert(key);
+        }
+        if is_refusal(errors[0].answer) {
+            let sender = senders_capture(points, key.0.0);
+            let farthest = errors.iter().map(|error| error.position).max();
+            for &ports in &most {
+                let at_sender = errors
+                    .iter()
+                    .filter(|e| Some(e.point) == sender && e.ports == ports);
+                let arrival = at_sender.filter_map(|e| Some((e.point, e.error.time_ns?)));
+                self.whole.entry(key).or_default().push(Whole {
+                    account,
+                    ports,
+                    left: 1,
+                    arrival: arrival.min_by_key(|&(_, time_ns)| time_ns),
+                    farthest: farthest.unwrap_or_default(),
+                });
+            }
+        }
+        most.len() as u64
+    }
+
+    /// Errors that quote the same half of a timestamp: as many as one place saw. Such that quote
+    /// the same IP ID there are copies.
+    fn note_halves(
+        &mut self,
+        points: &[Point],
+        key: (Subject, u32),
+        account: usize,
+        errors: &[Entry],
+    ) -> u64 {
+        let places = errors.chunk_by(|a, b| a.place() == b.place());
+        // Of equal ones the first along the way: what was lost was seen there, if anywhere.
+        let most = places.map(without_copies).rev().max_by_key(Vec::len);
+        let most = most.unwrap_or_default();
+        let count = most.len() as u64;
+        // A host answers packets that were sent to itself when they have arrived: such an error
+        // need not be about one that was lost.
+        let by_others = |error: &&Entry| error.error.quote.by != error.error.destination;
+        let of_lost: Vec<&Entry> = most.into_iter().filter(by_others).collect();
+        let mut ports: Vec<_> = of_lost.iter().map(|error| error.ports).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        if is_refusal(errors[0].answer) {
+            for ports in ports {
+                let same = of_lost.iter().filter(|error| error.ports == ports);
+                let point = of_lost[0].point;
+                let errors = same.filter_map(|e| Some((e.error.time_ns?, e.error.ip_id)));
+                let mut errors: Vec<_> = errors.collect();
+                errors.sort_unstable();
+                self.of_half.entry(key).or_default().push(self.halves.len());
+                self.halves.push(Halves {
+                    account,
+                    ports,
+                    point,
+                    is_senders: senders_capture(points, key.0.0) == Some(point),
+                    errors,
+                    candidates: Vec::new(),
+                });
+            }
+        }
+        count
+    }
+
+    /// Whether some error may be about a packet.
+    pub(super) fn concerns(&self, journey: &Journey, flow: &Flow) -> bool {
+        let subject = (journey.way, flow.carrier, flow.protocol);
+        let upper_half = (journey.timestamp_ns >> 32) as u32;
+        self.whole.contains_key(&(subject, journey.timestamp_ns))
+            || self.of_half.contains_key(&(subject, upper_half))
+    }
+
+    /// The refusal of a lost packet, if an error quotes its timestamp. Where one may quote its half,
+    /// [`Evidence::settle`] tells later.
+    #[inline]
+    pub(super) fn about(
+        &mut self,
+        points: &[Point],
+        journey: &Journey,
+        flow: &Flow,
+        (tally, lost_at): (usize, (usize, usize)),
+    ) -> Option<Answered> {
+        if self.whole.is_empty() && self.of_half.is_empty() {
+            return None;
+        }
+        let subject = (journey.way, flow.carrier, flow.protocol);
+        self.whole_about(points, journey, subject).or_else(|| {
+            self.note_candidate(points, journey, subject, (tally, lost_at));
+            None
+        })
+    }
+
+    fn whole_about(
+        &mut self,
+        points: &[Point],
+        journey: &Journey,
+        subject: Subject,
+    ) -> Option<Answered> {
+        let errors = self.whole.get_mut(&(subject, journey.timestamp_ns))?;
+        let error = errors
+            .iter_mut()
+            .find(|error| error.left > 0 && has_ports(points, journey, error.ports))?;
+        error.left -= 1;
+        let account = &mut self.accounts[error.account];
+        account.answered += 1;
+        let departure = |point: usize| Some(journey.seen[point]?.sighting.time_ns);
+        if let Some((point, arrived_ns)) = error.arrival
+            && let Some(left_ns) = departure(point)
+            && arrived_ns >= left_ns
+        {
+            account.rtts_ns.push(arrived_ns - left_ns);
+        }
+        Some(Answered {
+            answer: account.answer,
+            farthest: error.farthest,
+        })
+    }
+
+    fn note_candidate(
+        &mut self,
+        points: &[Point],
+        journey: &Journey,
+        subject: Subject,
+        (tally, lost_at): (usize, (usize, usize)),
+    ) {
+        let key = (subject, (journey.timestamp_ns >> 32) as u32);
+        let Some(halves) = self.of_half.get(&key) else {
+            return;
+        };
+        let id = self.candidates;
+        for &index in halves {
+            let half = &mut self.halves[index];
+            let Some(seen) = journey.seen[half.point] else {
+                continue;
+            };
+            let flow = points[half.point].flow(seen.sighting);
+            if (flow.source_port, flow.destination_port) == half.ports {
+                self.candidates = id + 1;
+                half.candidates.push(Candidate {
+                    id,
+                    tally,
+                    lost_at,
+                    time_ns: seen.sighting.time_ns,
+                    ip_id: seen.sighting.ip_id,
+                });
+            }
+        }
+    }
+
+    /// Whether the host that the packet was for quotes it: then it passed every capture before.
+    #[inline]
+    pub(super) fn proves_arrival(&self, journey: &Journey, flow: &Flow) -> bool {
+        let subject = (journey.way, flow.carrier, flow.protocol);
+        !self.arrived.is_empty() && self.arrived.contains(&(subject, journey.timestamp_ns))
+    }
+
+    /// Gives each error that quotes half a timestamp its packet: of the lost ones that it may be
+    /// about, the one whose IP ID it quotes, else the nearest that came by before it. Each packet
+    /// is answered once, and each error answers one.
+    pub(super) fn settle(&mut self) -> Vec<Settled> {
+        let mut is_taken = vec![false; self.candidates];
+        let mut settled = Vec::new();
+        for half in &mut self.halves {
+            half.candidates.sort_by_key(|candidate| candidate.time_ns);
+            let account = &mut self.accounts[half.account];
+            for &(time_ns, ip_id) in &half.errors {
+                let before = half.candidates.partition_point(|c| c.time_ns <= time_ns);
+                let is_free = |candidate: &&Candidate| !is_taken[candidate.id];
+                let mut free = half.candidates[..before].iter().rev().filter(is_free);
+                let ip_id = ip_id.filter(|&id| id != 0);
+                let by_id = free.clone().find(|c| ip_id == Some(c.ip_id));
+                let Some(&packet) = by_id.or_else(|| free.next()) else {
+                    continue;
+                };
+                if by_id.is_some() && half.is_senders {
+                    account.rtts_ns.push(time_ns - packet.time_ns);
+                }
+                is_taken[packet.id] = true;
+                account.answered += 1;
+                settled.push(Settled {
+                    tally: packet.tally,
+                    lost_at: packet.lost_at,
+                    answer: account.answer,
+                });
+            }
+        }
+        settled
+    }
+
+    /// The errors about one number, ready for the findings.
+    pub(super) fn of(
+        &mut self,
+        points: &[Point],
+        way: Way,
+        carrier: Carrier,
+        protocol: u8,
+    ) -> Vec<IcmpEvidence> {
+        let of_subject = self.of_subject.remove(&(way, carrier, protocol));
+        let mut finding = |index: usize| {
+            let account = &mut self.accounts[index];
+            let (from, version, icmp_type, code) = account.answer;
+            let seen_at = points.iter().zip(&account.seen_at);
+            IcmpEvidence {
                 from: from.to_string(),
                 icmp_type,
                 code,
                 meaning: icmp_meaning(version, icmp_type, code).to_owned(),
-                count,
-            })
-            .collect()
+                count: account.count,
+                refuses: is_refusal(account.answer),
+                answered: account.answered,
+                quoted: account.quoted.clone(),
+                rtt_ns: account
+                    .rtts_ns
+                    .quantiles([0.0, 0.5])
+                    .map(|[min, p50]| RoundTrip { min, p50 }),
+                seen_at: seen_at
+                    .filter(|(_, seen)| **seen)
+                    .map(|(point, _)| point.name.clone())
+                    .collect(),
+            }
+        };
+        let indices = of_subject.into_iter().flatten();
+        indices.map(&mut finding).collect()
     }
+}
 
-    /// The answer to the packet with this timestamp, if anybody sent one.
-    #[inline]
-    pub(super) fn about(&self, way: Way, protocol: u8, timestamp_ns: u64) -> Option<Answer> {
-        if self.refusals.is_empty() {
-            return None;
+/// The hosts that refused packets of these numbers, and how their answers look in all.
+pub(super) fn refusers(numbers: &[(Carrier, &Tally, &[IcmpEvidence])]) -> Vec<Refuser> {
+    let mut hosts: Vec<&str> = Vec::new();
+    for error in numbers.iter().flat_map(|(.., icmp)| *icmp) {
+        if error.refuses && !hosts.contains(&error.from.as_str()) {
+            hosts.push(&error.from);
         }
-        let upper_half = Timestamp::UpperHalf((timestamp_ns >> 32) as u32);
-        [Timestamp::Whole(timestamp_ns), upper_half]
-            .iter()
-            .find_map(|timestamp| self.refusals.get(&(way, protocol, *timestamp)).copied())
     }
+    hosts.sort_by_key(|host| host.parse::<IpAddr>().ok());
+    hosts.iter().map(|host| refuser(host, numbers)).collect()
+}
+
+fn refuser(host: &str, numbers: &[(Carrier, &Tally, &[IcmpEvidence])]) -> Refuser {
+    let by_host = |icmp: &&IcmpEvidence| icmp.refuses && icmp.from == host;
+    // Where it is, packets are lost that it answers; what arrives at it, it may answer too.
+    let mut stretches = Vec::new();
+    let mut arrive = Vec::new();
+    for (carrier, tally, icmp) in numbers {
+        let answered = tally.answered.iter();
+        let by_host_too = answered.filter(|(((from, ..), _), _)| from.to_string() == host);
+        stretches.extend(by_host_too.map(|((_, stretch), _)| *stretch));
+        let is_destination = |icmp: &IcmpEvidence| icmp.quoted.destination.as_deref() == Some(host);
+        if icmp.iter().filter(by_host).any(is_destination) {
+            arrive.push(*carrier);
+        }
+    }
+    let (mut errors, mut of, mut all_lost) = (0, 0, 0);
+    let (mut in_part, mut several_in_full) = (false, false);
+    for (carrier, tally, icmp) in numbers {
+        let own: u64 = icmp.iter().filter(by_host).map(|icmp| icmp.count).sum();
+        let lost_at = tally.lost_at.iter();
+        let lost: u64 = lost_at
+            .filter(|(stretch, _)| stretches.contains(stretch))
+            .map(|(_, count)| count)
+            .sum();
+        let arrived = if arrive.contains(carrier) {
+            tally.delivered
+        } else {
+            0
+        };
+        let packets = (lost + arrived).max(own);
+        errors += own;
+        of += packets;
+        all_lost += lost;
+        in_part |= 0 < own && own < packets;
+        several_in_full |= 1 < own && own == packets;
+    }
+    Refuser {
+        from: host.to_owned(),
+        errors,
+        of,
+        lost: all_lost,
+        rate_limited: if in_part {
+            Some(true)
+        } else if several_in_full || errors == of {
+            Some(false)
+        } else {
+            None
+        },
+    }
+}
+
+/// All errors that the points saw.
+fn entries<'a>(points: &'a [Point], relations: &Relations) -> Vec<Entry<'a>> {
+    let mut entries = Vec::new();
+    for (index, point) in points.iter().enumerate() {
+        for error in &point.icmp {
+            let way = relations
+                .way_between(error.source, error.destination)
+                .unwrap_or(Way::Forward);
+            if point.side.is_some_and(|side| side != side_of(error, way)) {
+                continue;
+            }
+            let quote = &error.quote;
+            entries.push(Entry {
+                subject: (way, error.carrier, error.protocol),
+                answer: (quote.by, quote.version, quote.icmp_type, quote.code),
+                timestamp: match error.header {
+                    HeaderView::Whole(header) => Timestamp::Whole(header.timestamp_ns),
+                    HeaderView::UpperHalf { timestamp_high, .. } => {
+                        Timestamp::UpperHalf(timestamp_high)
+                    }
+                },
+                ports: error.header.ports(),
+                position: match way {
+                    Way::Forward => index,
+                    Way::Reverse => points.len() - 1 - index,
+                },
+                point: index,
+                stage: error.stage,
+                error,
+            });
+        }
+    }
+    entries
+}
+
+/// The side of a forwarding host on which an error was seen that goes back along a way; both sides
+/// know of all that the host's capture shows. What the host sends itself leaves it only.
+fn side_of(error: &IcmpSighting, way: Way) -> Side {
+    let has_come_in = error
+        .stage
+        .packet_type
+        .is_some_and(|packet_type| packet_type != PacketType::Outgoing);
+    match (way, has_come_in) {
+        (Way::Forward, false) | (Way::Reverse, true) => Side::In,
+        (Way::Forward, true) | (Way::Reverse, false) => Side::Out,
+    }
+}
+
+/// Errors at one place, by rising time, without such as quote an IP ID that another quotes too.
+fn without_copies<'e, 'a>(place: &'e [Entry<'a>]) -> Vec<&'e Entry<'a>> {
+    let mut ids = BTreeSet::new();
+    let is_first = |error: &&Entry| match error.error.ip_id {
+        // Senders of unfragmented packets may leave it empty (RFC 6864).
+        None | Some(0) => true,
+        Some(id) => ids.insert((error.ports, id)),
+    };
+    place.iter().filter(is_first).collect()
+}
+
+/// How an error's packet looked to who quotes it.
+fn quote(error: &IcmpSighting) -> Quoted {
+    Quoted {
+        ttl: Some(error.ttl),
+        hops: None,
+        source: Some(error.source.to_string()),
+        destination: Some(error.destination.to_string()),
+        dscp: Some(error.dscp),
+        ecn: Some(error.ecn),
+    }
+}
+
+/// What two have in common.
+fn common(a: Quoted, b: &Quoted) -> Quoted {
+    fn same<T: PartialEq>(a: Option<T>, b: Option<&T>) -> Option<T> {
+        a.filter(|a| Some(a) == b)
+    }
+    Quoted {
+        ttl: same(a.ttl, b.ttl.as_ref()),
+        hops: None,
+        source: same(a.source, b.source.as_ref()),
+        destination: same(a.destination, b.destination.as_ref()),
+        dscp: same(a.dscp, b.dscp.as_ref()),
+        ecn: same(a.ecn, b.ecn.as_ref()),
+    }
+}
+
+/// The first capture along the way: errors come back there after the whole way.
+fn senders_capture(points: &[Point], way: Way) -> Option<usize> {
+    let order = order(points.len(), way);
+    let is_capture = |&point: &usize| points[point].kind == PointKind::Capture;
+    // What stands behind another capture is not the sender's.
+    order.into_iter().find(is_capture)
+}
+
+/// The TTL with which all packets of a number passed the sender's capture.
+fn ttl_at_sender(
+    points: &[Point],
+    relations: &Relations,
+    (way, carrier, protocol): Subject,
+) -> Option<u8> {
+    let sender = senders_capture(points, way)?;
+    let flows = points[sender].flows.iter().zip(0..);
+    let mut ttls = flows
+        .filter(|(entry, index)| {
+            (entry.flow.carrier, entry.flow.protocol) == (carrier, protocol)
+                && relations.way(sender, *index) == way
+        })
+        .map(|(entry, _)| entry.flow.ttl);
+    let ttl = ttls.next()?;
+    ttls.all(|other| other == ttl).then_some(ttl)
+}
+
+/// Whether a packet had these ports at some point.
+fn has_ports(points: &[Point], journey: &Journey, ports: (u16, u16)) -> bool {
+    let mut stations = journey.stations();
+    stations.any(|station| {
+        let flow = points[station.point].flow(station.seen.sighting);
+        (flow.source_port, flow.destination_port) == ports
+    })
 }

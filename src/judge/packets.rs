@@ -41,7 +41,7 @@ impl Judgement<'_> {
                 Ruling::Delivered => Fate::Delivered,
                 Ruling::Late => Fate::Late,
                 Ruling::Lost(..) => Fate::Lost,
-                Ruling::Edge(_) => Fate::Edge,
+                Ruling::Edge(..) => Fate::Edge,
                 Ruling::Ambiguous => Fate::Ambiguous,
             },
             lost_at: match ruling {
@@ -49,7 +49,7 @@ impl Judgement<'_> {
                 _ => None,
             },
             expected: match ruling {
-                Ruling::Lost(_, point) | Ruling::Edge(point) => {
+                Ruling::Lost(_, point) | Ruling::Edge(point, _) => {
                     Some(self.expected(journey.way, &last, point))
                 }
                 _ => None,

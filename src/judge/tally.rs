@@ -1,10 +1,8 @@
 //! Fates: what became of each packet, counted by number.
 
-use std::net::IpAddr;
-
-use super::{Judgement, order};
+use super::{Judgement, TALLIES, icmp::Answer, order};
 use crate::{
-    correlate::{Journey, Spans, Station, Through, Way},
+    correlate::{Journey, Mark, Spans, Station, Through, Way},
     findings::PointKind,
     observe::{Flow, Point, Sighting},
 };
@@ -20,6 +18,12 @@ pub(super) struct Tally {
     pub(super) ambiguous: u64,
     pub(super) altered: u64,
     pub(super) duplicates: u64,
+    /// Runs of lost packets within a flow, and the longest of them.
+    pub(super) loss_runs: u64,
+    /// See above.
+    pub(super) longest_run: u64,
+    /// Delivered packets that arrived more than once.
+    pub(super) replicated: u64,
     pub(super) reordered: u64,
     /// Distinct packets by point, in the order of the points.
     pub(super) seen: Vec<u64>,
@@ -29,8 +33,10 @@ pub(super) struct Tally {
     pub(super) first_lost: Option<(usize, u32)>,
     /// Lost packets of which some fragments came: the point where, and the first byte that did not.
     pub(super) missing_pieces: Vec<((usize, u32), u64)>,
-    /// Lost packets that an ICMP error quotes, by its sender, version, type and code.
-    pub(super) answered: Vec<((IpAddr, u8, u8, u8), u64)>,
+    /// Lost packets that an ICMP error quotes, by the error and where they were lost.
+    pub(super) answered: Vec<(AnswerAt, u64)>,
+    /// Lost packets whose ICMP error was seen where they were not, by the farthest such point.
+    pub(super) answered_beyond: Vec<(usize, u64)>,
     /// Timestamps of the first packet that was lost and of the last that was delivered.
     pub(super) first_lost_ns: Option<u64>,
     /// See above.
@@ -39,9 +45,101 @@ pub(super) struct Tally {
     pub(super) delays_ns: Spans,
     /// Packets at the edge, by the point that was not watching for them.
     pub(super) unwatched: Vec<u64>,
+    /// Packets at the edge, by the point that missed them though their destination answered.
+    pub(super) unseen: Vec<u64>,
     /// Packets at the edge, by the listener that had no socket open for them.
     pub(super) unheard: Vec<u64>,
 }
+
+/// What was counted of each number, by [`tally_index`].
+#[derive(Debug, Clone)]
+pub(super) struct Tallies {
+    points: usize,
+    by_index: Vec<Option<Box<Tally>>>,
+}
+
+impl Tallies {
+    /// Nothing was counted, of so many points.
+    pub(super) fn new(points: usize) -> Self {
+        Self {
+            points,
+            by_index: std::iter::repeat_with(|| None).take(TALLIES).collect(),
+        }
+    }
+
+    pub(super) fn of(&mut self, index: usize) -> &mut Tally {
+        self.by_index[index].get_or_insert_with(|| Box::new(Tally::new(self.points)))
+    }
+
+    /// What was counted, if anything; it is taken out.
+    pub(super) fn take(&mut self, index: usize) -> Option<Tally> {
+        self.by_index[index].take().map(|tally| *tally)
+    }
+
+    /// What was counted of those of which anything was.
+    pub(super) fn counted(&mut self) -> impl Iterator<Item = &mut Tally> {
+        self.by_index.iter_mut().flatten().map(Box::as_mut)
+    }
+}
+
+/// What was counted of one flow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OfFlow {
+    pub(super) judged: Judged,
+    /// Packets lost in a row so far, 0 after one that was delivered.
+    run: u64,
+    /// How many had gone through in bulk when the last of them was lost.
+    passed: u64,
+}
+
+impl OfFlow {
+    /// Notes a lost packet, and says whether a new run begins with it.
+    fn lose(&mut self, passed: Option<u64>) -> bool {
+        let passed = passed.unwrap_or(self.passed);
+        if passed > self.passed {
+            self.run = 0;
+        }
+        self.passed = passed;
+        self.run += 1;
+        self.run == 1
+    }
+}
+
+/// What had gone through in bulk when a packet was lost; asked in the order of their timestamps.
+#[derive(Debug, Default)]
+pub(super) struct PassedBefore {
+    marks: Vec<Mark>,
+    next: usize,
+    last_point: usize,
+}
+
+impl PassedBefore {
+    pub(super) fn new(marks: Vec<Mark>, points: usize) -> Self {
+        Self {
+            marks,
+            next: 0,
+            last_point: points.saturating_sub(1),
+        }
+    }
+
+    /// For a packet that was first seen at this point in this flow; `None` where that is no end of
+    /// the path.
+    fn at(&mut self, timestamp_ns: u64, point: usize, flow: u32) -> Option<u64> {
+        let behind = self.marks[self.next..].iter();
+        self.next += behind
+            .take_while(|mark| mark.timestamp_ns < timestamp_ns)
+            .count();
+        let mut here = self.marks[self.next..]
+            .iter()
+            .take_while(|mark| mark.timestamp_ns == timestamp_ns);
+        let end = |mark: &Mark| if mark.is_last { self.last_point } else { 0 };
+        here.find(|mark| (end(mark), mark.flow) == (point, flow))
+            .map(|mark| mark.passed)
+    }
+}
+
+/// An answer to packets that were lost between two points.
+pub(super) type AnswerAt = (Answer, (usize, usize));
 
 /// Packets that were judged, and how many of them were lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +153,7 @@ impl Tally {
         Self {
             seen: vec![0; points],
             unwatched: vec![0; points],
+            unseen: vec![0; points],
             unheard: vec![0; points],
             ..Self::default()
         }
@@ -89,12 +188,21 @@ impl Tally {
                     self.first_lost_ns = None;
                 }
             }
-            Ruling::Edge(point) => {
+            Ruling::Edge(point, absence) => {
                 self.edge -= 1;
-                self.unwatched[point] = self.unwatched[point].saturating_sub(1);
+                self.absent(absence)[point] -= 1;
             }
             Ruling::Ambiguous => self.ambiguous -= 1,
             Ruling::Delivered | Ruling::Late => {}
+        }
+    }
+
+    /// Packets at the edge for one reason, by point.
+    fn absent(&mut self, absence: Absence) -> &mut Vec<u64> {
+        match absence {
+            Absence::Unwatched => &mut self.unwatched,
+            Absence::Missed => &mut self.unseen,
+            Absence::Unheard => &mut self.unheard,
         }
     }
 
@@ -113,10 +221,21 @@ pub(super) enum Ruling {
     Late,
     /// Lost between two points.
     Lost(usize, usize),
-    /// The point was not watching.
-    Edge(usize),
+    /// Nobody knows whether it came to the point.
+    Edge(usize, Absence),
     /// Cannot be told from another packet, or cannot be told yet.
     Ambiguous,
+}
+
+/// Why nobody knows whether a packet came to a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// The point was not watching.
+    Unwatched,
+    /// It missed the packet: its destination answered.
+    Missed,
+    /// It is a listener that had no socket open for such packets.
+    Unheard,
 }
 
 /// A ruling as it was counted.
@@ -164,7 +283,7 @@ impl Judgement<'_> {
         let delivered = delays_ns.len() as u64;
 
         let index = self.tally_of_flow[from][flow as usize];
-        let tally = self.decided.tally(index, points);
+        let tally = self.decided.tallies.of(index);
         tally.packets += packets;
         tally.delivered += delivered;
         tally.late += packets - delivered;
@@ -176,6 +295,7 @@ impl Judgement<'_> {
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(through.last_timestamp_ns));
         }
         tally.delays_ns.append(delays_ns);
+        self.decided.by_flow[from][flow as usize].judged.packets += delivered;
     }
 
     /// Judges one packet and counts it.
@@ -202,7 +322,7 @@ impl Judgement<'_> {
 
         let index = self.tally_of_flow[first.point][origin.flow as usize];
         let count = self.points.len();
-        let tally = self.decided.tally(index, count);
+        let tally = self.decided.tallies.of(index);
         tally.packets += 1;
         for (counted, seen) in tally.seen.iter_mut().zip(journey.seen) {
             *counted += u64::from(seen.is_some());
@@ -212,6 +332,10 @@ impl Judgement<'_> {
                 tally.delivered += 1;
                 tally.altered += u64::from(altered);
                 tally.duplicates += u64::from(last.seen.duplicates);
+                tally.replicated += u64::from(last.seen.duplicates > 0);
+                let of_flow = &mut self.decided.by_flow[first.point][origin.flow as usize];
+                of_flow.judged.packets += 1;
+                of_flow.run = 0;
                 tally.reordered += u64::from(end.is_reordered());
                 tally.last_delivered_ns = tally.last_delivered_ns.max(Some(journey.timestamp_ns));
                 if first.position == 0 {
@@ -235,22 +359,46 @@ impl Judgement<'_> {
                 if let Some(byte) = missing {
                     add(&mut tally.missing_pieces, (to, byte));
                 }
-                let answer = self
-                    .evidence
-                    .about(journey.way, protocol, journey.timestamp_ns);
-                if let Some(error) = answer {
-                    add(&mut tally.answered, error);
+                let of_flow = &mut self.decided.by_flow[first.point][origin.flow as usize];
+                of_flow.judged.packets += 1;
+                of_flow.judged.lost += 1;
+                let passed = self
+                    .passed
+                    .at(journey.timestamp_ns, first.point, origin.flow);
+                tally.loss_runs += u64::from(of_flow.lose(passed));
+                tally.longest_run = tally.longest_run.max(of_flow.run);
+                let flow = self.points[first.point].flow(origin);
+                let counted_at = (index, (from, to));
+                let error = self.evidence.about(self.points, journey, flow, counted_at);
+                if let Some(error) = error {
+                    add(&mut tally.answered, (error.answer, (from, to)));
+                    let position = |point: usize| match journey.way {
+                        Way::Forward => point,
+                        Way::Reverse => count - 1 - point,
+                    };
+                    if error.farthest >= position(to) {
+                        let farthest = match journey.way {
+                            Way::Forward => error.farthest,
+                            Way::Reverse => count - 1 - error.farthest,
+                        };
+                        add(&mut tally.answered_beyond, farthest);
+                    }
                 }
             }
-            Ruling::Edge(point) => {
+            Ruling::Edge(point, absence) => {
                 tally.edge += 1;
-                if is_unheard(self.points, point, self.points[first.point].flow(origin)) {
-                    tally.unheard[point] += 1;
-                } else {
-                    tally.unwatched[point] += 1;
-                }
+                tally.absent(absence)[point] += 1;
+                self.decided.missed[point] += u64::from(absence == Absence::Missed);
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
+        }
+    }
+
+    /// Counts the answers that only all lost packets together tell.
+    pub(super) fn settle_answers(&mut self) {
+        for settled in self.evidence.settle() {
+            let tally = self.decided.tallies.of(settled.tally);
+            add(&mut tally.answered, (settled.answer, settled.lost_at));
         }
     }
 
@@ -266,12 +414,13 @@ impl Judgement<'_> {
         } else if journey.is_indistinct {
             Ruling::Ambiguous
         } else {
-            self.lost_or_edge(journey.way, last)
+            self.lost_or_edge(journey, last)
         }
     }
 
     /// The fate of a packet that was not seen at the last point, by who was watching for it.
-    fn lost_or_edge(&self, way: Way, last: &Station) -> Ruling {
+    fn lost_or_edge(&self, journey: &Journey, last: &Station) -> Ruling {
+        let way = journey.way;
         let order = order(self.points.len(), way);
         let behind = &order[last.position + 1..=self.reach[way.index()]];
         let from = (last.point, last.seen.sighting);
@@ -279,9 +428,25 @@ impl Judgement<'_> {
             .iter()
             .find(|&&next| self.was_watching(way, from, next))
         {
+            Some(&next) if self.was_missed(journey, last, next) => {
+                Ruling::Edge(next, Absence::Missed)
+            }
             Some(&next) => Ruling::Lost(last.point, next),
             None if self.may_still_come(way, from, behind) => Ruling::Ambiguous,
-            None => Ruling::Edge(behind[0]),
+            None => Ruling::Edge(behind[0], self.absence(journey, last, behind[0])),
+        }
+    }
+
+    /// Why nobody knows whether a packet came to a point that was not watching.
+    fn absence(&self, journey: &Journey, last: &Station, point: usize) -> Absence {
+        let flow =
+            ends(journey).map(|(first, _)| self.points[first.point].flow(first.seen.sighting));
+        if flow.is_some_and(|flow| is_unheard(self.points, point, flow)) {
+            Absence::Unheard
+        } else if self.was_missed(journey, last, point) {
+            Absence::Missed
+        } else {
+            Absence::Unwatched
         }
     }
 
@@ -345,6 +510,13 @@ impl Judgement<'_> {
             let until_ns = until_ns.unwrap_or(last.seen.sighting.time_ns);
             until_ns.saturating_sub(last.seen.sighting.time_ns)
         })
+    }
+
+    /// Whether a capture that did not see the packet missed it: the packet came to its destination,
+    /// which answered. Of a program inside that host an answer proves nothing.
+    fn was_missed(&self, journey: &Journey, last: &Station, point: usize) -> bool {
+        let flow = self.points[last.point].flow(last.seen.sighting);
+        self.points[point].kind == PointKind::Capture && self.evidence.proves_arrival(journey, flow)
     }
 
     /// Counts the points between the packet's first and last that were watching and missed it.

@@ -1,15 +1,17 @@
 //! Verdicts: what the path does to a number, how sure that is, and on what it rests.
 
 use super::{
-    statistics,
+    flows::{self, ByPorts},
+    icmp::Answer,
+    statistics::{self, CERTAIN, LIKELY},
     tally::{Judged, Tally},
 };
 use crate::{
     correlate::Spans,
     decode::{Carrier, icmp_meaning},
     findings::{
-        AgainstControl, Change, Delay, DelayReference, Grade, IcmpEvidence, LostAt, PointKind,
-        Protocol, Refusal, Verdict,
+        AgainstControl, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
+        LostAt, PointKind, PortPair, Protocol, Refusal, Verdict, WithLost,
     },
     observe::Point,
     protocols,
@@ -23,6 +25,7 @@ pub(super) struct Subject<'a> {
     pub(super) icmp: Vec<IcmpEvidence>,
     pub(super) changes: Vec<Change>,
     pub(super) refused: Vec<Refusal>,
+    pub(super) by_ports: ByPorts,
     pub(super) against_control: Option<AgainstControl>,
 }
 
@@ -91,19 +94,31 @@ pub(super) fn protocol(
     let chance = statistics::chance(tally.judged(), others);
     let corrected = (chance * comparison.asked as f64).min(1.0);
     let name = |point: usize| subject.points[point].name.clone();
+    let flows = flows::port_pairs(&subject.by_ports);
     let reasons = reasons(
-        &subject,
+        (&subject, &flows),
         &tally,
         verdict,
         others,
         (chance, comparison.asked),
     );
+    let grade = match grade(&tally, verdict, corrected) {
+        grade if !tally.answered.is_empty() => grade,
+        grade => grade.max(doubt(&subject, &tally)),
+    };
+    let more_packets = match (grade, verdict) {
+        // One arrival is no pass, two are.
+        (Grade::Weak, Verdict::Passes) => Some(1),
+        (Grade::Certain, _) | (_, Verdict::Inconclusive) => None,
+        _ => statistics::more_packets(tally.judged(), others, comparison.asked),
+    };
+    let never_in_time = tally.lost + tally.late;
     Protocol {
         protocol: u16::from(subject.protocol),
         keyword: protocols::keyword(subject.protocol).map(str::to_owned),
         carrier: subject.carrier,
         verdict,
-        grade: grade(&tally, verdict, corrected),
+        grade,
         packets: tally.packets,
         delivered: tally.delivered,
         lost: tally.lost,
@@ -114,6 +129,14 @@ pub(super) fn protocol(
         altered: tally.altered,
         duplicates: tally.duplicates,
         reordered: tally.reordered,
+        loss_runs: (tally.loss_runs > 0).then_some(LossRuns {
+            count: tally.loss_runs,
+            longest: tally.longest_run,
+        }),
+        duplication: (tally.delivered > 0).then(|| Duplication {
+            fraction: tally.duplicates as f64 / tally.delivered as f64,
+            replicated: tally.replicated as f64 / tally.delivered as f64,
+        }),
         loss_interval: statistics::loss_interval(tally.judged()),
         lost_at: tally
             .lost_at
@@ -124,12 +147,14 @@ pub(super) fn protocol(
                 count,
             })
             .collect(),
-        delay_ns: delay(&mut tally.delays_ns, reference),
+        delay_ns: delay(&mut tally.delays_ns, never_in_time, reference),
         seen: tally.seen,
         refused: subject.refused,
         against_control: subject.against_control,
         icmp: subject.icmp,
         changes: subject.changes,
+        more_packets,
+        flows,
         reasons,
     }
 }
@@ -153,14 +178,26 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
         Verdict::Passes | Verdict::Refused => Grade::Certain,
         Verdict::Inconclusive => Grade::Weak,
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
-            if !tally.answered.is_empty() || chance < 0.001 {
+            if !tally.answered.is_empty() || chance < CERTAIN {
                 Grade::Certain
-            } else if chance < 0.05 {
+            } else if chance < LIKELY {
                 Grade::Likely
             } else {
                 Grade::Weak
             }
         }
+    }
+}
+
+/// How much of the losses may be the captures' own, by what they dropped nobody knows where.
+fn doubt(subject: &Subject, tally: &Tally) -> Grade {
+    let may_be_dropped = |&((_, to), count): &((usize, usize), u64)| {
+        subject.points[to].summary.unplaced_drops().min(count)
+    };
+    match tally.lost_at.iter().map(may_be_dropped).sum::<u64>() {
+        0 => Grade::Certain,
+        dropped if dropped < tally.lost => Grade::Likely,
+        _ => Grade::Weak,
     }
 }
 
@@ -197,6 +234,8 @@ pub(super) fn refused_request(
         altered: 0,
         duplicates: 0,
         reordered: 0,
+        loss_runs: None,
+        duplication: None,
         seen: vec![0; points],
         lost_at: Vec::new(),
         loss_interval: None,
@@ -206,6 +245,8 @@ pub(super) fn refused_request(
         changes: Vec::new(),
         delay_ns: None,
         against_control: None,
+        more_packets: None,
+        flows: Vec::new(),
     }
 }
 
@@ -224,11 +265,27 @@ fn refusal_in_words(refusal: &Refusal) -> String {
     format!("{call} refused {requested} with {name} ({errno}), {count} of {count}{meaning}")
 }
 
-fn delay(delays_ns: &mut Spans, reference: Option<Reference>) -> Option<Delay> {
+/// Quantiles over the delivered packets, and over so many more that never came in time.
+fn delay(delays_ns: &mut Spans, never_in_time: u64, reference: Option<Reference>) -> Option<Delay> {
     let Reference { zero_ns, kind } = reference?;
-    let [min, p50, p90, p99, max] = delays_ns
-        .quantiles([0.0, 0.5, 0.9, 0.99, 1.0])?
-        .map(|delay| delay.saturating_sub(zero_ns));
+    let came = delays_ns.len() as f64;
+    // The rank among all, as a share of those that came; beyond them it is infinite.
+    let among_all = |q: f64| {
+        let rank = (q * (came + never_in_time as f64)).ceil();
+        (rank <= came).then_some(rank / came)
+    };
+    let with_lost = [0.5, 0.9, 0.99].map(among_all);
+    let of_delivered = [0.0, 0.5, 0.9, 0.99, 1.0];
+    let [a, b, c] = with_lost.map(|q| q.unwrap_or(1.0));
+    let mut wanted = [0.0, 0.5, 0.9, 0.99, 1.0, a, b, c];
+    wanted.sort_by(f64::total_cmp);
+    let found = delays_ns.quantiles(wanted)?;
+    let delay = |q: f64| {
+        let place = wanted.partition_point(|wanted| *wanted < q);
+        found[place].saturating_sub(zero_ns)
+    };
+    let [min, p50, p90, p99, max] = of_delivered.map(delay);
+    let [lost_p50, lost_p90, lost_p99] = with_lost.map(|q| q.map(delay));
     Some(Delay {
         min,
         p50,
@@ -236,11 +293,16 @@ fn delay(delays_ns: &mut Spans, reference: Option<Reference>) -> Option<Delay> {
         p99,
         max,
         reference: kind,
+        with_lost: WithLost {
+            p50: lost_p50,
+            p90: lost_p90,
+            p99: lost_p99,
+        },
     })
 }
 
 fn reasons(
-    subject: &Subject,
+    (subject, flows): (&Subject, &[PortPair]),
     tally: &Tally,
     verdict: Verdict,
     others: Judged,
@@ -254,28 +316,7 @@ fn reasons(
             .push("only one packet: the first may get through where later ones do not".to_owned()),
         Verdict::Passes => {}
         Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal_in_words)),
-        Verdict::Inconclusive => {
-            reasons.extend(unheard(subject, tally));
-            for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
-                reasons.push(format!(
-                    "{} was not watching when {} should have come by",
-                    name(point),
-                    packets(*count)
-                ));
-            }
-            if tally.late > 0 {
-                reasons.push(format!("{} came after the wait time", packets(tally.late)));
-            }
-            if tally.ambiguous > 0 {
-                reasons.push(format!(
-                    "{} cannot be told from others",
-                    packets(tally.ambiguous)
-                ));
-            }
-            if tally.packets == 0 {
-                reasons.push("only an ICMP error quotes it; no point saw the packet".to_owned());
-            }
-        }
+        Verdict::Inconclusive => reasons.extend(unjudged(subject, tally)),
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
             if is_ipv6_extension(subject) {
                 reasons.push(
@@ -284,13 +325,8 @@ fn reasons(
                         .to_owned(),
                 );
             }
-            for &((from, version, icmp_type, code), count) in &tally.answered {
-                reasons.push(format!(
-                    "{from} answered ICMP {icmp_type}/{code} ({}) to {count} of {} lost",
-                    icmp_meaning(version, icmp_type, code),
-                    tally.lost
-                ));
-            }
+            reasons.extend(answers(tally));
+            reasons.extend(flows::reason(flows));
             for &((from, to), count) in &tally.lost_at {
                 reasons.push(format!(
                     "{count} seen at {} and not at {}",
@@ -311,6 +347,23 @@ fn reasons(
                     PointKind::SendLog | PointKind::ListenLog => "line",
                 };
                 reasons.push(format!("first in {unit} {number} of {}", name(point)));
+            }
+            for &(point, count) in &tally.answered_beyond {
+                reasons.push(format!(
+                    "{} saw the errors about {}: they came that far, and the captures before \
+                     missed them",
+                    name(point),
+                    packets(count)
+                ));
+            }
+            for &((_, to), _) in &tally.lost_at {
+                let drops = subject.points[to].summary.unplaced_drops();
+                if drops > 0 && subject.points[to].kind == PointKind::Capture {
+                    reasons.push(format!(
+                        "the capture at {} dropped {drops} frames itself, nobody knows which",
+                        name(to)
+                    ));
+                }
             }
             reasons.extend(unheard(subject, tally));
             reasons.extend(overflows(subject, tally));
@@ -335,6 +388,77 @@ fn reasons(
                 )
             });
         }
+    }
+    reasons
+}
+
+/// Who refused lost packets, and why.
+fn answers(tally: &Tally) -> Vec<String> {
+    let mut counts: Vec<(Answer, u64)> = Vec::new();
+    for &((answer, _), count) in &tally.answered {
+        match counts.iter_mut().find(|(known, _)| *known == answer) {
+            Some((_, sum)) => *sum += count,
+            None => counts.push((answer, count)),
+        }
+    }
+    let answers = counts.iter();
+    answers
+        .map(|&((from, version, icmp_type, code), count)| {
+            // What would have befallen any number.
+            let not_the_number = match (version, icmp_type, code) {
+                (4, 3, 4) | (6, 2, _) => ": for their size, not their number",
+                (4, 11, 0) | (6, 3, 0) => ": for their TTL, not their number",
+                (4, 3, 0 | 1 | 6 | 7) | (6, 1, 0 | 3) => ": for their address, not their number",
+                _ => "",
+            };
+            format!(
+                "{from} answered ICMP {icmp_type}/{code} ({}) to {count} of {} lost{not_the_number}",
+                icmp_meaning(version, icmp_type, code),
+                tally.lost
+            )
+        })
+        .collect()
+}
+
+/// Why nothing could be judged.
+fn unjudged(subject: &Subject, tally: &Tally) -> Vec<String> {
+    let name = |point: usize| subject.points[point].name.as_str();
+    let mut reasons = Vec::new();
+    reasons.extend(unheard(subject, tally));
+    for (point, count) in tally.unseen.iter().enumerate().filter(|(_, n)| **n > 0) {
+        reasons.push(format!(
+            "the destination answered {}, which {} missed: not lost before",
+            packets(*count),
+            name(point)
+        ));
+    }
+    for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
+        if subject.points[point].cut_short.contains(&subject.protocol) {
+            reasons.push(format!(
+                "the snapshot length at {} is too small to know such packets: {} cannot be \
+                 judged there",
+                name(point),
+                packets(*count)
+            ));
+            continue;
+        }
+        reasons.push(format!(
+            "{} was not watching when {} should have come by",
+            name(point),
+            packets(*count)
+        ));
+    }
+    if tally.late > 0 {
+        reasons.push(format!("{} came after the wait time", packets(tally.late)));
+    }
+    if tally.ambiguous > 0 {
+        reasons.push(format!(
+            "{} cannot be told from others",
+            packets(tally.ambiguous)
+        ));
+    }
+    if tally.packets == 0 {
+        reasons.push("only an ICMP error quotes it; no point saw the packet".to_owned());
     }
     reasons
 }

@@ -78,14 +78,20 @@ impl Judgement<'_> {
     }
 }
 
-/// What speaks against the points being in path order, with the command that puts them right.
+/// What speaks against the points being in path order, with the command that puts them right. It
+/// speaks of captures, for which of a host's sides is which hangs on the order.
 pub(super) fn misplaced(points: &[Point], proposal: &Proposal) -> Option<String> {
     let Precedence {
         first,
         second,
         sign,
     } = proposal.against?;
-    let (first, second) = (&points[first].name, &points[second].name);
+    let (first, second) = (&points[first], &points[second]);
+    let (first, second) = if first.capture == second.capture {
+        (&first.name, &second.name)
+    } else {
+        (&first.capture, &second.capture)
+    };
     let why = match sign {
         Sign::SendLog => format!("{first} is the log of what was sent"),
         Sign::ListenLog => format!("{second} is the log of what was received"),
@@ -96,15 +102,21 @@ pub(super) fn misplaced(points: &[Point], proposal: &Proposal) -> Option<String>
         }
         Sign::Silence => format!("{first} saw HDP that never came to {second}"),
     };
-    let in_order = || proposal.order.iter().map(|&point| &points[point]);
+    let mut in_order: Vec<&Point> = Vec::new();
+    for point in proposal.order.iter().map(|&point| &points[point]) {
+        if in_order.iter().all(|other| other.capture != point.capture) {
+            in_order.push(point);
+        }
+    }
     // A shell's <(...) goes by another name the next time.
     let is_nameless = |point: &Point| point.source.starts_with("/dev/fd/");
-    let remedy = if in_order().any(is_nameless) {
-        let names: Vec<&str> = in_order().map(|point| point.name.as_str()).collect();
+    let remedy = if in_order.iter().any(|point| is_nameless(point)) {
+        let names: Vec<&str> = in_order.iter().map(|point| &*point.capture).collect();
         format!("try --order auto, or give them so: {}", names.join(", "))
     } else {
-        let words: Vec<String> = in_order()
-            .map(|point| shell::quoted(&format!("{}={}", point.name, point.source)))
+        let words: Vec<String> = in_order
+            .iter()
+            .map(|point| shell::quoted(&format!("{}={}", point.capture, point.source)))
             .collect();
         format!("try: hdp path {}", words.join(" "))
     };

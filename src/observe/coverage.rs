@@ -9,7 +9,7 @@
 //! Frames may come in any order: what is kept of them is which stretches of time held some.
 
 /// How many stretches of time are told apart: of a day, 1.3 to 2.6 s.
-const BUCKETS: usize = 1 << 16;
+const BUCKETS: u32 = 1 << 16;
 
 /// The first stretches are so long, in powers of two of nanoseconds: 65 µs.
 const FIRST_SHIFT: u32 = 16;
@@ -29,7 +29,7 @@ const REMARKABLE: f64 = 3.0;
 /// When a point was watching.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coverage {
-    ends: Option<(i64, i64)>,
+    ends: Ends,
     recorded: Occupancy,
     /// Frames that do not hang on whether HDP gets through.
     background: Occupancy,
@@ -37,12 +37,37 @@ pub struct Coverage {
     gaps: Vec<(i64, i64)>,
 }
 
+/// The first and the last instant; the first behind the last where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first_ns: i64,
+    last_ns: i64,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            first_ns: i64::MAX,
+            last_ns: i64::MIN,
+        }
+    }
+}
+
+impl Ends {
+    fn is_empty(self) -> bool {
+        self.first_ns > self.last_ns
+    }
+}
+
 impl Coverage {
     /// Notes that the point was watching at this instant.
     #[inline(always)]
     pub(super) fn extend(&mut self, time_ns: i64) {
-        let (first, last) = self.ends.unwrap_or((time_ns, time_ns));
-        self.ends = Some((first.min(time_ns), last.max(time_ns)));
+        let Ends { first_ns, last_ns } = self.ends;
+        self.ends = Ends {
+            first_ns: first_ns.min(time_ns),
+            last_ns: last_ns.max(time_ns),
+        };
     }
 
     /// Notes a frame.
@@ -88,9 +113,22 @@ impl Coverage {
         if self.background.count() < REGULAR {
             return Vec::new();
         }
-        let longest_usual = self.background.longest_usual_silence(UNUSUAL);
+        // Where that traffic had not begun or was over, its silence says nothing.
+        let mut background = self.background.clone();
+        if let (Some(first), Some(last)) = (self.first_ns(), self.last_ns()) {
+            background.note(first);
+            background.note(last);
+        }
+        let longest_usual = background.longest_usual_silence(UNUSUAL);
+        let of_background = background.silences();
         let mut gaps = self.recorded.silences();
-        gaps.retain(|silence| length(*silence) > longest_usual);
+        gaps.retain(|&gap| {
+            let around = of_background
+                .iter()
+                .filter(|silence| overlap(**silence, gap));
+            let around: f64 = around.map(|silence| length(*silence)).sum();
+            length(gap) > longest_usual && around - length(gap) <= longest_usual
+        });
         gaps
     }
 
@@ -113,27 +151,26 @@ impl Coverage {
     /// Time of the first frame, ns since the epoch on the point's clock.
     #[must_use]
     pub fn first_ns(&self) -> Option<i64> {
-        self.ends.map(|(first, _)| first)
+        (!self.ends.is_empty()).then_some(self.ends.first_ns)
     }
 
     /// Time of the last frame.
     #[must_use]
     pub fn last_ns(&self) -> Option<i64> {
-        self.ends.map(|(_, last)| last)
+        (!self.ends.is_empty()).then_some(self.ends.last_ns)
     }
 
     /// Whether nothing was recorded before `from_ns` or after `to_ns`.
     pub(super) fn is_within(&self, from_ns: i64, to_ns: i64) -> bool {
-        self.ends
-            .is_none_or(|(first, last)| from_ns <= first && last <= to_ns)
+        self.ends.is_empty() || from_ns <= self.ends.first_ns && self.ends.last_ns <= to_ns
     }
 
     /// Whether the point was watching during all of `from_ns..=to_ns`.
     #[inline]
     #[must_use]
     pub fn contains(&self, from_ns: i64, to_ns: i64) -> bool {
-        self.ends
-            .is_some_and(|(first, last)| first <= from_ns && to_ns <= last)
+        self.ends.first_ns <= from_ns
+            && to_ns <= self.ends.last_ns
             && !self.is_blind_in(from_ns, to_ns)
     }
 
@@ -142,6 +179,10 @@ impl Coverage {
         let spot = self.blind_spots.get(next);
         spot.is_some_and(|spot| spot.0 <= to_ns)
     }
+}
+
+fn overlap(a: (i64, i64), b: (i64, i64)) -> bool {
+    a.0 < b.1 && b.0 < a.1
 }
 
 fn length((from_ns, to_ns): (i64, i64)) -> f64 {
@@ -174,9 +215,8 @@ impl Occupancy {
     #[inline(always)]
     fn note(&mut self, time_ns: i64) {
         // Less than the base becomes more than all there are.
-        let bucket = (time_ns >> self.shift)
-            .wrapping_sub(self.base)
-            .cast_unsigned() as usize;
+        let bucket = (time_ns >> self.shift).wrapping_sub(self.base);
+        let bucket = usize::try_from(bucket.cast_unsigned()).unwrap_or(usize::MAX);
         match self.bits.get_mut(bucket / 64) {
             Some(word) => *word |= 1 << (bucket % 64),
             None => self.grow_to(time_ns),
@@ -185,36 +225,36 @@ impl Occupancy {
 
     #[cold]
     fn grow_to(&mut self, time_ns: i64) {
-        let noted = std::mem::replace(&mut self.bits, vec![0; BUCKETS / 64]);
-        if noted.is_empty() {
-            self.base = (time_ns >> self.shift) - BUCKETS as i64 / 2;
+        let held: Vec<i64> = self.held().collect();
+        self.bits.clear();
+        self.bits.resize(BUCKETS as usize / 64, 0);
+        let (Some(first), Some(last)) = (held.first(), held.last()) else {
+            self.base = (time_ns >> self.shift) - i64::from(BUCKETS) / 2;
             return self.note(time_ns);
-        }
-        let (shift, base) = (self.shift, self.base);
-        let held = |bucket: &usize| noted[bucket / 64] >> (bucket % 64) & 1 == 1;
-        let first = (0..BUCKETS).find(held).unwrap_or_default();
-        let last = (0..BUCKETS).rfind(held).unwrap_or_default();
-        let start_ns = |bucket: usize| (base + bucket as i64) << shift;
-        let lowest = start_ns(first).min(time_ns);
-        let highest = start_ns(last).max(time_ns);
+        };
+        let shift = self.shift;
+        let lowest = (first << shift).min(time_ns);
+        let highest = (last << shift).max(time_ns);
         // Room for as much again on either side, so that growing stays rare.
         let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
-        while span(self.shift) >= BUCKETS as i64 / 2 {
+        while span(self.shift) >= i64::from(BUCKETS) / 2 {
             self.shift += 1;
         }
         let span = span(self.shift);
-        self.base = (lowest >> self.shift) - (BUCKETS as i64 - span) / 2;
-        for bucket in (first..=last).filter(held) {
-            self.note(start_ns(bucket));
+        self.base = (lowest >> self.shift) - (i64::from(BUCKETS) - span) / 2;
+        for stretch in held {
+            self.note(stretch << shift);
         }
         self.note(time_ns);
     }
 
+    /// The numbers of the stretches that held something, rising.
     fn held(&self) -> impl Iterator<Item = i64> {
-        let words = self.bits.iter().enumerate().filter(|(_, word)| **word != 0);
-        words.flat_map(move |(index, word)| {
+        let words = (self.base..).step_by(64).zip(&self.bits);
+        let words = words.filter(|(_, word)| **word != 0);
+        words.flat_map(|(first, word)| {
             let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
-            bits.map(move |bit| self.base + index as i64 * 64 + bit)
+            bits.map(move |bit| first + bit)
         })
     }
 
@@ -256,7 +296,8 @@ impl Occupancy {
             total += length;
             squares += length * length;
         }
-        f64::INFINITY
+        let typical = if total > 0.0 { squares / total } else { 0.0 };
+        times * typical.max(resolution)
     }
 }
 
@@ -306,6 +347,22 @@ mod tests {
         assert!(!coverage.contains(START + 9 * SECOND, START + 11 * SECOND));
         assert!(!coverage.contains(START + 12 * SECOND, START + 20 * SECOND));
         assert!(coverage.contains(START + 14 * SECOND, START + 39 * SECOND));
+    }
+
+    #[test]
+    fn traffic_that_is_over_makes_no_gaps() {
+        let mut coverage = Coverage::default();
+        for tick in 0..600 {
+            let at = START + tick * SECOND / 10;
+            if tick < 50 {
+                coverage.note(at);
+                coverage.note_background(at);
+            } else if tick % 20 == 0 {
+                coverage.note(at);
+            }
+        }
+        coverage.complete(&[]);
+        assert_eq!(coverage.gaps(), []);
     }
 
     #[test]

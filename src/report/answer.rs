@@ -24,7 +24,7 @@ pub(super) struct Line {
 }
 
 /// What was measured: how many numbers and packets, along which points, for how long.
-pub(super) fn headline(findings: &Findings) -> String {
+pub(crate) fn headline(findings: &Findings) -> String {
     let mut measured: Vec<_> = findings
         .directions
         .iter()
@@ -55,12 +55,12 @@ pub(super) fn headline(findings: &Findings) -> String {
 }
 
 /// Whether there is anything to say about this direction.
-pub(super) fn is_used(direction: &Direction) -> bool {
+pub(crate) fn is_used(direction: &Direction) -> bool {
     !direction.protocols.is_empty()
 }
 
 /// The points in the order in which this direction passes them.
-pub(super) fn points(direction: &Direction) -> impl Iterator<Item = &str> + Clone {
+pub(crate) fn points(direction: &Direction) -> impl Iterator<Item = &str> + Clone {
     let first = direction.segments.first().map(|first| first.from.as_str());
     let rest = direction.segments.iter().map(|segment| segment.to.as_str());
     first.into_iter().chain(rest)
@@ -119,7 +119,7 @@ fn losses<'a>(direction: &'a Direction, stretch: Stretch<'a>) -> Vec<Line> {
         .filter(|protocol| lost_on(protocol, stretch) > 0);
     let mut groups = group_by(lost, |protocol| {
         let weak = protocol.grade == Grade::Weak;
-        (protocol.verdict, weak, answers(&protocol.icmp))
+        (protocol.verdict, weak, answers(protocol, is_about_lost))
     });
     groups.sort_by_key(|group| match group[0].verdict {
         Verdict::Blocked => 0,
@@ -147,10 +147,15 @@ fn lost_on(protocol: &Protocol, place: Stretch) -> u64 {
         .sum()
 }
 
-/// Who said what about lost packets.
-pub(super) fn answers(icmp: &[IcmpEvidence]) -> Vec<String> {
-    icmp.iter()
-        .map(|icmp| format!("{} answered: {}", icmp.from, icmp.meaning))
+/// Whether ICMP errors are about packets that were lost.
+pub(super) fn is_about_lost(icmp: &IcmpEvidence) -> bool {
+    icmp.answered > 0
+}
+
+/// Who said what about a number's packets.
+pub(super) fn answers(protocol: &Protocol, which: fn(&IcmpEvidence) -> bool) -> Vec<String> {
+    let icmp = protocol.icmp.iter().filter(|icmp| which(icmp));
+    icmp.map(|icmp| format!("{} answered: {}", icmp.from, icmp.meaning))
         .collect()
 }
 
@@ -202,7 +207,7 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         System::Receiving => "the receiving system kept them".to_owned(),
         System::Forwarding => "the forwarding system kept them".to_owned(),
     }));
-    parts.extend(answers(&first.icmp));
+    parts.extend(answers(first, is_about_lost));
     parts.join("; ")
 }
 
@@ -271,7 +276,7 @@ fn is_judged(protocol: &Protocol) -> bool {
 }
 
 /// Distinct packets of one number seen at a point.
-pub(super) fn seen_at(findings: &Findings, protocol: &Protocol, point: &str) -> u64 {
+pub(crate) fn seen_at(findings: &Findings, protocol: &Protocol, point: &str) -> u64 {
     findings
         .points
         .iter()
@@ -296,7 +301,7 @@ fn refusals(direction: &Direction) -> Vec<Line> {
 }
 
 /// The calls that refused a number and their errors.
-pub(super) fn how_refused(protocol: &Protocol) -> String {
+pub(crate) fn how_refused(protocol: &Protocol) -> String {
     let mut ways: Vec<_> = protocol
         .refused
         .iter()
@@ -392,7 +397,7 @@ pub(super) fn group_by<'a, K: PartialEq>(
 const CONTROL: &str = "UDP\u{a0}control";
 
 /// The numbers with runs folded and keywords: `50 ESP, 100-131, UDP control`.
-pub(super) fn list_numbers(protocols: &[&Protocol]) -> String {
+pub(crate) fn list_numbers(protocols: &[&Protocol]) -> String {
     let (bare, control) = bare_and_control(protocols);
     let mut parts = Vec::new();
     if !bare.is_empty() {

@@ -7,7 +7,8 @@ use crate::findings::{Carrier, DelayReference, Direction, Findings, Grade, Proto
 /// The findings as CSV (RFC 4180, but with the line ends of Unix): a header, then one row a direction
 /// and protocol number.
 ///
-/// Columns are named like the JSON members. What is unknown is an empty field. Lists are joined
+/// Columns are named like the JSON members; new ones come last. What is unknown is an empty field,
+/// and so is an infinite delay; `icmp_rtt_ns` is the shortest of all errors'. Lists are joined
 /// with `;`, in an item's members with blanks: `router→server 3` in `lost_at`, `10.77.1.1 3/13 2
 /// administratively prohibited` in `icmp`.
 ///
@@ -35,7 +36,7 @@ pub fn csv(findings: &Findings) -> String {
 }
 
 /// The names of [`Row`]'s members.
-const HEADER: [&str; 34] = [
+const HEADER: [&str; 45] = [
     "from",
     "to",
     "protocol",
@@ -70,6 +71,17 @@ const HEADER: [&str; 34] = [
     "control_median_difference_ns",
     "control_p_value",
     "control_loss",
+    "more_packets",
+    "duplication_fraction",
+    "replicated",
+    "delay_ns_p50_with_lost",
+    "delay_ns_p90_with_lost",
+    "delay_ns_p99_with_lost",
+    "icmp_answered",
+    "icmp_rtt_ns",
+    "flows",
+    "loss_runs",
+    "loss_runs_longest",
 ];
 
 #[derive(Serialize)]
@@ -108,6 +120,17 @@ struct Row<'a> {
     control_median_difference_ns: Option<i64>,
     control_p_value: Option<f64>,
     control_loss: Option<f64>,
+    more_packets: Option<u64>,
+    duplication_fraction: Option<f64>,
+    replicated: Option<f64>,
+    delay_ns_p50_with_lost: Option<i64>,
+    delay_ns_p90_with_lost: Option<i64>,
+    delay_ns_p99_with_lost: Option<i64>,
+    icmp_answered: u64,
+    icmp_rtt_ns: Option<i64>,
+    flows: String,
+    loss_runs: Option<u64>,
+    loss_runs_longest: Option<u64>,
 }
 
 impl<'a> Row<'a> {
@@ -167,6 +190,26 @@ impl<'a> Row<'a> {
             control_median_difference_ns: control.and_then(|control| control.median_difference_ns),
             control_p_value: control.and_then(|control| control.p_value),
             control_loss: control.map(|control| control.loss_control),
+            more_packets: protocol.more_packets,
+            duplication_fraction: protocol.duplication.map(|copies| copies.fraction),
+            replicated: protocol.duplication.map(|copies| copies.replicated),
+            delay_ns_p50_with_lost: delay.and_then(|delay| delay.with_lost.p50),
+            delay_ns_p90_with_lost: delay.and_then(|delay| delay.with_lost.p90),
+            delay_ns_p99_with_lost: delay.and_then(|delay| delay.with_lost.p99),
+            icmp_answered: protocol.icmp.iter().map(|icmp| icmp.answered).sum(),
+            icmp_rtt_ns: protocol
+                .icmp
+                .iter()
+                .filter_map(|icmp| Some(icmp.rtt_ns?.min))
+                .min(),
+            loss_runs: protocol.loss_runs.map(|runs| runs.count),
+            loss_runs_longest: protocol.loss_runs.map(|runs| runs.longest),
+            flows: list(&protocol.flows, |pair| {
+                format!(
+                    "{}→{} {} of {} lost",
+                    pair.srcport, pair.dstport, pair.lost, pair.packets
+                )
+            }),
         }
     }
 }

@@ -1,26 +1,34 @@
 //! What else was seen in one direction, a paragraph each, before any layout.
 
-use std::net::IpAddr;
-
 use super::{
     GLUE,
     answer::{answers, count_numbers, group_by, how_refused, list_numbers, points, seen_at, total},
     path,
-    units::{count, span},
+    units::{count, grouped, span},
 };
-use crate::findings::{
-    Carrier, Change, ClockMethod, Delay, DelayReference, Direction, Findings, Protocol, Verdict,
+use crate::{
+    findings::{
+        Carrier, Change, ClockMethod, Delay, DelayReference, Direction, Duplication, Findings,
+        IcmpEvidence, Protocol, Verdict, WithLost,
+    },
+    protocols,
 };
 
-/// The paragraphs about one direction. What did not happen is not mentioned.
+/// The paragraphs about one direction. What did not happen is not mentioned. A command stands on a
+/// line of its own.
 pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<String> {
     let mut remarks = changes(findings, direction);
+    remarks.extend(refused_by(direction));
     remarks.extend(answered(direction));
+    remarks.extend(silence(direction));
     remarks.extend(refused_at_times(direction));
     remarks.extend(counted("Also seen", direction, &ALSO_SEEN));
+    remarks.extend(loss_runs(direction));
+    remarks.extend(duplication(direction));
     remarks.extend(counted("Not judged", direction, &NOT_JUDGED));
     remarks.extend(delay(direction));
     remarks.extend(against_control(direction));
+    remarks.extend(send_more(direction));
     remarks
 }
 
@@ -69,8 +77,10 @@ fn changes(findings: &Findings, direction: &Direction) -> Vec<String> {
                 .iter()
                 .filter(|protocol| seen_at(findings, protocol, to) > 0)
                 .collect();
-            let mut clauses = vec![fields(&here, &came)];
-            clauses.extend(untranslated(&here, &came));
+            let mut clauses = vec![fields(findings, &here, &came)];
+            if title == "Translated" {
+                clauses.extend(untranslated(direction, [from, to]));
+            }
             let place = path([from.as_str(), to]);
             remarks.push(format!("{title}, {place}: {}.", clauses.join("; ")));
         }
@@ -79,24 +89,60 @@ fn changes(findings: &Findings, direction: &Direction) -> Vec<String> {
 }
 
 /// The changes on one stretch, field by field.
-fn fields(here: &[Changed], came: &[&Protocol]) -> String {
+fn fields(findings: &Findings, here: &[Changed], came: &[&Protocol]) -> String {
     let mut clauses = Vec::new();
+    let mut explanations = Vec::new();
     for field in distinct(here.iter().map(|(_, change)| &change.field)) {
         let of_field = || here.iter().filter(|(_, change)| change.field == *field);
         let values = distinct(of_field().map(|(_, change)| becomes(change)));
         if values.len() > 2 {
             let protocols = distinct(of_field().map(|&(protocol, _)| protocol));
             let (name, under) = (field_name(field), under(&protocols, came));
-            clauses.push(format!("{name} in {} ways {under}", values.len()));
-            continue;
+            let packets = of_field().map(|(_, change)| change.count).sum();
+            let packets = count(packets, "packet");
+            clauses.push(format!(
+                "{name} in {} ways {under} ({packets})",
+                values.len()
+            ));
+        } else {
+            for value in values {
+                let same = || of_field().filter(|(_, change)| becomes(change) == value);
+                let protocols = distinct(same().map(|&(protocol, _)| protocol));
+                let part = some_only(findings, &protocols, same().copied());
+                clauses.push(format!("{value} {}{part}", under(&protocols, came)));
+            }
         }
-        for value in values {
-            let same = of_field().filter(|(_, change)| becomes(change) == value);
-            let protocols = distinct(same.map(|&(protocol, _)| protocol));
-            clauses.push(format!("{value} {}", under(&protocols, came)));
+        let explained = of_field().filter_map(|(protocol, change)| {
+            let explanation = change.explanation.as_deref()?;
+            Some((*protocol, explanation))
+        });
+        let explained: Vec<_> = explained.collect();
+        for why in distinct(explained.iter().map(|(_, why)| *why)) {
+            let protocols = explained.iter().filter(|(_, own)| *own == why);
+            let protocols = distinct(protocols.map(|(protocol, _)| *protocol));
+            let (name, under) = (field_name(field), under(&protocols, came));
+            explanations.push(format!("; {name} {under}: {why}"));
         }
     }
-    clauses.join(", ")
+    clauses.join(", ") + &explanations.concat()
+}
+
+/// How many packets were changed, where others of the same numbers came unchanged.
+fn some_only<'a>(
+    findings: &Findings,
+    protocols: &[&Protocol],
+    mut changed: impl Iterator<Item = Changed<'a>> + Clone,
+) -> String {
+    let packets = changed.clone().map(|(_, change)| change.count).sum();
+    let Some((_, change)) = changed.next() else {
+        return String::new();
+    };
+    let [_, to] = &change.between;
+    let came = total(protocols, |protocol| seen_at(findings, protocol, to));
+    if packets >= came {
+        return String::new();
+    }
+    format!(" ({} of {})", grouped(packets), count(came, "packet"))
 }
 
 /// One change in words, without the packets it happened to.
@@ -129,22 +175,23 @@ fn under(protocols: &[&Protocol], came: &[&Protocol]) -> String {
     format!("under {numbers}")
 }
 
-/// The numbers that crossed a stretch with their source address where others lost theirs.
-fn untranslated(here: &[Changed], came: &[&Protocol]) -> Option<String> {
-    let sources: Vec<_> = here
+/// The numbers that crossed a segment with their own source address beside others without.
+fn untranslated(direction: &Direction, [from, to]: [&str; 2]) -> Option<String> {
+    let mut segments = direction.segments.iter();
+    let segment =
+        segments.find(|segment| (segment.from.as_str(), segment.to.as_str()) == (from, to));
+    let translation = segment?.translation.as_ref()?;
+    let left_alone: Vec<_> = direction
+        .protocols
         .iter()
-        .filter(|(_, change)| change.field == "source_address")
-        .collect();
-    let (_, first) = sources.first()?;
-    let left_alone: Vec<_> = came
-        .iter()
-        .filter(|&came| !sources.iter().any(|(protocol, _)| protocol == came))
-        .copied()
+        .filter(|protocol| {
+            protocol.carrier == Carrier::Ip && translation.untranslated.contains(&protocol.protocol)
+        })
         .collect();
     if left_alone.is_empty() {
         return None;
     }
-    let consequence = if is_private(&first.from) {
+    let consequence = if translation.left_private {
         ": a private source left the translator, which the Internet will drop"
     } else {
         ""
@@ -153,27 +200,143 @@ fn untranslated(here: &[Changed], came: &[&Protocol]) -> Option<String> {
     Some(format!("untranslated under {numbers}{consequence}"))
 }
 
-/// Whether an address has no meaning on the Internet (RFC 1918, RFC 4193).
-fn is_private(address: &str) -> bool {
-    match address.parse() {
-        Ok(IpAddr::V4(address)) => address.is_private(),
-        Ok(IpAddr::V6(address)) => address.is_unique_local(),
-        Err(_) => false,
-    }
+/// Errors that say that a lost packet went no further.
+fn refuses_lost(icmp: &IcmpEvidence) -> bool {
+    icmp.refuses && icmp.answered > 0
 }
 
-/// ICMP errors about numbers of which nothing was lost: those are no part of the answer.
+/// Who refused lost packets, how they looked there, and how long the way there and back took.
+fn refused_by(direction: &Direction) -> Option<String> {
+    let errors = || {
+        direction.protocols.iter().flat_map(|protocol| {
+            let refusals = protocol.icmp.iter().filter(|icmp| refuses_lost(icmp));
+            refusals.map(move |icmp| (protocol, icmp))
+        })
+    };
+    let hosts = distinct(errors().map(|(_, icmp)| icmp.from.as_str()));
+    let clauses: Vec<_> = hosts
+        .iter()
+        .map(|host| {
+            let own = || errors().filter(|(_, icmp)| icmp.from == *host);
+            let protocols = distinct(own().map(|(protocol, _)| protocol));
+            let looks = looked(own().map(|(_, icmp)| icmp));
+            let mut medians: Vec<i64> = own()
+                .filter_map(|(_, icmp)| icmp.rtt_ns)
+                .map(|rtt| rtt.p50)
+                .collect();
+            medians.sort_unstable();
+            let rtt = medians.get(medians.len() / 2).map(|median| {
+                format!(
+                    "answers {} after {}'s packets",
+                    span(*median),
+                    direction.from
+                )
+            });
+            let details: Vec<_> = looks.into_iter().chain(rtt).collect();
+            let details = if details.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", details.join("; "))
+            };
+            format!("{host} {}{details}", under(&protocols, &[]))
+        })
+        .collect();
+    let place = path([direction.from.as_str(), &direction.to]);
+    (!clauses.is_empty()).then(|| format!("Refused by, {place}: {}.", clauses.join("; ")))
+}
+
+/// How packets looked to the host that quotes them, as far as all quotes agree.
+fn looked<'a>(errors: impl Iterator<Item = &'a IcmpEvidence> + Clone) -> Option<String> {
+    fn agreed<T: PartialEq>(values: impl IntoIterator<Item = Option<T>>) -> Option<T> {
+        match distinct(values).as_mut_slice() {
+            [only] => only.take(),
+            _ => None,
+        }
+    }
+    let ttl = agreed(errors.clone().map(|icmp| icmp.quoted.ttl))?;
+    let source = agreed(errors.clone().map(|icmp| icmp.quoted.source.as_deref()));
+    let hops = agreed(errors.map(|icmp| icmp.quoted.hops));
+    let lower = match hops {
+        Some(0) => ", as sent".to_owned(),
+        Some(hops) => format!(", lower by {hops}"),
+        None => String::new(),
+    };
+    let source = source.map(|source| format!(" from {source}"));
+    Some(format!(
+        "came there{} with TTL {ttl}{lower}",
+        source.unwrap_or_default()
+    ))
+}
+
+/// What silence means where a host answered some packets and not others: nothing.
+fn silence(direction: &Direction) -> Option<String> {
+    let clauses: Vec<_> = direction
+        .refusers
+        .iter()
+        .filter(|refuser| refuser.rate_limited != Some(false))
+        .map(|refuser| {
+            let looks = match refuser.rate_limited {
+                Some(_) => "its answers are rate-limited",
+                None => "perhaps a limited rate",
+            };
+            let which = match refuser.lost {
+                0 => "that came to it",
+                lost if lost == refuser.of => "lost there",
+                _ => "that came to it or were lost before",
+            };
+            format!(
+                "{} answered {} of {} {which}: {looks}",
+                refuser.from,
+                grouped(refuser.errors),
+                count(refuser.of, "packet")
+            )
+        })
+        .collect();
+    let place = path([direction.from.as_str(), &direction.to]);
+    (!clauses.is_empty())
+        .then(|| format!("No answer is no evidence, {place}: {}.", clauses.join("; ")))
+}
+
+/// The command that sends what is missing to be certain.
+fn send_more(direction: &Direction) -> Option<String> {
+    let destination = direction.destination.as_ref()?;
+    let unsure = || {
+        let mut protocols = direction.protocols.iter();
+        std::iter::from_fn(move || {
+            protocols
+                .find(|protocol| protocol.more_packets.is_some() && protocol.carrier == Carrier::Ip)
+        })
+    };
+    let more = unsure()
+        .filter_map(|protocol| protocol.more_packets)
+        .max()?;
+    // Linux sends 0 on request of 256 only.
+    let on_linux = |number: u16| if number == 0 { 256 } else { number };
+    let mut numbers: Vec<u16> = unsure()
+        .map(|protocol| on_linux(protocol.protocol))
+        .collect();
+    numbers.sort_unstable();
+    let numbers = protocols::fold(&numbers).replace(", ", ",");
+    let command = format!("hdp send {destination} --protocols {numbers} --count {more}");
+    let place = path([direction.from.as_str(), &direction.to]);
+    Some(format!(
+        "To be certain, {place}, if the new packets fare like these:\n{command}"
+    ))
+}
+
+/// ICMP errors about packets that were not lost: those are no part of the answer.
 fn answered(direction: &Direction) -> Option<String> {
-    let arrived = direction
+    let about_others: fn(&IcmpEvidence) -> bool = |icmp| icmp.count > icmp.answered;
+    let quoted = direction
         .protocols
         .iter()
-        .filter(|protocol| protocol.lost == 0 && !protocol.icmp.is_empty());
-    let clauses: Vec<_> = group_by(arrived, |protocol| answers(&protocol.icmp))
+        .filter(|protocol| protocol.icmp.iter().any(about_others));
+    let clauses: Vec<_> = group_by(quoted, |protocol| answers(protocol, about_others))
         .iter()
         .map(|group| {
             format!(
                 "{} {}",
-                answers(&group[0].icmp).join(", "),
+                answers(group[0], about_others).join(", "),
                 under(group, &[])
             )
         })
@@ -250,6 +413,52 @@ fn counted(title: &str, direction: &Direction, counters: &[Counter]) -> Option<S
     (!clauses.is_empty()).then(|| format!("{title}, {place}: {}.", clauses.join("; ")))
 }
 
+/// How many packets in a row were lost at the most, of numbers that lost some here and there.
+fn loss_runs(direction: &Direction) -> Option<String> {
+    const SHOWN: usize = 3;
+    let longest = |protocol: &Protocol| protocol.loss_runs.map(|runs| runs.longest);
+    let lossy = direction.protocols.iter().filter(|protocol| {
+        protocol.verdict == Verdict::Lossy && protocol.lost > 1 && protocol.loss_runs.is_some()
+    });
+    let mut groups = group_by(lossy, longest);
+    groups.sort_by_key(|group| std::cmp::Reverse(longest(group[0])));
+    let clauses = groups.iter().take(SHOWN).filter_map(|group| {
+        let longest = longest(group[0])?;
+        Some(format!("{} {}", grouped(longest), under(group, &[])))
+    });
+    let mut clauses: Vec<_> = clauses.collect();
+    if groups.len() > SHOWN {
+        clauses.push("fewer under the others".to_owned());
+    }
+    let place = path([direction.from.as_str(), &direction.to]);
+    (!clauses.is_empty()).then(|| {
+        let clauses = clauses.join(", ");
+        format!("Lost in a row, {place}: at most {clauses}.")
+    })
+}
+
+/// How much arrived more than once, over all numbers.
+fn duplication(direction: &Direction) -> Option<String> {
+    let of = |share: fn(&Duplication) -> f64| -> f64 {
+        let protocols = direction.protocols.iter();
+        protocols
+            .filter_map(|p| Some(share(p.duplication.as_ref()?) * p.delivered as f64))
+            .sum()
+    };
+    let (copies, replicated) = (of(|d| d.fraction), of(|d| d.replicated));
+    let arrived: u64 = direction.protocols.iter().map(|p| p.delivered).sum();
+    let percent = |packets: f64| format!("{:.1}{GLUE}%", 100.0 * packets / arrived as f64);
+    let place = path([direction.from.as_str(), &direction.to]);
+    (copies > 0.0).then(|| {
+        format!(
+            "Duplicates, {place}: {} of the packets that arrived came more than once; extra copies \
+             make {} of them (RFC 5560).",
+            percent(replicated),
+            percent(copies)
+        )
+    })
+}
+
 /// How long the packets that arrived took, the control beside the bare numbers.
 fn delay(direction: &Direction) -> Option<String> {
     let of = |carrier| {
@@ -283,6 +492,7 @@ fn delay(direction: &Direction) -> Option<String> {
         let (median, longest) = (span(delay.p50), span(delay.max));
         format!("UDP control median {median}, longest {longest}")
     }));
+    clauses.extend(with_lost(direction));
     let reference = bare.first().or(control.first())?.reference;
     let place = path([direction.from.as_str(), &direction.to]);
     let clauses = clauses.join("; ");
@@ -290,6 +500,29 @@ fn delay(direction: &Direction) -> Option<String> {
         "Delay, {place}: {clauses}; {}.",
         counted_from(direction, reference)
     ))
+}
+
+/// Which quantiles are infinite if lost packets are said to take for ever (RFC 7679).
+fn with_lost(direction: &Direction) -> Option<String> {
+    let infinite = |quantile: fn(&WithLost) -> Option<i64>| -> Vec<&Protocol> {
+        let protocols = direction.protocols.iter();
+        let is_infinite = |protocol: &&Protocol| {
+            let delay = protocol.delay_ns.as_ref();
+            delay.is_some_and(|delay| quantile(&delay.with_lost).is_none())
+        };
+        protocols.filter(is_infinite).collect()
+    };
+    let clauses = [
+        ("99th percentile", infinite(|all| all.p99)),
+        ("median", infinite(|all| all.p50)),
+    ];
+    let clauses: Vec<_> = clauses
+        .iter()
+        .filter(|(_, protocols)| !protocols.is_empty())
+        .map(|(name, protocols)| format!("the {name} {}", under(protocols, &[])))
+        .collect();
+    (!clauses.is_empty())
+        .then(|| format!("infinite, with the lost ones, is {}", clauses.join(", ")))
 }
 
 /// Differences less likely than this are called more than chance.

@@ -140,7 +140,7 @@ fn or_none(items: impl Iterator<Item = String>, separator: &str) -> String {
     }
 }
 
-fn grade(grade: Grade) -> &'static str {
+pub(crate) fn grade(grade: Grade) -> &'static str {
     match grade {
         Grade::Certain => "certain",
         Grade::Likely => "likely",

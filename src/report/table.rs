@@ -93,9 +93,23 @@ impl Page<'_> {
 
     fn paragraph(&mut self, first: &str, indent: &str, text: &str) {
         let width = self.layout.width.saturating_sub(display_width(indent));
+        let (text, command) = match text.split_once('\n') {
+            Some((text, command)) => (text, Some(command)),
+            None => (text, None),
+        };
         for (i, line) in wrap(text, width).iter().enumerate() {
             let indent = if i == 0 { first } else { indent };
             self.line(&format!("{indent}{line}"));
+        }
+        // What is to be copied stays one command, however it is wrapped.
+        if let Some(command) = command {
+            let options = Options::new(width.saturating_sub(2)).break_words(false);
+            let options = options.word_splitter(WordSplitter::NoHyphenation);
+            let lines = textwrap::wrap(command, options);
+            self.line(&format!(
+                "{indent}{}",
+                lines.join(&format!(" \\\n{indent}"))
+            ));
         }
     }
 
@@ -363,7 +377,7 @@ fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(missing))
 }
 
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     // Protocol keywords and runs have hyphens that are no place to break.
     let options = Options::new(width).word_splitter(WordSplitter::NoHyphenation);
     textwrap::wrap(text, options)

@@ -5,9 +5,10 @@
 use super::*;
 use crate::{
     findings::{
-        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Expected, Fate,
-        Findings, Grade, IcmpEvidence, LostAt, Packet, PacketSighting, Point, PointKind, Protocol,
-        Refusal, Segment, Skipped, Verdict,
+        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
+        Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting,
+        Point, PointKind, Protocol, Quoted, Refusal, Refuser, RoundTrip, Segment, Skipped,
+        Translation, Verdict, WithLost,
     },
     protocols::keyword,
 };
@@ -80,6 +81,7 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
                 steps: Vec::new(),
             },
             within: None,
+            translation: None,
         })
         .collect();
     Direction {
@@ -88,6 +90,8 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
         segments,
         protocols,
         against_control: None,
+        destination: Some("10.77.2.2".to_owned()),
+        refusers: Vec::new(),
     }
 }
 
@@ -139,6 +143,14 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         altered: 0,
         duplicates: 0,
         reordered: 0,
+        loss_runs: (delivered < packets).then_some(LossRuns {
+            count: 1,
+            longest: packets - delivered,
+        }),
+        duplication: (delivered > 0).then_some(Duplication {
+            fraction: 0.0,
+            replicated: 0.0,
+        }),
         seen: seen.to_vec(),
         lost_at,
         loss_interval: (packets == 3 && delivered == 3).then_some([0.0, 0.7076]),
@@ -152,8 +164,15 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
             p99: 400_000,
             max: 1_240_000,
             reference: DelayReference::Minimum,
+            with_lost: WithLost {
+                p50: (packets < 2 * delivered).then_some(58_000 + jitter),
+                p90: (packets == delivered).then_some(80_000 + jitter),
+                p99: (packets == delivered).then_some(400_000),
+            },
         }),
         against_control: None,
+        more_packets: (delivered < packets).then_some(2),
+        flows: Vec::new(),
         reasons,
     }
 }
@@ -177,7 +196,7 @@ fn sweep(points: &[&str], change: impl Fn(u16) -> Option<Protocol>) -> Vec<Proto
 }
 
 /// The example of the project's aims: a router that drops, rejects, cuts off and loses.
-pub(super) fn router_drops_some() -> Findings {
+pub(crate) fn router_drops_some() -> Findings {
     let mut protocols = sweep(&THREE, |protocol| match protocol {
         47 => Some(Protocol {
             grade: Grade::Certain,
@@ -187,7 +206,23 @@ pub(super) fn router_drops_some() -> Findings {
                 code: 13,
                 meaning: "administratively prohibited".to_owned(),
                 count: 2,
+                refuses: true,
+                answered: 2,
+                quoted: Quoted {
+                    ttl: Some(63),
+                    hops: Some(1),
+                    source: Some("10.77.1.2".to_owned()),
+                    destination: Some("10.77.2.2".to_owned()),
+                    dscp: Some(0),
+                    ecn: Some(0),
+                },
+                rtt_ns: Some(RoundTrip {
+                    min: 120_000,
+                    p50: 143_000,
+                }),
+                seen_at: vec!["client".to_owned()],
             }],
+            more_packets: None,
             reasons: vec!["ICMP 3/13 from 10.77.1.1 quotes 2 of 3".to_owned()],
             ..number(&THREE, 47, &[3, 3, 0])
         }),
@@ -221,6 +256,13 @@ pub(super) fn router_drops_some() -> Findings {
     findings.points[1].link_types = vec!["LINUX_SLL2".to_owned()];
     findings.points[1].resolution_ns = Some(1000);
     findings.points[2].capture_drops = Some(0);
+    findings.directions[0].refusers = vec![Refuser {
+        from: "10.77.1.1".to_owned(),
+        errors: 2,
+        of: 83,
+        lost: 83,
+        rate_limited: Some(true),
+    }];
     findings
 }
 
@@ -230,7 +272,7 @@ fn everything_passes() -> Findings {
 }
 
 /// Two captures without HDP, the second without any frame.
-fn nothing_seen() -> Findings {
+pub(crate) fn nothing_seen() -> Findings {
     let mut findings = findings(&TWO, Vec::new());
     let empty = &mut findings.points[1];
     (empty.frames, empty.first_ns, empty.last_ns) = (0, None, None);
@@ -283,7 +325,7 @@ fn blind_middle() -> Findings {
 }
 
 /// A sweep and its echo, of which the way back loses 6 and repeats some.
-fn both_directions() -> Findings {
+pub(crate) fn both_directions() -> Findings {
     let back = ["server", "client"];
     let mut findings = findings(&TWO, sweep(&TWO, |_| None));
     let mut answers = vec![number(&back, 6, &[3, 0]), number(&back, 253, &[3, 3])];
@@ -292,6 +334,10 @@ fn both_directions() -> Findings {
         protocol.seen.reverse();
     }
     answers[1].duplicates = 2;
+    answers[1].duplication = Some(Duplication {
+        fraction: 2.0 / 3.0,
+        replicated: 1.0 / 3.0,
+    });
     answers[1].reordered = 1;
     findings.directions.push(direction(&back, answers));
     let protocols = findings
@@ -326,6 +372,7 @@ fn masquerade() -> Findings {
         to: to.to_owned(),
         between: ["router".to_owned(), "server".to_owned()],
         count: 3,
+        explanation: None,
     };
     let mut protocols = sweep(&THREE, |_| None);
     protocols.push(control(&THREE, &[3, 3, 3]));
@@ -341,7 +388,17 @@ fn masquerade() -> Findings {
         }
         protocol.changes.push(change("ttl", "64", "1"));
     }
-    findings(&THREE, protocols)
+    let mut findings = findings(&THREE, protocols);
+    let untranslated = [1, 6, 17, 58, 132, 136];
+    findings.directions[0].segments[1].translation = Some(Translation {
+        translated: (1..=255)
+            .filter(|number| !untranslated.contains(number))
+            .collect(),
+        untranslated: untranslated.to_vec(),
+        untranslated_sources: vec!["10.77.1.2".to_owned()],
+        left_private: true,
+    });
+    findings
 }
 
 /// Five points with long names; two of them lose, the last captured by the second.
@@ -371,6 +428,11 @@ fn odds_and_ends() -> Findings {
         code: 4,
         meaning: "port unreachable".to_owned(),
         count: 1,
+        refuses: true,
+        answered: 0,
+        quoted: Quoted::default(),
+        rtt_ns: None,
+        seen_at: vec!["client".to_owned()],
     };
     let refusal = Refusal {
         requested: 17,
@@ -385,6 +447,7 @@ fn odds_and_ends() -> Findings {
         to: to.to_owned(),
         between: ["sent".to_owned(), "received".to_owned()],
         count: 1,
+        explanation: Some("remarked: the class is set anew on the way".to_owned()),
     };
     let mut protocols = vec![
         Protocol {
@@ -412,6 +475,10 @@ fn odds_and_ends() -> Findings {
         },
         Protocol {
             duplicates: 1,
+            duplication: Some(Duplication {
+                fraction: 1.0 / 3.0,
+                replicated: 1.0 / 3.0,
+            }),
             reordered: 1,
             ..control(&points, &[3, 0, 3])
         },
@@ -538,6 +605,10 @@ fn lines_are_no_longer_than_the_width() {
     for (name, findings) in ALL {
         for width in 40..140 {
             for line in plain(&findings(), width).lines() {
+                // A list of numbers in a command is not cut.
+                if !line.trim().trim_end_matches(" \\").contains(' ') {
+                    continue;
+                }
                 assert!(line.chars().count() <= width, "{name} at {width}: {line}");
             }
         }

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use super::GLUE;
 
 /// A count with its noun: `1 packet`, `1,200 packets`.
-pub(super) fn count(n: u64, noun: &str) -> String {
+pub(crate) fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{}{GLUE}{noun}{plural}", grouped(n))
 }
 
 /// A count with its digits in groups of three: `1,200`.
-pub(super) fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<_> = digits
         .as_bytes()
@@ -25,7 +25,7 @@ pub(super) fn grouped(n: u64) -> String {
 /// A span in the unit that suits it, with three digits: `23 µs`, `1.24 ms`, `68.8 s`, `2 h 5 min`.
 ///
 /// Negative spans do not exist; they read as none at all.
-pub(super) fn span(nanoseconds: i64) -> String {
+pub(crate) fn span(nanoseconds: i64) -> String {
     const SECOND: u64 = 1_000_000_000;
     const MINUTE: u64 = 60 * SECOND;
     const HOUR: u64 = 60 * MINUTE;
@@ -68,12 +68,12 @@ fn three_digits(ns: u64) -> String {
 }
 
 /// The time of day in UTC, in milliseconds: `09:58:19.692`.
-pub(super) fn time_of_day(epoch_ns: i64) -> String {
+pub(crate) fn time_of_day(epoch_ns: i64) -> String {
     calendar(epoch_ns, "%T%.3f")
 }
 
 /// The time of day in UTC, in microseconds or, where that is not all, in nanoseconds.
-pub(super) fn exact_time_of_day(epoch_ns: i64) -> String {
+pub(crate) fn exact_time_of_day(epoch_ns: i64) -> String {
     let format = if epoch_ns % 1_000 == 0 {
         "%T%.6f"
     } else {
@@ -83,7 +83,7 @@ pub(super) fn exact_time_of_day(epoch_ns: i64) -> String {
 }
 
 /// The day in UTC: `2026-03-01`.
-pub(super) fn day(epoch_ns: i64) -> String {
+pub(crate) fn day(epoch_ns: i64) -> String {
     calendar(epoch_ns, "%F")
 }
 

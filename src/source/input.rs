@@ -1,15 +1,25 @@
 //! Bytes from a file, a FIFO or standard input, unpacked where they are packed.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    },
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use super::{Error, Origin};
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::{Error, Origin, Until};
 
 /// The best size measured for a warm file; more does not help, less costs system calls.
 const BUFFER_LEN: usize = 256 * 1024;
@@ -17,17 +27,37 @@ const BUFFER_LEN: usize = 256 * 1024;
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Opens the source and sees whether it is packed.
-pub(super) fn open(origin: &Origin) -> Result<Buffer, Error> {
+/// How soon the end of waiting for a pipe is noticed, in milliseconds.
+const ATTENTION_MS: u8 = 100;
+
+/// Opens the source and sees whether it is packed. A pipe ends early when `until` says so.
+pub(super) fn open(origin: &Origin, until: Option<&Until>) -> Result<Buffer, Error> {
     let open_error = |error| Error::Open {
         origin: origin.clone(),
         error,
     };
     let mut progress = None;
     let raw: Box<dyn Read + Send> = match origin {
-        Origin::Stdin => Box::new(io::stdin()),
+        Origin::Stdin => match until {
+            None => Box::new(io::stdin()),
+            Some(until) => {
+                let stdin = io::stdin().as_fd().try_clone_to_owned();
+                Box::new(Pipe {
+                    file: stdin.map_err(open_error)?.into(),
+                    until: until.clone(),
+                })
+            }
+        },
         Origin::Path(path) => {
-            let file = File::open(path).map_err(open_error)?;
+            let mut options = OpenOptions::new();
+            options.read(true);
+            let is_fifo = || path.metadata().is_ok_and(|file| file.file_type().is_fifo());
+            let until = until.filter(|_| is_fifo());
+            if until.is_some() {
+                // Otherwise opening it waits for a writer.
+                options.custom_flags(OFlag::O_NONBLOCK.bits());
+            }
+            let file = options.open(path).map_err(open_error)?;
             let metadata = file.metadata().map_err(open_error)?;
             if metadata.is_dir() {
                 return Err(Error::Directory {
@@ -43,6 +73,9 @@ pub(super) fn open(origin: &Origin) -> Result<Buffer, Error> {
                     file,
                     read: Arc::clone(&known.read),
                 })
+            } else if let Some(until) = until {
+                let until = until.clone();
+                Box::new(Pipe { file, until })
             } else {
                 Box::new(file)
             }
@@ -89,6 +122,31 @@ impl Progress {
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
+    }
+}
+
+/// A pipe that ends with its writers, or when nobody wants to wait any longer.
+struct Pipe {
+    file: File,
+    until: Until,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while !(self.until)() {
+            let mut readable = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut readable, PollTimeout::from(ATTENTION_MS)) {
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.file.read(out) {
+                // Another reader of the same pipe was faster.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+        Ok(0)
     }
 }
 

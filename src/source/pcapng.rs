@@ -13,7 +13,7 @@ use pcap_parser::{
 };
 
 use super::{
-    Format, FrameDirection, Interface, LinkType, Record, Source, Step, Summary,
+    Format, FrameDirection, Interface, LinkType, Record, Section, Source, Step, Summary,
     classic::MAX_FRAME_LEN, input::Buffer,
 };
 
@@ -31,6 +31,11 @@ const BLOCK_HEADER_LEN: usize = 8;
 const BLOCK_TRAILER_LEN: usize = 4;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
+const OPTION_COMMENT: u16 = 1;
+/// Of the section header block alone.
+const OPTION_HARDWARE: u16 = 2;
+const OPTION_OS: u16 = 3;
+/// Of packet blocks alone.
 const OPTION_FLAGS: u16 = 2;
 /// Of the enhanced packet block alone.
 const OPTION_DROPCOUNT: u16 = 4;
@@ -170,6 +175,15 @@ impl Pcapng {
             SECTION_HEADER => {
                 self.interfaces_before += u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
                 self.interfaces.clear();
+                let section = self.section_header(block);
+                let silent = Section {
+                    first_interface: self.interfaces_before,
+                    ..Section::default()
+                };
+                // A silent one ends the one before it.
+                if section != silent || !summary.sections.is_empty() {
+                    summary.sections.push(section);
+                }
                 None
             }
             INTERFACE_DESCRIPTION => {
@@ -193,11 +207,36 @@ impl Pcapng {
             interface.drops = interface.drops.saturating_add(drops);
             summary.add_drops(drops);
             if let (Some(before), Some(now)) = (before_ns.or(record.time_ns), record.time_ns) {
+                summary.placed_drops = summary.placed_drops.saturating_add(drops);
                 summary.dropped_ns.push((before.min(now), before.max(now)));
             }
         }
         self.rest_of_block = total_len - record.offset - record.len;
         Ok(Step::Frame(record))
+    }
+
+    fn section_header(&self, block: &[u8]) -> Section {
+        const FIXED: usize = 24;
+        let options = block.get(FIXED..block.len() - BLOCK_TRAILER_LEN);
+        let mut section = Section {
+            first_interface: self.interfaces_before,
+            ..Section::default()
+        };
+        for (code, value) in (Options {
+            order: self.order,
+            rest: options.unwrap_or_default(),
+        }) {
+            let text = String::from_utf8_lossy(value);
+            let text = text.trim_end_matches('\0');
+            match code {
+                _ if text.is_empty() => {}
+                OPTION_COMMENT => section.comments.push(text.to_owned()),
+                OPTION_HARDWARE => section.hardware = Some(text.to_owned()),
+                OPTION_OS => section.os = Some(text.to_owned()),
+                _ => {}
+            }
+        }
+        section
     }
 
     fn interface(&self, id: u32) -> Result<&SectionInterface, String> {

@@ -170,7 +170,8 @@ pub fn findings_bounded(
         if now.is_empty() {
             continue;
         }
-        if session.watch(point, |observer| feed(observer, *number, now)) {
+        let ((), is_enough) = session.watch(point, |observer| feed(observer, *number, now));
+        if is_enough {
             session.advance(point, false);
         }
         *number += now.len() as u64;

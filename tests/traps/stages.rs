@@ -1,18 +1,21 @@
 //! What one point shows of a packet: on two sides of a host, twice, for somebody else, in pieces or
 //! cut. Captures are written to files and given to the program, as users do.
 
-use std::{net::IpAddr, path::Path, process::Command};
+use std::net::IpAddr;
 
 use hdp::{
-    findings::{ClockMethod, Findings, Point, Protocol, Side, System, Verdict},
+    findings::{ClockMethod, Findings, Side, System, Verdict},
     source::{Origin, Source},
 };
 
-use super::support::{
-    capture::{ByteOrder, Capture, Format, Interface, OwnedFrame, PacketBlock, Packing},
-    frames::{GreFields, Ip, Link, Network, Packet, Quote, gre, icmp_error, ip, vlan, vxlan},
-    hosts::{self, file, success},
-    scene::{MILLISECOND, START_NS},
+use super::{
+    path::{findings, lost_at, names, number, point, run},
+    support::{
+        capture::{Capture, Interface, OwnedFrame},
+        frames::{GreFields, Ip, Link, Network, Packet, Quote, gre, icmp_error, ip, vlan, vxlan},
+        hosts::{self, file, success},
+        scene::{MILLISECOND, START_NS},
+    },
 };
 
 const MICROSECOND: i64 = 1_000;
@@ -197,60 +200,6 @@ fn answer(at_ms: i64, protocol: u8) -> Packet {
 /// Adds to a point what is not on Ethernet or has another time; frames need no order.
 fn add(capture: &mut Capture, packet: &Packet, later_ns: i64, frame: Vec<u8>) {
     capture.push(packet.timestamp_ns.cast_signed() + later_ns, frame);
-}
-
-fn findings(points: &[(&str, &Capture)]) -> Findings {
-    let folder = tempfile::tempdir().unwrap();
-    let format = Format::Pcapng {
-        order: ByteOrder::Little,
-        block: PacketBlock::Enhanced,
-    };
-    for (name, capture) in points {
-        let mut capture = (*capture).clone();
-        capture.frames.sort_by_key(|frame| frame.time_ns);
-        capture.write(&folder.path().join(name), format, Packing::Plain);
-    }
-    let names: Vec<&str> = points.iter().map(|(name, _)| *name).collect();
-    let findings = path(folder.path(), &names, &[]);
-    // What is reported packet by packet is what was surveyed while reading.
-    let packets = path(folder.path(), &names, &["--packets", "packets.jsonl"]);
-    assert_eq!(findings, packets);
-    findings
-}
-
-fn path(folder: &Path, names: &[&str], options: &[&str]) -> Findings {
-    let output = Command::new(env!("CARGO_BIN_EXE_hdp"))
-        .current_dir(folder)
-        .args(["path", "--format", "json"])
-        .args(options)
-        .args(names)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn names(findings: &Findings) -> Vec<&str> {
-    let points = findings.points.iter();
-    points.map(|point| point.name.as_str()).collect()
-}
-
-fn point<'a>(findings: &'a Findings, name: &str) -> &'a Point {
-    let mut points = findings.points.iter();
-    points.find(|point| point.name == name).unwrap()
-}
-
-fn number(findings: &Findings, direction: usize, number: u16) -> &Protocol {
-    let mut all = findings.directions[direction].protocols.iter();
-    all.find(|p| p.protocol == number).unwrap()
-}
-
-/// Between which points the packets of a number were lost.
-fn lost_at(protocol: &Protocol) -> Vec<(&str, &str, u64)> {
-    let lost_at = protocol.lost_at.iter();
-    lost_at
-        .map(|lost| (lost.from.as_str(), lost.to.as_str(), lost.count))
-        .collect()
 }
 
 const WHOLE: [&str; 3] = ["client", "router", "server"];
@@ -982,8 +931,7 @@ fn trap_23_pieces_that_a_real_router_drops_are_lost_inside_it() {
          ip protocol 50 ip frag-off & 0x1fff != 0 drop; }; }",
     );
     let folder = tempfile::tempdir().unwrap();
-    let names = ["client", "router", "server"];
-    let [client, router, server] = names.map(|name| file(&folder, name));
+    let [client, router, server] = WHOLE.map(|name| file(&folder, name));
     let captures = [
         hosts.client.capture("router", &client),
         hosts.router.capture("any", &router),
@@ -1011,8 +959,8 @@ fn trap_23_pieces_that_a_real_router_drops_are_lost_inside_it() {
     for capture in captures {
         capture.interrupt();
     }
-    let findings = path(folder.path(), &names, &[]);
-    assert_eq!(self::names(&findings), APART);
+    let findings = run(folder.path(), &WHOLE, &[]);
+    assert_eq!(names(&findings), APART);
     let p = number(&findings, 0, 50);
     assert_eq!(p.seen, [5, 5, 0, 0], "{:?}", p.reasons);
     assert_eq!(lost_at(p), [("router (in)", "router (out)", 5)]);

@@ -1,0 +1,109 @@
+//! What passed between losses: how many packets of a flow had gone through when one was not seen
+//! everywhere.
+//!
+//! Packets that every point saw are counted in bulk, so that between two losses only their number
+//! tells whether anything came through (RFC 3357). It is asked for at losses only: what passes
+//! costs nothing.
+
+use super::{FlowPairs, Through, merge::Group};
+
+/// The number of packets that had passed, told at each packet that some point did not see.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Passed {
+    /// How many pairs of flows the two below know.
+    known: usize,
+    /// For each flow of the first point, its pairs, as positions among them.
+    by_first: Vec<Vec<u32>>,
+    /// For each flow of the last point.
+    by_last: Vec<Vec<u32>>,
+    marks: Vec<Mark>,
+}
+
+/// How many packets of a flow had passed by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The timestamp of the packet that some point did not see.
+    pub timestamp_ns: u64,
+    /// Its flow at the end of the path named by `is_last`.
+    pub flow: u32,
+    /// Whether the flow is that at the last point; else at the first one.
+    pub is_last: bool,
+    /// Packets of this flow with earlier timestamps that every point saw alike.
+    pub passed: u64,
+}
+
+impl Passed {
+    /// Notes the packets of a group, if some point did not see it.
+    pub(super) fn note(&mut self, group: &Group, through: &FlowPairs<Through>) {
+        let [first, .., last] = group.sightings else {
+            return;
+        };
+        if !group.sightings.iter().any(|seen| seen.is_empty()) {
+            return;
+        }
+        self.learn(through);
+        let (seen, is_last) = if first.is_empty() {
+            (last, true)
+        } else {
+            (first, false)
+        };
+        for (index, sighting) in seen.iter().enumerate() {
+            let flow = sighting.flow;
+            if seen[..index].iter().any(|before| before.flow == flow) {
+                continue;
+            }
+            self.marks.push(Mark {
+                timestamp_ns: group.timestamp_ns,
+                flow,
+                is_last,
+                passed: self.count((flow, is_last), through),
+            });
+        }
+    }
+
+    /// Learns of the pairs that were added since.
+    fn learn(&mut self, through: &FlowPairs<Through>) {
+        let new = through.iter().enumerate().skip(self.known);
+        for (place, ((first, last), _)) in new {
+            let place = u32::try_from(place).expect("fewer than 2^32 pairs fit into memory");
+            for (pairs, flow) in [(&mut self.by_first, first), (&mut self.by_last, last)] {
+                let flow = flow as usize;
+                if pairs.len() <= flow {
+                    pairs.resize_with(flow + 1, Vec::new);
+                }
+                pairs[flow].push(place);
+            }
+            self.known += 1;
+        }
+    }
+
+    fn count(&self, (flow, is_last): (u32, bool), through: &FlowPairs<Through>) -> u64 {
+        let pairs = if is_last {
+            &self.by_last
+        } else {
+            &self.by_first
+        };
+        let pairs = pairs.get(flow as usize).map_or(&[][..], Vec::as_slice);
+        let counts = pairs
+            .iter()
+            .map(|&place| through.at(place).offsets_ns.len());
+        counts.sum::<usize>() as u64
+    }
+
+    /// Takes in the marks of the stretch behind, before what went through there is added.
+    pub(super) fn append(&mut self, behind: Self, through: &FlowPairs<Through>) {
+        self.learn(through);
+        for mark in behind.marks {
+            let before = self.count((mark.flow, mark.is_last), through);
+            self.marks.push(Mark {
+                passed: before + mark.passed,
+                ..mark
+            });
+        }
+    }
+
+    /// The marks by rising timestamp.
+    pub(super) fn into_marks(self) -> Vec<Mark> {
+        self.marks
+    }
+}
