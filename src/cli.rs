@@ -7,6 +7,7 @@ mod dissect;
 mod duration;
 mod explain;
 mod frames;
+mod heap;
 mod interfaces;
 #[cfg(target_os = "linux")]
 mod listen;

@@ -267,6 +267,9 @@ pub struct Point {
     pub hdp: u64,
     /// Sightings by rising timestamp; of equal ones, in the order of the capture.
     pub sightings: Vec<Sighting>,
+    /// Of the sightings that are no longer among them, in bounded memory, those that a mirror port
+    /// may have made.
+    pub twins: u64,
     /// First fragments by rising timestamp, of packets that are no sightings: a piece is missing.
     pub incomplete: Vec<Incomplete>,
     /// What sightings share.
@@ -847,6 +850,7 @@ impl Observer {
             coverage: self.coverage,
             skipped: self.skipped,
             hdp: self.hdp,
+            twins: 0,
             sightings: self.sightings,
             incomplete,
             flows: self.flows,

@@ -385,16 +385,21 @@ impl Session {
         let points = feeds.iter().zip(&self.labels).enumerate();
         let points = points.map(|(index, (feed, label))| {
             let sightings = sightings(taken, index);
+            let twins = taken.twins(index);
             match &feed.elsewhere {
                 Some(read) => Point {
                     sightings,
+                    twins,
                     ..read.clone()
                 },
-                None => feed.observer.so_far(sightings).finish(
-                    label.name.clone(),
-                    label.source.clone(),
-                    feed.summary.clone(),
-                ),
+                None => Point {
+                    twins,
+                    ..feed.observer.so_far(sightings).finish(
+                        label.name.clone(),
+                        label.source.clone(),
+                        feed.summary.clone(),
+                    )
+                },
             }
         });
         let open = feeds.iter().map(|feed| !feed.has_ended);
@@ -441,6 +446,14 @@ impl Taken {
         match self {
             Self::All(_) => 0,
             Self::Some(bounded) => bounded.taken,
+        }
+    }
+
+    /// Of a point's sightings that were forgotten those that a mirror port may have made.
+    fn twins(&self, point: usize) -> u64 {
+        match self {
+            Self::All(_) => 0,
+            Self::Some(bounded) => bounded.pending.twins(point),
         }
     }
 

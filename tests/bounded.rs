@@ -3,8 +3,10 @@
 mod support;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufWriter, Write},
+    iter,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -14,7 +16,7 @@ use std::{
 use hdp::{
     correlate::Survey,
     decode::{DEFAULT_WINDOW_NS, Shortcut},
-    findings::{Findings, Protocol},
+    findings::{Carrier, Findings, Protocol},
     judge::{DEFAULT_WAIT_NS, Options, judge},
     observe::{Observer, Point},
     session::{Label, Room, Session},
@@ -65,7 +67,7 @@ fn kept(files: &[PathBuf]) -> Findings {
     judge(&points, Survey::of(&points), &OPTIONS, None)
 }
 
-/// The findings of a session that reads some frames of each file in turn.
+/// The findings of a session that reads a share of the frames of each file in turn.
 fn bounded(files: &[PathBuf], room: Room) -> Findings {
     let label = |index| {
         let name = format!("p{index}");
@@ -75,16 +77,20 @@ fn bounded(files: &[PathBuf], room: Room) -> Findings {
         }
     };
     let session = Session::new((0..files.len()).map(label).collect(), OPTIONS, room);
+    let frames: Vec<u64> = sources(files)
+        .into_iter()
+        .map(|mut source| iter::from_fn(|| source.next_frame().map(|_| ())).count() as u64)
+        .collect();
     let mut sources: Vec<_> = sources(files)
         .into_iter()
         .map(|source| Some((source, Shortcut::new(DEFAULT_WINDOW_NS))))
         .collect();
-    while sources.iter().any(Option::is_some) {
+    // As if all had been read for the same share of the time.
+    const TURNS: u64 = 50;
+    for turn in 1..=TURNS {
         for (point, reader) in sources.iter_mut().enumerate() {
-            for _ in 0..10 + 7 * point {
-                let Some((source, decoder)) = reader else {
-                    break;
-                };
+            let until = frames[point] * turn / TURNS;
+            while let Some((source, decoder)) = reader {
                 let Some(frame) = source.next_frame() else {
                     session.finish(point, source.summary().clone());
                     *reader = None;
@@ -94,8 +100,13 @@ fn bounded(files: &[PathBuf], room: Room) -> Findings {
                     observer.watch(&frame);
                     observer.read(&frame, decoder);
                 });
+                let is_over = frame.number >= until && turn < TURNS;
+                session.attest(point, source.summary());
                 if is_enough {
                     session.advance(point, false);
+                }
+                if is_over {
+                    break;
                 }
             }
         }
@@ -154,21 +165,86 @@ fn made_up_paths_are_judged_as_with_everything_kept() {
             continue;
         }
         let folder = TempDir::new().unwrap();
-        let files: Vec<PathBuf> = scenario
-            .files
-            .iter()
-            .enumerate()
-            .map(|(point, file)| {
-                let path = folder.path().join(format!("p{point}"));
-                fs::write(&path, &file.bytes).unwrap();
-                path
-            })
-            .collect();
+        let files = written(&scenario, &folder);
         same_findings(
             &files,
             &format!("seed {seed} with {:?}", scenario.ingredients),
         );
     }
+}
+
+#[test]
+fn where_room_is_short_no_more_is_called_lost_than_was() {
+    let little = Room {
+        all: 0,
+        waiting: 128,
+        delays: 64,
+        batch: 16,
+    };
+    for seed in 1..=40 {
+        let scenario = world::Scenario::new(seed, None);
+        let folder = TempDir::new().unwrap();
+        let files = written(&scenario, &folder);
+        let (kept, bounded) = (kept(&files), bounded(&files, little));
+        let of_kept = losses(&kept);
+        for ((number, to), claimed) in losses(&bounded) {
+            let truth = truly_lost(&scenario, number, to);
+            let most = of_kept
+                .get(&(number, to))
+                .map_or(truth, |kept| truth.max(*kept));
+            assert!(
+                claimed <= most,
+                "seed {seed} with {:?}, {number:?} to p{to}: {claimed} where {truth} were",
+                scenario.ingredients
+            );
+        }
+    }
+}
+
+/// A number, its carrier, and whether it goes back.
+type Number = (u16, Carrier, bool);
+
+/// The packets of each number that are said to be lost, by the point that they did not reach.
+fn losses(findings: &Findings) -> BTreeMap<(Number, usize), u64> {
+    let index = |name: &str| -> usize { name[1..].parse().unwrap() };
+    let mut losses = BTreeMap::new();
+    for direction in &findings.directions {
+        let goes_back = index(&direction.from) > index(&direction.to);
+        for number in &direction.protocols {
+            for lost in &number.lost_at {
+                let of = (number.protocol, number.carrier, goes_back);
+                *losses.entry((of, index(&lost.to))).or_default() += lost.count;
+            }
+        }
+    }
+    losses
+}
+
+/// Packets of a number that did not come as far as a point.
+fn truly_lost(scenario: &world::Scenario, number: Number, to: usize) -> u64 {
+    let packets = scenario.world.packets.iter();
+    let lost = packets.filter(|packet| {
+        let carrier = if packet.is_control {
+            Carrier::Udp
+        } else {
+            Carrier::Ip
+        };
+        let protocol = u16::from(packet.sent.ip.protocol);
+        (protocol, carrier, packet.is_reply) == number && packet.reaches <= packet.position(to)
+    });
+    lost.count() as u64
+}
+
+/// A scenario's files in a folder.
+fn written(scenario: &world::Scenario, folder: &TempDir) -> Vec<PathBuf> {
+    let files = scenario.files.iter().enumerate();
+    files
+        .map(|(point, file)| {
+            let path = folder.path().join(format!("p{point}"));
+            fs::write(&path, &file.bytes).unwrap();
+            path
+        })
+        .collect()
 }
 
 /// An endless stream of packets, one every 10 µs, under 16 numbers in turn.

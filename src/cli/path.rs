@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use super::{
     Outcome, duration, explain,
     frames::Frames,
+    heap,
     live::{self, Captures, KernelFilter},
     order::{self, Order, Ordered},
     output::{self, Output},
@@ -329,6 +330,7 @@ fn read(
         name: planned.name.clone(),
         source: planned.origin.to_string(),
     });
+    heap::share();
     let session = Session::new(labels.collect(), options.clone(), room);
     read::into_session(&plan, &settings, &session)?;
     if !settings.keep_all {

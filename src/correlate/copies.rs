@@ -63,10 +63,16 @@ pub(super) struct Reading {
 /// Whether a point stands on a mirror port that shows most packets twice. Now and then a packet
 /// twice is the network's doing.
 pub(super) fn is_mirrored(point: &Point) -> bool {
-    let neighbours = point.sightings.windows(2);
-    let twins = neighbours.filter(|pair| are_twins(&pair[0], &pair[1]));
-    let twins = twins.count() as u64;
+    let twins = point.twins + twins(&point.sightings);
     twins > 0 && twins * 2 >= point.hdp.saturating_sub(twins)
+}
+
+/// How many of a point's sightings, by rising timestamp, a mirror port may have made.
+pub(super) fn twins(sightings: &[Sighting]) -> u64 {
+    let neighbours = sightings.windows(2);
+    neighbours
+        .filter(|pair| are_twins(&pair[0], &pair[1]))
+        .count() as u64
 }
 
 /// The same bytes in the same headers, microseconds apart.

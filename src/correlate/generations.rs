@@ -1,27 +1,33 @@
-//! What happened lately: a map that forgets the oldest when it is full.
+//! What happened lately: several values under one key, of which the oldest are forgotten.
 
 use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
-/// A map of at most twice so many entries as it was made for; the half that was entered first is
-/// forgotten together.
+/// At most twice so many values as it was made for; the half that was entered first is forgotten
+/// together.
 #[derive(Debug, Clone)]
 pub(super) struct Generations<K, V> {
     most: usize,
-    young: FxHashMap<K, V>,
-    old: FxHashMap<K, V>,
+    young: Generation<K, V>,
+    old: Generation<K, V>,
     /// The largest key that was forgotten.
     forgotten_to: Option<K>,
 }
 
+/// Values by their key and how many the key had before.
+type Generation<K, V> = FxHashMap<(K, u32), V>;
+
 impl<K: Copy + Ord + Hash, V> Generations<K, V> {
-    /// An empty one that remembers the last `most` entries, and no more than twice as many.
+    /// More values of one key are not told apart.
+    const MOST_OF_A_KEY: u32 = 64;
+
+    /// An empty one that remembers the last `most` values, and no more than twice as many.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
-            young: FxHashMap::default(),
-            old: FxHashMap::default(),
+            young: Generation::default(),
+            old: Generation::default(),
             forgotten_to: None,
         }
     }
@@ -29,25 +35,39 @@ impl<K: Copy + Ord + Hash, V> Generations<K, V> {
     pub(super) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.most {
             std::mem::swap(&mut self.young, &mut self.old);
-            let forgotten_to = self.young.keys().copied().max();
+            let forgotten_to = self.young.keys().map(|(key, _)| *key).max();
             self.forgotten_to = self.forgotten_to.max(forgotten_to);
             self.young.clear();
         }
-        self.young.insert(key, value);
+        let mut places = (0..Self::MOST_OF_A_KEY).map(|nth| (key, nth));
+        if let Some(free) = places.find(|place| !self.young.contains_key(place)) {
+            self.young.insert(free, value);
+        }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
-        self.young.get(key).or_else(|| self.old.get(key))
+    /// The value of a key that is liked best: the one of lowest rank, of those that have a rank.
+    pub(super) fn best<R: Ord>(
+        &mut self,
+        key: K,
+        rank: impl Fn(&V) -> Option<R>,
+    ) -> Option<&mut V> {
+        let of_key = |generation: &Generation<K, V>| {
+            let values = (0..).map_while(|nth| Some((nth, generation.get(&(key, nth))?)));
+            let ranked = values.filter_map(|(nth, value)| Some((rank(value)?, nth)));
+            ranked.min()
+        };
+        let (young, old) = (of_key(&self.young), of_key(&self.old));
+        let (generation, best) = match (young, old) {
+            (Some(young), Some(old)) if old < young => (&mut self.old, old),
+            (Some(young), _) => (&mut self.young, young),
+            (None, old) => (&mut self.old, old?),
+        };
+        generation.get_mut(&(key, best.1))
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let young = self.young.get_mut(key);
-        young.or_else(|| self.old.get_mut(key))
-    }
-
-    /// Whether an entry with this key may have been forgotten.
-    pub(super) fn may_have_forgotten(&self, key: &K) -> bool {
-        Some(*key) <= self.forgotten_to
+    /// Whether a value of this key may have been forgotten.
+    pub(super) fn may_have_forgotten(&self, key: K) -> bool {
+        Some(key) <= self.forgotten_to
     }
 }
 
@@ -56,20 +76,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_entries_are_remembered_and_the_others_known_to_be_forgotten() {
+    fn the_last_values_are_remembered_and_the_others_known_to_be_forgotten() {
         let mut lately = Generations::new(3);
+        let get = |lately: &mut Generations<i32, i32>, key| lately.best(key, |_| Some(0)).copied();
         for key in 0..10 {
             lately.insert(key, key * 2);
             for known in (0..=key).rev().take(3) {
-                assert_eq!(lately.get(&known), Some(&(known * 2)));
+                assert_eq!(get(&mut lately, known), Some(known * 2));
             }
         }
         for key in 0..10 {
-            let is_known = lately.get(&key).is_some();
-            assert!(is_known || lately.may_have_forgotten(&key));
+            let is_known = get(&mut lately, key).is_some();
+            assert!(is_known || lately.may_have_forgotten(key));
         }
-        assert!(!lately.may_have_forgotten(&10));
-        *lately.get_mut(&9).unwrap() = 1;
-        assert_eq!(lately.get(&9), Some(&1));
+        assert!(!lately.may_have_forgotten(10));
+    }
+
+    #[test]
+    fn of_several_values_of_a_key_the_best_is_found_however_old() {
+        let mut lately = Generations::new(3);
+        for value in [5, 3, 4, 9] {
+            lately.insert(1, value);
+        }
+        assert_eq!(lately.best(1, |value| Some(*value)), Some(&mut 3));
+        assert_eq!(lately.best(1, |value| Some(-*value)), Some(&mut 9));
+        assert_eq!(
+            lately.best(1, |value| (*value == 4).then_some(0)),
+            Some(&mut 4)
+        );
+        assert_eq!(lately.best(1, |_| None::<i32>), None);
     }
 }

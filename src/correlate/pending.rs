@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Survey,
+    copies::twins,
     generations::Generations,
     merge::{Group, Seen, Stretch},
 };
@@ -137,6 +138,8 @@ pub struct Pending<T> {
     again: FxHashMap<Again, Copies>,
     returned: Vec<Returned<T>>,
     stale: Vec<u64>,
+    /// By point, of the sightings that were forgotten those that a mirror port may have made.
+    twins: Vec<u64>,
     /// Nothing with a later timestamp was complete or given up.
     over_to: u64,
     /// Room for those that wait and may be touched.
@@ -161,6 +164,7 @@ impl<T: Copy> Pending<T> {
             again: FxHashMap::default(),
             returned: Vec::new(),
             stale: vec![0; points],
+            twins: vec![0; points],
             over_to: 0,
             tails: vec![Vec::new(); points],
         }
@@ -265,46 +269,50 @@ impl<T: Copy> Pending<T> {
             own.0 == key(other, of) && (there.source, there.destination) != back
         };
         let last = self.points.len() - 1;
-        if let Some(complete) = self.complete.get_mut(&new.timestamp_ns) {
-            // The points in between are held against either end.
-            let (known, is_alike) = match point {
-                0 => (Some(complete.first_flow), complete.first.may_be_of(new)),
-                point if point == last => (Some(complete.last_flow), complete.last.may_be_of(new)),
-                _ => {
-                    let ends = [complete.first, complete.last];
-                    (None, ends.iter().any(|end| end.may_be_of(new)))
-                }
+        let is_complete = |complete: &Complete| {
+            let is_alike = match point {
+                0 => complete.first.may_be_of(new),
+                point if point == last => complete.last.may_be_of(new),
+                // The points in between are held against either end.
+                _ => complete.first.may_be_of(new) || complete.last.may_be_of(new),
             };
-            if is_alike && is_same(0, complete.first_flow) {
-                if let Some(flow) = known {
-                    let again = Again {
-                        point,
-                        flow,
-                        flow_again: new.flow,
-                    };
-                    let copies = self.again.entry(again).or_default();
-                    copies.sightings += 1;
-                    copies.packets += u64::from(!complete.came_again);
-                    complete.came_again = true;
-                }
-                return true;
-            }
+            (is_alike && is_same(0, complete.first_flow)).then_some(())
+        };
+        if let Some(complete) = self.complete.best(new.timestamp_ns, is_complete) {
+            let flow = match point {
+                0 => complete.first_flow,
+                point if point == last => complete.last_flow,
+                _ => return true,
+            };
+            let again = Again {
+                point,
+                flow,
+                flow_again: new.flow,
+            };
+            let copies = self.again.entry(again).or_default();
+            copies.sightings += 1;
+            copies.packets += u64::from(!complete.came_again);
+            complete.came_again = true;
+            return true;
         }
-        if let Some(&given_up) = self.given_up.get(&new.timestamp_ns)
-            && is_same(given_up.point, given_up.sighting.flow)
-        {
+        // Rather one that has not been here than another, rather one that looks the same.
+        let rank = |given_up: &GivenUp<T>| {
+            let sighting = &given_up.sighting;
+            let has_been = given_up.seen_by.contains(point) || given_up.came_to.contains(point);
+            let differs = !Trace::of(sighting).may_be_of(new);
+            is_same(given_up.point, sighting.flow).then_some((has_been, differs))
+        };
+        if let Some(given_up) = self.given_up.best(new.timestamp_ns, rank) {
             self.returned.push(Returned {
-                given_up,
+                given_up: *given_up,
                 point,
                 sighting: *new,
             });
-            if let Some(known) = self.given_up.get_mut(&new.timestamp_ns) {
-                known.came_to = known.came_to.with(point);
-            }
+            given_up.came_to = given_up.came_to.with(point);
             return true;
         }
-        let is_forgotten = self.complete.may_have_forgotten(&new.timestamp_ns)
-            || self.given_up.may_have_forgotten(&new.timestamp_ns);
+        let is_forgotten = self.complete.may_have_forgotten(new.timestamp_ns)
+            || self.given_up.may_have_forgotten(new.timestamp_ns);
         // What is newer than all of its stream cannot have been here before.
         let is_stale = is_forgotten && !waits && new.is_reordered();
         self.stale[point] += u64::from(is_stale);
@@ -332,6 +340,12 @@ impl<T: Copy> Pending<T> {
     #[must_use]
     pub fn stale(&self) -> &[u64] {
         &self.stale
+    }
+
+    /// Of a point's sightings that were forgotten those that a mirror port may have made.
+    #[must_use]
+    pub fn twins(&self, point: usize) -> u64 {
+        self.twins[point]
     }
 
     /// Packets that were given up and came all the same, since the last time this was asked.
@@ -382,8 +396,11 @@ impl<T: Copy> Pending<T> {
 
     /// Forgets the packets with these timestamps, which rise.
     pub fn settle(&mut self, timestamps: &[u64]) {
-        for waiting in &mut self.waiting {
-            waiting.retain(|sighting| timestamps.binary_search(&sighting.timestamp_ns).is_err());
+        let is_settled = |s: &Sighting| timestamps.binary_search(&s.timestamp_ns).is_ok();
+        for (waiting, forgotten) in self.waiting.iter_mut().zip(&mut self.twins) {
+            let before = twins(waiting);
+            waiting.retain(|sighting| !is_settled(sighting));
+            *forgotten += before - twins(waiting);
         }
     }
 

@@ -237,6 +237,19 @@ impl SecondChance {
         self.continued.contains_key(&(point, sighting.frame))
     }
 
+    /// Whether no packet came under another timestamp.
+    #[must_use]
+    pub fn is_needless(&self) -> bool {
+        self.continued.is_empty() && self.unclear.is_empty()
+    }
+
+    /// Whether the packet that was seen last here came under another timestamp, or may have.
+    #[must_use]
+    pub fn concerns(&self, point: usize, sighting: &Sighting) -> bool {
+        let place = (point, sighting.frame);
+        self.continued.contains_key(&place) || self.unclear.contains(&place)
+    }
+
     /// Where each packet that continues elsewhere was seen last (point and frame), and the
     /// timestamps under which it continues.
     pub fn continued(&self) -> impl Iterator<Item = ((usize, u32), impl Iterator<Item = u64>)> {

@@ -10,7 +10,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    Judgement, Known, Options,
+    Judgement, Known, Options, TALLIES,
     changes::Changes,
     gaps::{History, subject},
     icmp::Evidence,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     correlate::{
         Again, Copies, GivenUp, Journey, Pending, Places, Relations, Returned, SecondChance, Seen,
-        Survey, Way, journeys,
+        Station, Survey, Way, journeys,
     },
     observe::{Point, Sighting},
 };
@@ -42,6 +42,12 @@ pub struct Decided {
     pub(super) history: History,
     /// Lost packets that ICMP errors may be about.
     refused: Vec<Kept>,
+    /// By way, carrier and number: whether something writes where HDP has its timestamp, so that a
+    /// packet may come under another one.
+    rewritten: Vec<bool>,
+    /// At the same index: whether packets were decided before all points had been read that far, so
+    /// that a part of one may be taken for another.
+    parted: Vec<bool>,
     /// Whether any packets were forgotten.
     has_forgotten: bool,
     /// Packets that are ambiguous because there was no room to wait for them.
@@ -107,6 +113,8 @@ impl Decided {
             copies: vec![0; points],
             history: History::new(points),
             refused: Vec::new(),
+            rewritten: vec![false; TALLIES],
+            parted: vec![false; TALLIES],
             has_forgotten: false,
             unsure: 0,
             again: Vec::new(),
@@ -150,6 +158,7 @@ impl Decided {
         let known = Known::learn(points, &survey, options, self);
         let decided = std::mem::replace(self, Self::new(0));
         let mut judgement = Judgement::new(points, options, &known, decided, reading.open);
+        judgement.note_rewritten(&known, &survey);
         let (over, is_held_up) = judgement.over(&known, &survey, reading);
         for (flows, through) in survey.take_through() {
             let subject = subject(points, &known.relations, 0, flows.0);
@@ -175,6 +184,10 @@ impl Decided {
             };
             let ruling = judgement.ruling(journey, &first, &last);
             judgement.journey(journey);
+            if judgement.is_unreached(journey) {
+                let index = judgement.tally_index_of(&first);
+                judgement.decided.parted[index] = true;
+            }
             let history = &mut judgement.decided.history;
             history.journey(points, relations, journey);
             if let Ruling::Lost(from, to) = ruling {
@@ -273,6 +286,7 @@ impl Judgement<'_> {
         struct Group {
             timestamp_ns: u64,
             is_over: bool,
+            is_reached: bool,
             age_ns: i64,
         }
         let mut groups: Vec<Group> = Vec::with_capacity(survey.rest_len(self.points.len()));
@@ -282,15 +296,18 @@ impl Judgement<'_> {
         journeys(self.points, &known.relations, survey, &as_seen, |journey| {
             let timestamp_ns = journey.timestamp_ns;
             let (is_ripe, age_ns) = (self.is_ripe(journey), self.age_ns(journey));
-            unreached += usize::from(self.is_unreached(journey));
+            let is_reached = !self.is_unreached(journey);
+            unreached += usize::from(!is_reached);
             match groups.last_mut() {
                 Some(group) if group.timestamp_ns == timestamp_ns => {
                     group.is_over &= is_ripe;
+                    group.is_reached &= is_reached;
                     group.age_ns = group.age_ns.min(age_ns);
                 }
                 _ => groups.push(Group {
                     timestamp_ns,
                     is_over: is_ripe,
+                    is_reached,
                     age_ns,
                 }),
             }
@@ -306,7 +323,10 @@ impl Judgement<'_> {
         let is_held_up = unreached > groups.len() / 2;
         if reading.is_full && groups.iter().filter(is_over).count() < groups.len() / 2 {
             let middle = groups.len() / 2;
-            groups.select_nth_unstable_by_key(middle, |group| std::cmp::Reverse(group.age_ns));
+            // What a point may tell of any moment goes last.
+            groups.select_nth_unstable_by_key(middle, |group| {
+                (!group.is_reached, std::cmp::Reverse(group.age_ns))
+            });
             for group in &mut groups[..middle] {
                 group.is_over = true;
             }
@@ -330,6 +350,45 @@ impl Judgement<'_> {
         }
         over.retain(|timestamp_ns| !kept.contains(timestamp_ns));
         (over, is_held_up)
+    }
+
+    /// Notes which numbers have packets that came under another timestamp, or may have.
+    fn note_rewritten(&mut self, known: &Known, survey: &Survey) {
+        let rewritten = &mut self.decided.rewritten;
+        for (point, of_flow) in self.points.iter().zip(&self.tally_of_flow) {
+            for sighting in &point.doubtful {
+                rewritten[of_flow[sighting.flow as usize]] = true;
+            }
+        }
+        if known.second_chance.is_needless() {
+            return;
+        }
+        let as_seen = SecondChance::none(self.options.wait_ns);
+        let tally_of_flow = &self.tally_of_flow;
+        journeys(self.points, &known.relations, survey, &as_seen, |journey| {
+            if let Some(last) = journey.stations().last()
+                && known.second_chance.concerns(last.point, last.seen.sighting)
+            {
+                rewritten[tally_of_flow[last.point][last.seen.sighting.flow as usize]] = true;
+            }
+        });
+    }
+
+    /// Whether a packet may be a part of one whose other parts were decided before, or are yet to
+    /// come.
+    pub(super) fn may_be_a_part(&self, journey: &Journey, last: &Station) -> bool {
+        let index = self.tally_index_of(last);
+        let (parted, rewritten) = (self.decided.parted[index], self.decided.rewritten[index]);
+        let is_first_behind = journey
+            .stations()
+            .next()
+            .is_some_and(|first| first.position > 0);
+        let is_early = || !self.open.is_empty() && !self.is_ripe(journey);
+        parted && (rewritten || is_first_behind) || rewritten && is_early()
+    }
+
+    fn tally_index_of(&self, station: &Station) -> usize {
+        self.tally_of_flow[station.point][station.seen.sighting.flow as usize]
     }
 
     /// Keeps a packet that was lost, if ICMP errors may be about it: more of them may come.

@@ -431,6 +431,7 @@ impl Judgement<'_> {
             Some(&next) if self.was_missed(journey, last, next) => {
                 Ruling::Edge(next, Absence::Missed)
             }
+            Some(_) if self.may_be_a_part(journey, last) => Ruling::Ambiguous,
             Some(&next) => Ruling::Lost(last.point, next),
             None if self.may_still_come(way, from, behind) => Ruling::Ambiguous,
             None => Ruling::Edge(behind[0], self.absence(journey, last, behind[0])),
