@@ -154,6 +154,16 @@ pub struct Flow {
     pub stage: Stage,
 }
 
+impl Flow {
+    /// Whether its packets go back to where the other's come from. Translation may exchange
+    /// addresses, but never one for the other.
+    #[must_use]
+    pub fn is_reverse_of(&self, other: &Self) -> bool {
+        self.source != self.destination
+            && (self.source, self.destination) == (other.destination, other.source)
+    }
+}
+
 /// A place inside a point's host: a capture on all interfaces shows a forwarded packet at two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stage {

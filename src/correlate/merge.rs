@@ -186,17 +186,13 @@ impl<'a> Group<'a, '_> {
                 .iter()
                 .zip(self.sightings)
                 .any(|(point, sightings)| {
-                    let addresses = |sighting| {
-                        let flow = point.flow(sighting);
-                        (flow.source, flow.destination)
-                    };
                     let [first, others @ ..] = sightings else {
                         return false;
                     };
-                    others.iter().any(|other| {
-                        let (source, destination) = addresses(other);
-                        addresses(first) == (destination, source)
-                    })
+                    let first = point.flow(first);
+                    others
+                        .iter()
+                        .any(|other| point.flow(other).is_reverse_of(first))
                 })
     }
 
