@@ -29,8 +29,10 @@ impl<T> FlowPairs<T> {
     /// The value of flow `from` going on as flow `to`, made by `new` the first time.
     #[inline(always)]
     pub fn get(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> &mut T {
-        let value = self.get_if(from, to, || Some(new()));
-        value.expect("a value was made")
+        match self.get_if(from, to, || Some(new())) {
+            Some(value) => value,
+            None => unreachable!("a value was made"),
+        }
     }
 
     /// The same, but of pairs of which `new` makes a value; of others it is asked each time.
