@@ -804,8 +804,8 @@ impl Observer {
             && self.coverage.is_within(start, end)
         {
             // A silence up to the first frame is one like others.
-            self.coverage.note(start);
-            self.coverage.note(end);
+            self.coverage.note_end(start);
+            self.coverage.note_end(end);
         }
         self.coverage.complete(&summary.dropped_ns);
         Point {

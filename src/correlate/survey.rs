@@ -7,7 +7,7 @@
 use std::thread;
 
 use super::{
-    Difference, FlowPairs, Offsets, Spans, Trend,
+    Difference, FlowPairs, Offsets, Spans, Trend, copies,
     merge::{Group, Merge, Stretch},
     passed::{Mark, Passed},
 };
@@ -237,10 +237,13 @@ impl Survey {
                 for a in group.sightings[first] {
                     let alike = |point: usize| {
                         let of_point = group.sightings[point].iter();
-                        of_point.filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s)))
+                        copies::earliest_of_one(
+                            of_point
+                                .filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s))),
+                        )
                     };
-                    let mut behind = alike(second);
-                    if let (1, Some(b), None) = (alike(first).count(), behind.next(), behind.next())
+                    if let (Some(earliest), Some(b)) = (alike(first), alike(second))
+                        && std::ptr::eq(earliest, a)
                     {
                         self.link_two(points, [(first, a), (second, b)], false);
                     }
