@@ -186,6 +186,16 @@ pub struct Flow {
     pub stage: Stage,
 }
 
+impl Flow {
+    /// Whether its packets go back to where the other's come from. Translation may exchange
+    /// addresses, but never one for the other.
+    #[must_use]
+    pub fn is_reverse_of(&self, other: &Self) -> bool {
+        self.source != self.destination
+            && (self.source, self.destination) == (other.destination, other.source)
+    }
+}
+
 /// A place inside a point's host: a capture on all interfaces shows a forwarded packet at two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stage {
@@ -835,8 +845,8 @@ impl Observer {
             && self.coverage.is_within(start, end)
         {
             // A silence up to the first frame is one like others.
-            self.coverage.note(start);
-            self.coverage.note(end);
+            self.coverage.note_end(start);
+            self.coverage.note_end(end);
         }
         self.coverage.complete(&summary.dropped_ns);
         Point {

@@ -83,6 +83,19 @@ fn are_twins(a: &Sighting, b: &Sighting) -> bool {
         && a.time_ns.abs_diff(b.time_ns) <= MIRRORED_WITHIN_NS
 }
 
+/// The earliest of sightings with the same bytes at one point, if they may be copies of one packet.
+pub(super) fn earliest_of_one<'a>(
+    sightings: impl Iterator<Item = &'a Sighting> + Clone,
+) -> Option<&'a Sighting> {
+    let earliest = sightings.clone().min_by_key(|sighting| sighting.time_ns)?;
+    let is_copy = |copy: &Sighting| {
+        copy.ip_id == earliest.ip_id
+            && copy.time_ns.abs_diff(earliest.time_ns) <= MIRRORED_WITHIN_NS
+    };
+    let mut all = sightings;
+    all.all(is_copy).then_some(earliest)
+}
+
 /// Sorts sightings with the same bytes at one point into distinct packets with their duplicates
 /// and copies. The place that shows most packets speaks for the point, of several the earliest.
 pub(super) fn tell_apart<'a>(

@@ -1,5 +1,7 @@
 //! Counting by pairs of flows: the flow of a packet at one point and the one at another.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 
 /// A value for each flow of one point and the flow that it went on as at another.
@@ -27,25 +29,44 @@ impl<T> FlowPairs<T> {
     /// The value of flow `from` going on as flow `to`, made by `new` the first time.
     #[inline(always)]
     pub fn get(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> &mut T {
+        match self.get_if(from, to, || Some(new())) {
+            Some(value) => value,
+            None => unreachable!("a value was made"),
+        }
+    }
+
+    /// The same, but of pairs of which `new` makes a value; of others it is asked each time.
+    #[inline(always)]
+    pub(super) fn get_if(
+        &mut self,
+        from: u32,
+        to: u32,
+        new: impl FnOnce() -> Option<T>,
+    ) -> Option<&mut T> {
         let place = match self.recent.get(from as usize) {
             Some(&Some((recent, place))) if recent == to => place,
-            _ => self.place(from, to, new),
+            _ => self.place(from, to, new)?,
         };
-        &mut self.values[place as usize].1
+        Some(&mut self.values[place as usize].1)
     }
 
     #[cold]
-    fn place(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> u32 {
-        let place = *self.places.entry((from, to)).or_insert_with(|| {
-            self.values.push(((from, to), new()));
-            u32::try_from(self.values.len() - 1).expect("fewer than 2^32 pairs fit into memory")
-        });
+    fn place(&mut self, from: u32, to: u32, new: impl FnOnce() -> Option<T>) -> Option<u32> {
+        let place = match self.places.entry((from, to)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                self.values.push(((from, to), new()?));
+                let place = self.values.len() - 1;
+                let place = u32::try_from(place).expect("fewer than 2^32 pairs fit into memory");
+                *unknown.insert(place)
+            }
+        };
         let from = from as usize;
         if self.recent.len() <= from {
             self.recent.resize(from + 1, None);
         }
         self.recent[from] = Some((to, place));
-        place
+        Some(place)
     }
 
     /// The value of the pair at a place in the order of [`FlowPairs::iter`], which is that of their
@@ -71,7 +92,7 @@ impl<T> FlowPairs<T> {
             match self.places.get(&(from, to)) {
                 Some(&place) => join(&mut self.values[place as usize].1, value),
                 None => {
-                    self.place(from, to, || value);
+                    self.place(from, to, || Some(value));
                 }
             }
         }

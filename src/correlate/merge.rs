@@ -216,17 +216,13 @@ impl<'a, 'g> Group<'a, 'g> {
                 .iter()
                 .zip(self.sightings)
                 .any(|(point, sightings)| {
-                    let addresses = |sighting| {
-                        let flow = point.flow(sighting);
-                        (flow.source, flow.destination)
-                    };
                     let [first, others @ ..] = sightings else {
                         return false;
                     };
-                    others.iter().any(|other| {
-                        let (source, destination) = addresses(other);
-                        addresses(first) == (destination, source)
-                    })
+                    let first = point.flow(first);
+                    others
+                        .iter()
+                        .any(|other| point.flow(other).is_reverse_of(first))
                 })
     }
 
@@ -342,13 +338,15 @@ impl<'a, 's> Merge<'a, 's> {
 }
 
 /// In what two sightings with the same timestamp agree.
-#[allow(clippy::struct_excessive_bools)] // Five independent signs, counted.
+#[allow(clippy::struct_excessive_bools)] // Independent signs, counted.
 struct Likeness {
     carrier: bool,
     protocol: bool,
     ports: bool,
     length: bool,
     payload: bool,
+    /// The length is not comparable: one of the two is a fragment.
+    is_fragmented: bool,
 }
 
 impl Likeness {
@@ -361,6 +359,7 @@ impl Likeness {
                 && flow_a.destination_port == flow_b.destination_port,
             length: a.payload_len == b.payload_len,
             payload: a.may_have_payload_of(b),
+            is_fragmented: flow_a.is_fragment != flow_b.is_fragment,
         }
     }
 
@@ -377,6 +376,30 @@ impl Likeness {
                 (false, is_only_one) => is_only_one && agreeing == signs.len(),
             }
     }
+
+    /// The same number with the same payload: not just any packet of the same moment.
+    fn is_of_same_content(&self) -> bool {
+        self.carrier && self.protocol && (self.length || self.is_fragmented) && self.payload
+    }
+}
+
+/// One packet in so many that shares its timestamp with another is chance, or somebody else's.
+const RARELY: u64 = 64;
+
+/// Whether packets often share timestamps at a point: their sender's clock is coarse. Another place
+/// in the point's host may show the same packet otherwise, and so may its fragments.
+fn timestamps_repeat(point: &Point) -> bool {
+    let are_two = |a: &Sighting, b: &Sighting| {
+        let key = |sighting: &Sighting| point.keys[sighting.flow as usize];
+        let [of_a, of_b] = [a, b].map(|sighting| point.flow(sighting));
+        !a.shows_bytes_of(key(a), b, key(b))
+            && of_a.stage == of_b.stage
+            && of_a.is_fragment == of_b.is_fragment
+    };
+    let neighbours = point.sightings.windows(2);
+    let sharing = neighbours
+        .filter(|pair| pair[0].timestamp_ns == pair[1].timestamp_ns && are_two(&pair[0], &pair[1]));
+    sharing.count() as u64 > point.hdp / RARELY
 }
 
 /// The packets in a group that is not one at sight; storage is reused from group to group.
@@ -393,6 +416,8 @@ struct Classes<'a> {
     copies: Vec<Copy<'a>>,
     /// Classes that may be the altered half of several others.
     unclear: Vec<bool>,
+    /// Packets share timestamps so often that one alone identifies none.
+    timestamps_repeat: bool,
 }
 
 /// A sighting and the class of like sightings that it belongs to.
@@ -425,6 +450,7 @@ impl<'a> Classes<'a> {
         Self {
             wait_ns,
             mirrored: points.iter().map(copies::is_mirrored).collect(),
+            timestamps_repeat: points.iter().any(timestamps_repeat),
             ..Self::default()
         }
     }
@@ -533,7 +559,7 @@ impl<'a> Classes<'a> {
                     .filter(|&other| self.may_join(partner, other, is_only_one))
                     .count()
                     == 1;
-            if is_clear {
+            if is_clear && self.is_identified(class, partner) {
                 let of_partner = |member: &&mut Member| member.class == partner;
                 for member in self.members.iter_mut().filter(of_partner) {
                     member.class = class;
@@ -546,33 +572,41 @@ impl<'a> Classes<'a> {
 
     /// Whether two classes of one number were seen at different points.
     fn may_be_one(&self, a: usize, b: usize) -> bool {
-        let of = |class| {
-            let members = self.members.iter();
-            members.filter(move |member| member.class == class)
-        };
         let kind = |key: Key| (key.way, key.carrier, key.protocol);
-        of(a).all(|one| {
-            of(b).all(|other| one.point != other.point && kind(one.key) == kind(other.key))
-        }) && of(b).next().is_some()
+        self.of(a).all(|one| {
+            self.of(b)
+                .all(|other| one.point != other.point && kind(one.key) == kind(other.key))
+        }) && self.of(b).next().is_some()
     }
 
     fn may_join(&self, a: usize, b: usize, is_only_one: bool) -> bool {
-        let of = |class| {
-            self.members
-                .iter()
-                .filter(move |member| member.class == class)
-        };
-        let (Some(first_a), Some(first_b)) = (of(a).next(), of(b).next()) else {
-            return false;
-        };
+        let likeness = self.likeness(a, b);
         a != b
-            && first_a.key.way == first_b.key.way
-            && Likeness::of(
-                (first_a.sighting, first_a.flow),
-                (first_b.sighting, first_b.flow),
-            )
-            .is_altered(is_only_one)
-            && of(a).all(|one| of(b).all(|other| one.point != other.point))
+            && likeness.is_some_and(|likeness| likeness.is_altered(is_only_one))
+            && self
+                .of(a)
+                .all(|one| self.of(b).all(|other| one.point != other.point))
+    }
+
+    /// Whether more than the timestamp says that two classes are one packet, where that is needed.
+    fn is_identified(&self, a: usize, b: usize) -> bool {
+        !self.timestamps_repeat
+            || self
+                .likeness(a, b)
+                .is_some_and(|likeness| likeness.is_of_same_content())
+    }
+
+    /// In what two classes agree that go the same way.
+    fn likeness(&self, a: usize, b: usize) -> Option<Likeness> {
+        let (a, b) = (self.of(a).next()?, self.of(b).next()?);
+        let ends = ((a.sighting, a.flow), (b.sighting, b.flow));
+        (a.key.way == b.key.way).then(|| Likeness::of(ends.0, ends.1))
+    }
+
+    /// The sightings of a class.
+    fn of(&self, class: usize) -> impl Iterator<Item = &Member<'a>> {
+        let members = self.members.iter();
+        members.filter(move |member| member.class == class)
     }
 
     /// Gives the journeys of all classes.

@@ -3,7 +3,8 @@
 //! Such a packet ends under one timestamp and begins anew under another: one loss and one packet
 //! out of nowhere. The two are put together again if they are the only candidates for each other:
 //! the same number, way and payload, half of the timestamp as it was, and times that fit. Where
-//! there are several candidates, none of them is called lost.
+//! there are several candidates, none of them is called lost; nor is what only may go on as
+//! another, because it came out of time or shorter than it was.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -17,11 +18,18 @@ use crate::{
 /// its timestamp hardly ever agree by chance.
 const SLACK_NS: i64 = 120_000_000_000;
 
-/// The same where the lower half of the timestamp was written into, and the upper half says little.
-const SLACK_OF_LOWER_HALF_NS: i64 = 1_000_000_000;
+/// The same where the lower half of the timestamp was written into, and the upper half says little:
+/// beyond how far others are spread at the time, next to nothing.
+const SLACK_OF_LOWER_HALF_NS: i64 = 10_000_000;
+
+/// How far off two clocks may be that nothing relates, for the same.
+const UNRELATED_NS: u64 = 1_000_000_000;
 
 /// Where the number says that the lower half of the timestamp is written into: SCTP's checksum.
 const LOWER_HALF: u8 = 132;
+
+/// Among more packets that share what is left of the timestamp none is the only candidate.
+const MOST_CANDIDATES: usize = 128;
 
 /// A sighting, by its point and frame.
 type Place = (usize, u32);
@@ -36,7 +44,7 @@ struct Packet {
     timestamp_ns: u64,
 }
 
-/// A packet but for the half of its timestamp that was written into.
+/// A packet but for the half of its timestamp that was written into, and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key(Packet, bool);
 
@@ -57,13 +65,21 @@ impl Packet {
         } else {
             self.timestamp_ns & u64::from(u32::MAX)
         };
+        let of_any_length = self.of_any_length();
         Key(
             Self {
                 timestamp_ns,
-                ..self
+                ..of_any_length
             },
             lower_half_changed,
         )
+    }
+
+    fn of_any_length(self) -> Self {
+        Self {
+            payload_len: 0,
+            ..self
+        }
     }
 }
 
@@ -90,6 +106,8 @@ struct Start {
     undoubted: Option<[Place; 2]>,
     /// Other points saw it too, with doubt.
     is_doubtful: bool,
+    /// It is one of several with the same key: see [`Journey::is_indistinct`].
+    is_indistinct: bool,
 }
 
 impl Start {
@@ -115,6 +133,14 @@ impl Start {
         }
     }
 
+    /// Whether any point saw it with this payload.
+    fn has_payload_of(&self, sighting: &Sighting) -> bool {
+        let seen = self.stops.iter().flatten().map(|stop| stop.sighting);
+        let own = std::iter::once(self.sighting);
+        own.chain(seen)
+            .any(|own| own.payload_len == sighting.payload_len && own.may_have_payload_of(sighting))
+    }
+
     fn place(&self) -> Place {
         (self.point, self.sighting.frame)
     }
@@ -127,7 +153,7 @@ pub struct SecondChance {
     pub(super) wait_ns: u64,
     /// What was seen further along the path, by where the packet was seen last under its own
     /// timestamp.
-    continued: FxHashMap<Place, Stops>,
+    continued: FxHashMap<Place, Start>,
     /// Where the packets continue: they are none of their own.
     taken: FxHashSet<Place>,
     /// Packets with several candidates, by where they were seen last.
@@ -154,78 +180,25 @@ impl SecondChance {
             return chance;
         }
         let starts = starts(points, relations, survey, wait_ns);
-        let mut by_key: FxHashMap<Key, Vec<&Start>> = FxHashMap::default();
-        for start in &starts {
-            for lower_half_changed in [false, true] {
-                let key = start.packet.key(lower_half_changed);
-                if !lower_half_changed || start.packet.protocol == LOWER_HALF {
-                    by_key.entry(key).or_default().push(start);
-                }
-            }
-        }
-        // For each end the starts that may continue it, and the other way round.
-        let mut candidates: Vec<(Place, Vec<&Start>)> = Vec::new();
-        let mut claims: FxHashMap<Place, usize> = FxHashMap::default();
+        let candidates = Candidates::of(points, relations, survey, &starts);
+        let mut ends: Vec<(Place, Found)> = Vec::new();
         journeys_as_seen(points, relations, survey, wait_ns, |journey| {
-            let Some(last) = journey.stations().last() else {
-                return;
-            };
-            if last.position + 1 >= points.len() {
-                return;
-            }
-            let flow = points[last.point].flow(last.seen.sighting);
-            let end = (last.point, last.seen.sighting);
-            let packet = Packet::of(journey.way, flow, end.1);
-            let mut found: Vec<&Start> = Vec::new();
-            for lower_half_changed in [false, true] {
-                for start in by_key
-                    .get(&packet.key(lower_half_changed))
-                    .into_iter()
-                    .flatten()
-                {
-                    let is_new = found.iter().all(|known| known.place() != start.place());
-                    let slack_ns = if lower_half_changed {
-                        SLACK_OF_LOWER_HALF_NS
-                    } else {
-                        SLACK_NS
-                    };
-                    if is_new && may_continue(relations, journey.way, end, start, slack_ns) {
-                        found.push(start);
-                    }
+            if let Some(last) = journey.stations().last()
+                && last.position + 1 < points.len()
+            {
+                let found = candidates.for_end(journey.way, (last.point, last.seen.sighting));
+                if !found.is_nothing() {
+                    ends.push(((last.point, last.seen.sighting.frame), found));
                 }
-            }
-            // Of those at several points behind, the nearest continue it.
-            let distance = |start: &&Start| start.point.abs_diff(last.point);
-            let nearest = found.iter().map(distance).min();
-            found.retain(|start| Some(distance(start)) == nearest);
-            for start in &found {
-                *claims.entry(start.place()).or_default() += 1;
-            }
-            if !found.is_empty() {
-                candidates.push(((end.0, end.1.frame), found));
             }
         });
-        for (end, mut found) in candidates {
-            match found.pop() {
-                Some(start) if found.is_empty() && claims[&start.place()] == 1 => {
-                    chance.taken.insert(start.place());
-                    chance.taken.extend(start.undoubted.map(|[first, _]| first));
-                    chance.continued.insert(end, start.stops.clone());
-                }
-                last => {
-                    chance.unclear.insert(end);
-                    let starts = found.iter().copied().chain(last);
-                    let ends = starts.filter_map(|start| start.undoubted.map(|[_, end]| end));
-                    chance.unclear.extend(ends);
-                }
-            }
-        }
+        chance.settle(&ends);
         for start in &starts {
             if let Some([_, end]) = start.undoubted
                 && start.is_doubtful
                 && !chance.taken.contains(&start.place())
             {
-                chance.continued.insert(end, start.stops.clone());
+                chance.continued.insert(end, start.clone());
             }
         }
         chance
@@ -253,19 +226,50 @@ impl SecondChance {
     /// Where each packet that continues elsewhere was seen last (point and frame), and the
     /// timestamps under which it continues.
     pub fn continued(&self) -> impl Iterator<Item = ((usize, u32), impl Iterator<Item = u64>)> {
-        let timestamps = |stops: &Stops| -> Vec<u64> {
-            let stops = stops.iter().flatten();
+        let timestamps = |start: &Start| -> Vec<u64> {
+            let stops = start.stops.iter().flatten();
             stops.map(|stop| stop.sighting.timestamp_ns).collect()
         };
         let continued = self.continued.iter();
-        continued.map(move |(place, stops)| (*place, timestamps(stops).into_iter()))
+        continued.map(move |(place, start)| (*place, timestamps(start).into_iter()))
+    }
+
+    /// Puts those together that are the only candidates for each other.
+    fn settle(&mut self, ends: &[(Place, Found)]) {
+        let mut claims: FxHashMap<Place, usize> = FxHashMap::default();
+        for start in ends.iter().flat_map(|(_, found)| &found.fitting) {
+            *claims.entry(start.place()).or_default() += 1;
+        }
+        for (end, found) in ends {
+            match found.fitting.as_slice() {
+                [] => {}
+                [start] if claims[&start.place()] == 1 => {
+                    self.taken.insert(start.place());
+                    self.taken.extend(start.undoubted.map(|[first, _]| first));
+                    self.continued.insert(*end, (*start).clone());
+                }
+                several => {
+                    self.unclear.insert(*end);
+                    let ends = several.iter().filter_map(|start| start.undoubted);
+                    self.unclear.extend(ends.map(|[_, end]| end));
+                }
+            }
+        }
+        for (end, found) in ends {
+            let is_open = |start: &&Start| !self.taken.contains(&start.place());
+            if found.fitting.is_empty()
+                && (found.are_too_many || found.possible.iter().any(is_open))
+            {
+                self.unclear.insert(*end);
+            }
+        }
     }
 
     /// Calls `visit` with the journey as it was, put together again; not at all where it belongs
     /// to another's.
     #[inline]
     pub(super) fn apply(&self, journey: &Journey<'_>, visit: &mut impl FnMut(&Journey)) {
-        if self.taken.is_empty() && self.unclear.is_empty() {
+        if self.continued.is_empty() && self.unclear.is_empty() {
             return visit(journey);
         }
         let (Some(first), Some(last)) = (journey.stations().next(), journey.stations().last())
@@ -279,11 +283,11 @@ impl SecondChance {
             return;
         }
         let end = (last.point, last.seen.sighting.frame);
-        if let Some(behind) = self.continued.get(&end) {
+        if let Some(start) = self.continued.get(&end) {
             let seen: Vec<Option<Seen>> = journey
                 .seen
                 .iter()
-                .zip(behind)
+                .zip(&start.stops)
                 .map(|(here, behind)| {
                     here.or(behind.as_ref().map(|stop| Seen {
                         sighting: &stop.sighting,
@@ -294,6 +298,7 @@ impl SecondChance {
                 .collect();
             visit(&Journey {
                 seen: &seen,
+                is_indistinct: journey.is_indistinct || start.is_indistinct,
                 ..*journey
             });
         } else if self.unclear.contains(&end) {
@@ -310,7 +315,7 @@ impl SecondChance {
 /// The packets that were seen first behind their sender's end, and those that are doubtful.
 fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64) -> Vec<Start> {
     let mut starts: Vec<Start> = Vec::new();
-    let mut places: FxHashMap<Packet, usize> = FxHashMap::default();
+    let mut places: FxHashMap<Packet, Vec<usize>> = FxHashMap::default();
     journeys_as_seen(points, relations, survey, wait_ns, |journey| {
         let Some(first) = journey.stations().next().filter(|first| first.position > 0) else {
             return;
@@ -324,7 +329,10 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64
                 copies: seen.copies,
             })
         };
-        places.insert(packet, starts.len());
+        places
+            .entry(packet.of_any_length())
+            .or_default()
+            .push(starts.len());
         starts.push(Start {
             packet,
             point: first.point,
@@ -334,6 +342,7 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64
                 [first, last].map(|station| (station.point, station.seen.sighting.frame))
             }),
             is_doubtful: false,
+            is_indistinct: journey.is_indistinct,
         });
     });
     for (point, entries) in points.iter().enumerate() {
@@ -341,48 +350,213 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64
             let flow = entries.flow(sighting);
             let way = relations.way_between(flow.source, flow.destination);
             let packet = Packet::of(way.unwrap_or(Way::Forward), flow, sighting);
-            let known = *places.entry(packet).or_insert_with(|| {
-                starts.push(Start {
-                    packet,
-                    point,
-                    sighting: *sighting,
-                    stops: vec![None; points.len()],
-                    undoubted: None,
-                    is_doubtful: true,
-                });
-                starts.len() - 1
-            });
+            let alike = places.entry(packet.of_any_length()).or_default();
+            let same = alike
+                .iter()
+                .find(|start| starts[**start].has_payload_of(sighting));
+            let known = match (same, alike.as_slice()) {
+                (Some(same), _) => *same,
+                // Of another length, it was cut on the way.
+                (None, [only]) if starts[*only].stops[point].is_none() => *only,
+                _ => {
+                    alike.push(starts.len());
+                    starts.push(Start {
+                        packet,
+                        point,
+                        sighting: *sighting,
+                        stops: vec![None; points.len()],
+                        undoubted: None,
+                        is_doubtful: true,
+                        is_indistinct: false,
+                    });
+                    starts.len() - 1
+                }
+            };
             starts[known].add(point, *sighting);
         }
     }
     starts
 }
 
-/// Whether the packet that ends here may be the one that starts there.
-fn may_continue(
-    relations: &Relations,
-    way: Way,
-    end: (usize, &Sighting),
-    start: &Start,
-    slack_ns: i64,
-) -> bool {
-    let (point, end) = end;
-    let is_behind = match way {
-        Way::Forward => start.point > point,
-        Way::Reverse => start.point < point,
-    };
-    if !is_behind
-        || end.timestamp_ns == start.sighting.timestamp_ns
-        || !end.may_have_payload_of(&start.sighting)
-    {
-        return false;
+/// What may go on where a packet ends.
+#[derive(Debug, Default)]
+struct Found<'s> {
+    /// In time, with the same payload; of several points' the nearest.
+    fitting: Vec<&'s Start>,
+    /// Out of time, or with a payload of another length.
+    possible: Vec<&'s Start>,
+    /// There are so many that they were not looked at.
+    are_too_many: bool,
+}
+
+impl Found<'_> {
+    fn is_nothing(&self) -> bool {
+        self.fitting.is_empty() && self.possible.is_empty() && !self.are_too_many
     }
-    let offset_ns = start.sighting.time_ns.saturating_sub(end.time_ns);
-    let offsets = relations.offsets(point, start.point, way);
-    offsets.is_none_or(|offsets| {
-        let range = offsets.max_ns.saturating_sub(offsets.min_ns);
-        let slack_ns = range.saturating_add(slack_ns);
-        (offsets.min_ns.saturating_sub(slack_ns)..=offsets.max_ns.saturating_add(slack_ns))
-            .contains(&offset_ns)
-    })
+}
+
+/// How well a start continues an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Possible,
+    Fitting,
+}
+
+/// The starts, by what they keep of the timestamp.
+struct Candidates<'a> {
+    points: &'a [Point],
+    relations: &'a Relations,
+    by_key: FxHashMap<Key, Vec<&'a Start>>,
+    /// Two points and what flows have for a key of which packets came from the one to the other
+    /// as they were: nobody writes into them in between.
+    untouched: FxHashSet<(usize, usize, Way, u64)>,
+}
+
+impl<'a> Candidates<'a> {
+    fn of(
+        points: &'a [Point],
+        relations: &'a Relations,
+        survey: &Survey,
+        starts: &'a [Start],
+    ) -> Self {
+        let mut by_key: FxHashMap<Key, Vec<&Start>> = FxHashMap::default();
+        for start in starts {
+            for lower_half_changed in [false, true] {
+                if !lower_half_changed || start.packet.protocol == LOWER_HALF {
+                    let key = start.packet.key(lower_half_changed);
+                    by_key.entry(key).or_default().push(start);
+                }
+            }
+        }
+        Self {
+            points,
+            relations,
+            by_key,
+            untouched: untouched(points, relations, survey),
+        }
+    }
+
+    /// Those for a packet that was seen last at this point.
+    fn for_end(&self, way: Way, end: (usize, &Sighting)) -> Found<'a> {
+        let (point, sighting) = end;
+        let packet = Packet::of(way, self.points[point].flow(sighting), sighting);
+        let mut found = Found::default();
+        for lower_half_changed in [false, true] {
+            let Some(starts) = self.by_key.get(&packet.key(lower_half_changed)) else {
+                continue;
+            };
+            if starts.len() > MOST_CANDIDATES {
+                found.are_too_many = true;
+                continue;
+            }
+            for start in starts {
+                match self.fit(way, end, start, lower_half_changed) {
+                    Some(Fit::Fitting) => found.fitting.push(start),
+                    Some(Fit::Possible) => found.possible.push(start),
+                    None => {}
+                }
+            }
+        }
+        // Of those at several points behind, the nearest continue it.
+        let distance = |start: &&Start| start.point.abs_diff(point);
+        let nearest = found.fitting.iter().map(distance).min();
+        found
+            .fitting
+            .retain(|start| Some(distance(start)) == nearest);
+        found
+    }
+
+    /// Whether the packet that ends here may be the one that starts there.
+    fn fit(
+        &self,
+        way: Way,
+        (point, end): (usize, &Sighting),
+        start: &Start,
+        lower_half_changed: bool,
+    ) -> Option<Fit> {
+        let is_behind = match way {
+            Way::Forward => start.point > point,
+            Way::Reverse => start.point < point,
+        };
+        let is_as_long = end.payload_len == start.sighting.payload_len;
+        let key = self.points[point].keys[end.flow as usize];
+        if !is_behind
+            || end.timestamp_ns == start.sighting.timestamp_ns
+            || is_as_long && !end.may_have_payload_of(&start.sighting)
+            || lower_half_changed && self.untouched.contains(&(point, start.point, way, key))
+        {
+            return None;
+        }
+        let is_in_time = if lower_half_changed {
+            self.is_like_others_then(way, (point, end), start)
+        } else {
+            self.is_in_time(way, (point, end), start)
+        };
+        Some(if is_as_long && is_in_time {
+            Fit::Fitting
+        } else {
+            Fit::Possible
+        })
+    }
+
+    /// Whether it took about as long as packets ever do.
+    fn is_in_time(&self, way: Way, (point, end): (usize, &Sighting), start: &Start) -> bool {
+        let offset_ns = start.sighting.time_ns.saturating_sub(end.time_ns);
+        let offsets = self.relations.offsets(point, start.point, way);
+        offsets
+            .is_none_or(|offsets| is_within(offset_ns, [offsets.min_ns, offsets.max_ns], SLACK_NS))
+    }
+
+    /// Whether it took as long as others did at the time.
+    fn is_like_others_then(
+        &self,
+        way: Way,
+        (point, end): (usize, &Sighting),
+        start: &Start,
+    ) -> bool {
+        let ends = [(point, end.time_ns), (start.point, start.sighting.time_ns)];
+        let [first, second] = match way {
+            Way::Forward => ends,
+            Way::Reverse => [ends[1], ends[0]],
+        };
+        match self.relations.trend(first.0, second.0, way) {
+            Some(trend) => {
+                let offset_ns = second.1.saturating_sub(first.1);
+                is_within(offset_ns, trend.around(first.1), SLACK_OF_LOWER_HALF_NS)
+            }
+            None => first.1.abs_diff(second.1) <= UNRELATED_NS,
+        }
+    }
+}
+
+/// Whether an offset lies between the smallest and the largest, or beyond by no more than they are
+/// apart and this slack.
+fn is_within(offset_ns: i64, [min_ns, max_ns]: [i64; 2], slack_ns: i64) -> bool {
+    let slack_ns = max_ns.saturating_sub(min_ns).saturating_add(slack_ns);
+    (min_ns.saturating_sub(slack_ns)..=max_ns.saturating_add(slack_ns)).contains(&offset_ns)
+}
+
+/// See [`Candidates::untouched`].
+fn untouched(
+    points: &[Point],
+    relations: &Relations,
+    survey: &Survey,
+) -> FxHashSet<(usize, usize, Way, u64)> {
+    let mut untouched = FxHashSet::default();
+    for first in 0..points.len() {
+        for second in first + 1..points.len() {
+            for ((flow, _), link) in survey.links(points.len(), first, second) {
+                if link.offsets.is_some() {
+                    let way = relations.way(first, flow);
+                    let key = points[first].keys[flow as usize];
+                    let (from, to) = match way {
+                        Way::Forward => (first, second),
+                        Way::Reverse => (second, first),
+                    };
+                    untouched.insert((from, to, way, key));
+                }
+            }
+        }
+    }
+    untouched
 }

@@ -7,7 +7,7 @@
 use std::thread;
 
 use super::{
-    Difference, FlowPairs, Offsets, Spans, Trend,
+    Difference, FlowPairs, Offsets, Spans, Trend, copies,
     merge::{Group, Merge, Stretch},
     passed::{Mark, Passed},
 };
@@ -124,8 +124,7 @@ impl Survey {
                 break;
             };
             let agrees = group.agrees();
-            let is_through =
-                agrees && group.is_single && group.sightings.iter().all(|s| !s.is_empty());
+            let is_through = agrees && self.note_if_through(points, &group);
             // What went through both of two points is linked at the end, by the bulk.
             if agrees && !(is_through && count == 2) && !group.goes_both_ways() {
                 self.link(points, &group, |_, _| Some(is_through));
@@ -133,20 +132,14 @@ impl Survey {
             if !agrees {
                 self.link_alike(points, &group, |_, _| true);
             }
-            match (group.sightings, &mut kept) {
-                ([[first], .., [last]], _) if is_through => {
-                    self.note_through(first, last);
-                    if let [first_point, _] = points {
-                        note_trend(&mut self.trends[1], first_point, first, last);
-                    }
-                }
-                (_, None) => {
-                    self.passed.note(&group, &self.through);
-                    self.rest.extend(group.starts().map(index));
-                }
-                (sightings, Some(kept)) => {
-                    self.passed.note(&group, &self.through);
-                    for (kept, sightings) in kept.iter_mut().zip(sightings) {
+            if is_through {
+                continue;
+            }
+            self.passed.note(&group, &self.through);
+            match &mut kept {
+                None => self.rest.extend(group.starts().map(index)),
+                Some(kept) => {
+                    for (kept, sightings) in kept.iter_mut().zip(group.sightings) {
                         self.rest.push(index(kept.len()));
                         kept.extend_from_slice(sightings);
                     }
@@ -168,10 +161,8 @@ impl Survey {
         let agrees = group.agrees();
         let is_fragment =
             |(point, sighting): (usize, &Sighting)| points[point].flow(sighting).is_fragment;
-        let is_through = agrees
-            && group.is_single
-            && group.sightings.iter().all(|s| !s.is_empty())
-            && !group.firsts().any(is_fragment);
+        let is_through =
+            agrees && !group.firsts().any(is_fragment) && self.note_if_through(points, group);
         if is_new && agrees && !(is_through && points.len() == 2) && !group.goes_both_ways() {
             self.link(points, group, |first, second| {
                 (first == point || second == point).then_some(is_through)
@@ -186,12 +177,8 @@ impl Survey {
                 is_news(first, a) || is_news(second, b)
             });
         }
-        if let ([[first], .., [last]], true) = (group.sightings, is_through) {
-            self.note_through(first, last);
-            match points {
-                [first_point, _] => note_trend(&mut self.trends[1], first_point, first, last),
-                _ => self.pass_on(group, point),
-            }
+        if is_through && points.len() > 2 {
+            self.pass_on(group, point);
         }
         is_through
     }
@@ -237,8 +224,8 @@ impl Survey {
             && a.timestamp_ns != next_a.timestamp_ns
             && b.timestamp_ns != next_b.timestamp_ns
             && a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
+            && self.note_through([p, q], a, b)
         {
-            self.note_through(a, b);
             note_trend(&mut self.trends[1], p, a, b);
             (*of_p, *of_q) = (&of_p[1..], &of_q[1..]);
         }
@@ -290,14 +277,27 @@ impl Survey {
         let mut firsts = group.firsts();
         while let Some((first, a)) = firsts.next() {
             for (second, b) in firsts.clone() {
-                let Some(is_through) = pair(first, second) else {
-                    continue;
-                };
-                let index = first * points.len() + second;
-                let link = self.links[index].get(a.flow, b.flow, Link::default);
-                link.note(a, b, is_through);
-                note_trend(&mut self.trends[index], &points[first], a, b);
+                if let Some(is_through) = pair(first, second) {
+                    self.link_two(points, [(first, a), (second, b)], is_through);
+                }
             }
+        }
+    }
+
+    /// Links what shows the same bytes at two points, unless it is packet and reply.
+    #[inline]
+    fn link_two(
+        &mut self,
+        points: &[Point],
+        [(first, a), (second, b)]: [(usize, &Sighting); 2],
+        is_through: bool,
+    ) {
+        let index = first * points.len() + second;
+        let ends = [first, second].map(|point| &points[point]);
+        let new = || (!are_opposite(ends, a, b)).then(Link::default);
+        if let Some(link) = self.links[index].get_if(a.flow, b.flow, new) {
+            link.note(a, b, is_through);
+            note_trend(&mut self.trends[index], ends[0], a, b);
         }
     }
 
@@ -320,25 +320,44 @@ impl Survey {
                 for a in group.sightings[first] {
                     let alike = |point: usize| {
                         let of_point = group.sightings[point].iter();
-                        of_point.filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s)))
+                        copies::earliest_of_one(
+                            of_point
+                                .filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s))),
+                        )
                     };
-                    let mut behind = alike(second);
-                    if let (1, Some(b), None) = (alike(first).count(), behind.next(), behind.next())
+                    if let (Some(earliest), Some(b)) = (alike(first), alike(second))
+                        && std::ptr::eq(earliest, a)
                         && pair((first, a), (second, b))
                     {
-                        let index = first * points.len() + second;
-                        let link = self.links[index].get(a.flow, b.flow, Link::default);
-                        link.note(a, b, false);
-                        note_trend(&mut self.trends[index], &points[first], a, b);
+                        self.link_two(points, [(first, a), (second, b)], false);
                     }
                 }
             }
         }
     }
 
+    /// Counts a group that agrees if it is a packet that every point saw, once.
+    #[inline]
+    fn note_if_through(&mut self, points: &[Point], group: &Group) -> bool {
+        let ([[first], .., [last]], [p, .., q]) = (group.sightings, points) else {
+            return false;
+        };
+        let is_through = group.is_single
+            && group.sightings.iter().all(|s| !s.is_empty())
+            && self.note_through([p, q], first, last);
+        if is_through && points.len() == 2 {
+            note_trend(&mut self.trends[1], p, first, last);
+        }
+        is_through
+    }
+
+    /// Counts what the first and the last point saw alike, unless they are packet and reply.
     #[inline(always)]
-    fn note_through(&mut self, first: &Sighting, last: &Sighting) {
-        let through = self.through.get(first.flow, last.flow, Through::default);
+    fn note_through(&mut self, [p, q]: [&Point; 2], first: &Sighting, last: &Sighting) -> bool {
+        let new = || (!are_opposite([p, q], first, last)).then(Through::default);
+        let Some(through) = self.through.get_if(first.flow, last.flow, new) else {
+            return false;
+        };
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
         if through.offsets_ns.len() <= ENOUGH_FOR_NEARNESS {
@@ -351,6 +370,7 @@ impl Survey {
         if first.is_reordered() {
             through.reordered_at_first_ns.push(offset_ns);
         }
+        true
     }
 
     /// Whether any packet was seen first at another point than its sender's end, as far as that
@@ -425,6 +445,13 @@ fn at<T: Default>(elements: &mut Vec<T>, index: usize) -> &mut T {
         elements.resize_with(index + 1, T::default);
     }
     &mut elements[index]
+}
+
+/// Whether two points saw the same bytes go to and fro: where clocks are coarse, a packet and a
+/// reply that each was seen at one of them only.
+#[cold]
+fn are_opposite([p, q]: [&Point; 2], first: &Sighting, last: &Sighting) -> bool {
+    p.flow(first).is_reverse_of(q.flow(last))
 }
 
 /// 1 if the first point's time is nearer to the packet's timestamp, -1 if the second's is.

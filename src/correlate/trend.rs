@@ -107,6 +107,20 @@ impl Trend {
         }
     }
 
+    /// The smallest and the largest difference of the stretches around a time of the first point's.
+    #[must_use]
+    pub fn around(&self, at_ns: i64) -> [i64; 2] {
+        const ON_EITHER_SIDE: usize = 2;
+        let all: Vec<Extremes> = self.extremes().collect();
+        let behind = all.partition_point(|extremes| extremes.min.at_ns < at_ns);
+        let to = (behind + ON_EITHER_SIDE).min(all.len());
+        let near = &all[behind.saturating_sub(ON_EITHER_SIDE)..to];
+        let min = near.iter().map(|extremes| extremes.min.offset_ns).min();
+        let max = near.iter().map(|extremes| extremes.max.offset_ns).max();
+        // A trend has one difference at least.
+        [min, max].map(Option::unwrap_or_default)
+    }
+
     /// The extremes of each stretch that has any, in order of time.
     pub fn extremes(&self) -> impl Iterator<Item = Extremes> {
         self.stretches.iter().flatten().copied()
@@ -139,6 +153,14 @@ mod tests {
             assert_eq!(extremes.iter().map(|e| e.max.offset_ns).max(), Some(499));
             assert!(extremes.is_sorted_by_key(|e| e.min.at_ns));
         }
+    }
+
+    #[test]
+    fn around_a_time_only_what_is_near_counts() {
+        let trend = trend((0..32).map(|i| (i << 24, i)));
+        assert_eq!(trend.around(16 << 24), [14, 17]);
+        assert_eq!(trend.around(i64::MIN), [0, 1]);
+        assert_eq!(trend.around(i64::MAX), [30, 31]);
     }
 
     #[test]

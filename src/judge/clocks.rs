@@ -40,12 +40,34 @@ pub(super) struct Window {
     pub(super) to_ns: i64,
 }
 
+/// A window while no clock was set.
+#[derive(Debug, Clone, Copy)]
+struct Holding {
+    window: Window,
+    /// When it may hold, on the clock of the point that saw the packet before.
+    since_ns: i64,
+    /// See above.
+    until_ns: i64,
+    /// Between which times packets show that it did, on that point's clock and the other's.
+    known: [(i64, i64); 2],
+}
+
+impl Holding {
+    fn always(window: Window) -> Self {
+        Self {
+            window,
+            since_ns: i64::MIN,
+            until_ns: i64::MAX,
+            known: [(i64::MIN, i64::MAX); 2],
+        }
+    }
+}
+
 /// How the times of one point relate to those of another for packets going one way.
 #[derive(Debug, Clone, Default)]
 struct Relation {
-    /// The window, and when it holds on the clock of the point that saw the packet before. At
-    /// least one holds at any time, unless there are none.
-    windows: Vec<(i64, i64, Window)>,
+    /// At least one holds at any time, unless there are none.
+    windows: Vec<Holding>,
     /// The smallest difference of the two points' times, before and after each step.
     fastest_ns: Vec<i64>,
 }
@@ -74,7 +96,7 @@ impl Clocks {
                     let relation = relation(points, relations, way, (from, to), wait_ns);
                     let unrelated = || Relation {
                         windows: error_ns
-                            .map(|error| (i64::MIN, i64::MAX, symmetric(error)))
+                            .map(|error| Holding::always(symmetric(error)))
                             .into_iter()
                             .collect(),
                         fastest_ns: Vec::new(),
@@ -97,18 +119,50 @@ impl Clocks {
     /// two.
     #[inline]
     pub(super) fn window(&self, way: Way, from: usize, to: usize, at_ns: i64) -> Option<Window> {
-        let windows = &self.relation(way, from, to).windows;
-        if let [(_, _, window)] = windows.as_slice() {
-            return Some(*window);
-        }
-        let holding = windows
-            .iter()
-            .filter(|(from, to, _)| (*from..=*to).contains(&at_ns));
-        let holding = holding.map(|(_, _, window)| *window);
-        holding.reduce(|a, b| Window {
+        let windows = self.holding(way, from, to, at_ns);
+        let windows = windows.map(|holding| holding.window);
+        windows.reduce(|a, b| Window {
             from_ns: a.from_ns.min(b.from_ns),
             to_ns: a.to_ns.max(b.to_ns),
         })
+    }
+
+    /// The stretches on both points' clocks between that time and the next one at which packets
+    /// show that the window is right; none where others show so before and after.
+    pub(super) fn unknown_stretches(
+        &self,
+        way: Way,
+        from: usize,
+        to: usize,
+        at_ns: i64,
+    ) -> Option<[(i64, i64); 2]> {
+        let mut holding = self.holding(way, from, to, at_ns);
+        let (Some(only), None) = (holding.next(), holding.next()) else {
+            return None;
+        };
+        let [here, there] = only.known;
+        if at_ns < here.0 {
+            let expected_ns = at_ns.saturating_add(only.window.from_ns);
+            Some([(at_ns, here.0), (expected_ns, there.0)])
+        } else if at_ns > here.1 {
+            let expected_ns = at_ns.saturating_add(only.window.to_ns);
+            Some([(here.1, at_ns), (there.1, expected_ns)])
+        } else {
+            None
+        }
+    }
+
+    /// The windows that may hold at this time of point `from`.
+    #[inline]
+    fn holding(
+        &self,
+        way: Way,
+        from: usize,
+        to: usize,
+        at_ns: i64,
+    ) -> impl Iterator<Item = &Holding> {
+        let windows = self.relation(way, from, to).windows.iter();
+        windows.filter(move |holding| (holding.since_ns..=holding.until_ns).contains(&at_ns))
     }
 
     /// How much longer than the fastest a packet took, by the difference of the two points' times.
@@ -123,6 +177,15 @@ impl Clocks {
     /// Whether one of the two points' clocks was set.
     pub(super) fn has_steps(&self, way: Way, from: usize, to: usize) -> bool {
         self.relation(way, from, to).fastest_ns.len() > 1
+    }
+
+    /// Whether the times of a point's frames going back by this much is its clock that was set back,
+    /// as other points' clocks show: by no less.
+    pub(super) fn was_set_back(&self, point: usize, by_ns: i64) -> bool {
+        let others = (0..self.points).flat_map(|other| Way::BOTH.map(|way| (way, other)));
+        others
+            .flat_map(|(way, other)| self.relation(way, other, point).fastest_ns.windows(2))
+            .any(|pair| pair[0].saturating_sub(pair[1]) >= by_ns.saturating_sub(LEAST_GUARD_NS))
     }
 
     /// The difference of two points' times as it would be had no clock been set since the first
@@ -184,7 +247,7 @@ fn relation(
             to_ns: guard_ns.saturating_add(GUARD_OF_FEW_NS),
         };
         Some(Relation {
-            windows: vec![(i64::MIN, i64::MAX, window)],
+            windows: vec![Holding::always(window)],
             fastest_ns: Vec::new(),
         })
     } else {
@@ -226,13 +289,27 @@ fn of_levels(levels: &[Level], is_forth: bool, guard_ns: i64) -> Relation {
                 at_ns.saturating_add(offset_ns)
             }
         };
-        let since = since.map_or(i64::MIN, |before| {
+        let since_ns = since.map_or(i64::MIN, |before| {
             on_this_clock(before.to_ns, level.min_ns.min(before.min_ns))
         });
-        let until = until.map_or(i64::MAX, |behind| {
+        let until_ns = until.map_or(i64::MAX, |behind| {
             on_this_clock(behind.from_ns, level.max_ns.max(behind.max_ns))
         });
-        relation.windows.push((since, until, window));
+        let on_first = (level.from_ns, level.to_ns);
+        let on_second = (
+            level.from_ns.saturating_add(level.min_ns),
+            level.to_ns.saturating_add(level.max_ns),
+        );
+        relation.windows.push(Holding {
+            window,
+            since_ns,
+            until_ns,
+            known: if is_forth {
+                [on_first, on_second]
+            } else {
+                [on_second, on_first]
+            },
+        });
         relation.fastest_ns.push(min);
     }
     relation

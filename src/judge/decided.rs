@@ -189,7 +189,7 @@ impl Decided {
                 judgement.decided.parted[index] = true;
             }
             let history = &mut judgement.decided.history;
-            history.journey(points, relations, journey);
+            history.journey(points, &known, journey);
             if let Ruling::Lost(from, to) = ruling {
                 judgement.keep_refused(journey, first.point, (from, to));
             }

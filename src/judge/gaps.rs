@@ -4,11 +4,16 @@
 //! A point that records nothing for a while may have been stopped, or the path may have lost what
 //! was sent. Where the silence swallowed packets of several numbers that the point saw at other
 //! times, and that were not lost again later, it was no filter of numbers: either everything was
-//! lost, or nothing was recorded. Which of the two cannot be told, so nothing is called lost.
+//! lost, or nothing was recorded. Which of the two cannot be told, so nothing is called lost. Where
+//! it swallowed a packet that a point behind did see, nothing was recorded.
 
-use super::{TALLIES, clocks::Clocks, order, tally_index};
+use super::{
+    Known, TALLIES,
+    clocks::{Clocks, Window},
+    tally_index,
+};
 use crate::{
-    correlate::{Journey, Relations, SecondChance, Survey, journeys},
+    correlate::{Journey, Relations, SecondChance, Station, Survey, Way, journeys},
     observe::{Coverage, Point},
 };
 
@@ -25,6 +30,8 @@ struct Silence {
     to_ns: i64,
     /// Number, carrier and way as one index, and the timestamp.
     swallowed: Vec<(usize, u64)>,
+    /// A point behind saw a packet that should have come by.
+    has_missed: bool,
 }
 
 /// What a point saw of one number that travels one way.
@@ -62,8 +69,16 @@ impl History {
     }
 
     /// Notes a packet.
-    pub(super) fn journey(&mut self, points: &[Point], relations: &Relations, journey: &Journey) {
-        note_journey(&mut self.records, points, relations, journey);
+    pub(super) fn journey(&mut self, points: &[Point], known: &Known, journey: &Journey) {
+        let Some(subject) = subject_of(points, &known.relations, journey) else {
+            return;
+        };
+        note_journey(&mut self.records, subject, journey, |point| {
+            let expected = expected(&known.clocks, journey, point);
+            expected.is_some_and(|(_, expected)| {
+                known.coverages[point].contains(expected.from_ns, expected.to_ns)
+            })
+        });
     }
 
     /// Notes the gaps that were found by what other points saw: packets were judged by them.
@@ -85,6 +100,13 @@ impl History {
         clocks: &Clocks,
     ) -> Vec<Coverage> {
         let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
+        for (point, coverage) in coverages.iter_mut().enumerate() {
+            for (to_ns, from_ns) in points[point].coverage.turns() {
+                if clocks.was_set_back(point, from_ns.saturating_sub(*to_ns)) {
+                    coverage.add_shown_twice((*to_ns, *from_ns));
+                }
+            }
+        }
         for (coverage, gaps) in coverages.iter_mut().zip(&self.gaps) {
             for gap in gaps {
                 if !coverage.gaps().contains(gap) {
@@ -110,26 +132,24 @@ fn note_through(records: &mut [Vec<Record>], subject: usize, packets: u64, last_
     }
 }
 
-/// Gives the packet's subject too.
+/// Notes where a packet was seen, and where it was not though it should have been.
 fn note_journey(
     records: &mut [Vec<Record>],
-    points: &[Point],
-    relations: &Relations,
+    subject: usize,
     journey: &Journey,
-) -> Option<usize> {
-    let first = journey.stations().next()?;
-    let subject = subject(points, relations, first.point, first.seen.sighting.flow);
-    for (records, seen) in records.iter_mut().zip(journey.seen) {
+    mut was_due: impl FnMut(usize) -> bool,
+) {
+    let timestamp_ns = journey.timestamp_ns;
+    for (point, (records, seen)) in records.iter_mut().zip(journey.seen).enumerate() {
         let record = &mut records[subject];
         if seen.is_some() {
             record.seen += 1;
-            record.last_seen_ns = record.last_seen_ns.max(journey.timestamp_ns);
-        } else {
+            record.last_seen_ns = record.last_seen_ns.max(timestamp_ns);
+        } else if was_due(point) {
             record.unseen += 1;
-            record.last_unseen_ns = record.last_unseen_ns.max(journey.timestamp_ns);
+            record.last_unseen_ns = record.last_unseen_ns.max(timestamp_ns);
         }
     }
-    Some(subject)
 }
 
 /// Takes out the gaps that show by what other points saw.
@@ -147,6 +167,7 @@ fn find(
             from_ns,
             to_ns,
             swallowed: Vec::new(),
+            has_missed: false,
         })
     };
     let mut silences: Vec<Silence> = coverages.iter().enumerate().flat_map(of_point).collect();
@@ -159,14 +180,26 @@ fn find(
         note_through(&mut records, subject, packets, through.last_timestamp_ns);
     }
     journeys(points, relations, survey, second_chance, |journey| {
-        let Some(subject) = note_journey(&mut records, points, relations, journey) else {
+        let Some(subject) = subject_of(points, relations, journey) else {
             return;
         };
-        for silence in &mut silences {
-            if is_swallowed(points.len(), clocks, journey, silence) {
+        note_journey(&mut records, subject, journey, |point| {
+            let Some((station, expected)) = expected(clocks, journey, point) else {
+                return false;
+            };
+            let of_point = silences.iter_mut().filter(|silence| silence.point == point);
+            let around = of_point.filter(|silence| silence.holds(expected)).last();
+            let Some(silence) = around else {
+                // Where nobody was watching, it may have come by.
+                return coverages[point].contains(expected.from_ns, expected.to_ns);
+            };
+            if is_before(journey.way, &station, point) {
                 silence.swallowed.push((subject, journey.timestamp_ns));
+            } else {
+                silence.has_missed = true;
             }
-        }
+            true
+        });
     });
     for silence in silences {
         if silence.is_gap(&records[silence.point]) {
@@ -177,8 +210,19 @@ fn find(
 }
 
 impl Silence {
-    /// Whether it swallowed numbers that passed at other times, more of them than are usually lost.
+    /// Whether what was expected in this window most probably came by during the silence.
+    fn holds(&self, expected: Window) -> bool {
+        let middle = expected.from_ns.midpoint(expected.to_ns);
+        (self.from_ns..=self.to_ns).contains(&middle)
+    }
+
+    /// Whether nothing was recorded: it swallowed a packet that was not lost, or numbers that passed
+    /// at other times, more of them than are usually lost.
     fn is_gap(&self, records: &[Record]) -> bool {
+        self.has_missed || self.has_swallowed_all(records)
+    }
+
+    fn has_swallowed_all(&self, records: &[Record]) -> bool {
         let last_ns = self.swallowed.iter().map(|(_, timestamp)| *timestamp).max();
         let passes = |(subject, timestamp): &&(usize, u64)| {
             let record = &records[*subject];
@@ -208,30 +252,45 @@ impl Silence {
     }
 }
 
+/// The subject of a packet.
+fn subject_of(points: &[Point], relations: &Relations, journey: &Journey) -> Option<usize> {
+    let first = journey.stations().next()?;
+    let flow = first.seen.sighting.flow;
+    Some(subject(points, relations, first.point, flow))
+}
+
 pub(super) fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> usize {
     let way = relations.way(point, flow);
     let flow = &points[point].flows[flow as usize].flow;
     tally_index(way, flow.carrier, flow.protocol)
 }
 
-/// Whether the packet should have come by the silent point during the silence.
-fn is_swallowed(points: usize, clocks: &Clocks, journey: &Journey, silence: &Silence) -> bool {
-    if journey.seen[silence.point].is_some() {
-        return false;
+/// When a point should have seen a packet that it did not see, by what the nearest point behind it
+/// saw, or else the nearest one before it.
+fn expected<'a>(
+    clocks: &Clocks,
+    journey: &Journey<'a>,
+    point: usize,
+) -> Option<(Station<'a>, Window)> {
+    let is_before = |station: &Station| is_before(journey.way, station, point);
+    let before = journey.stations().take_while(is_before).last();
+    let behind = || journey.stations().find(|station| !is_before(station));
+    let station = behind().or(before)?;
+    let at_ns = station.seen.sighting.time_ns;
+    let window = clocks.window(journey.way, station.point, point, at_ns)?;
+    Some((
+        station,
+        Window {
+            from_ns: at_ns.saturating_add(window.from_ns),
+            to_ns: at_ns.saturating_add(window.to_ns),
+        },
+    ))
+}
+
+/// Whether a packet going this way comes by the station before it comes by the point.
+fn is_before(way: Way, station: &Station, point: usize) -> bool {
+    match way {
+        Way::Forward => station.point < point,
+        Way::Reverse => station.point > point,
     }
-    let order = order(points, journey.way);
-    let Some(position) = order.iter().position(|&point| point == silence.point) else {
-        return false;
-    };
-    let before = journey
-        .stations()
-        .take_while(|station| station.position < position);
-    before.last().is_some_and(|station| {
-        let at_ns = station.seen.sighting.time_ns;
-        let window = clocks.window(journey.way, station.point, silence.point, at_ns);
-        window.is_some_and(|window| {
-            let middle = window.from_ns.midpoint(window.to_ns);
-            (silence.from_ns..=silence.to_ns).contains(&at_ns.saturating_add(middle))
-        })
-    })
 }

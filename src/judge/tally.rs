@@ -549,13 +549,26 @@ impl Judgement<'_> {
         if self.points[to].cut_short.contains(&protocol) {
             return false;
         }
-        let Some(window) = self.clocks.window(way, from, to, sighting.time_ns) else {
+        let at_ns = sighting.time_ns;
+        let Some(window) = self.clocks.window(way, from, to, at_ns) else {
             return false;
         };
-        self.coverages[to].contains(
-            sighting.time_ns.saturating_add(window.from_ns),
-            sighting.time_ns.saturating_add(window.to_ns),
-        )
+        self.clocks_are_known(way, from, to, at_ns)
+            && self.coverages[to].contains(
+                at_ns.saturating_add(window.from_ns),
+                at_ns.saturating_add(window.to_ns),
+            )
+    }
+
+    /// Whether the relation of two points' clocks is known for what `from` saw at this time: neither
+    /// can have been set between then and the next packet that shows it.
+    fn clocks_are_known(&self, way: Way, from: usize, to: usize, at_ns: i64) -> bool {
+        let runs_on = |point: usize, (from_ns, to_ns): (i64, i64)| {
+            self.coverages[point].clock_runs_on(from_ns, to_ns)
+        };
+        let unknown = self.clocks.unknown_stretches(way, from, to, at_ns);
+        self.coverages[from].showed_once(at_ns)
+            && unknown.is_none_or(|[here, there]| runs_on(from, here) && runs_on(to, there))
     }
 
     #[inline]

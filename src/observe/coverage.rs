@@ -6,7 +6,9 @@
 //! little but HDP proves nothing by itself; [`Coverage::silences`] lists the long ones for those
 //! who know what should have come by.
 //!
-//! Frames may come in any order: what is kept of them is which stretches of time held some.
+//! Frames may come in any order: what is kept of them is which stretches of time held some. Where
+//! their times go back, the clock may have been set back; [`Coverage::turns`] lists the stretches that
+//! it then showed twice, for those who know whether it was.
 
 /// How many stretches of time are told apart: of a day, 1.3 to 2.6 s.
 const BUCKETS: u32 = 1 << 16;
@@ -26,15 +28,25 @@ const UNUSUAL: f64 = 8.0;
 /// A silence this many times longer is worth a question.
 const REMARKABLE: f64 = 3.0;
 
+/// Times that go back by less are disorder.
+const LEAST_TURN_NS: i64 = 10_000_000;
+
+/// Where they go back more often than this, the file is not in the order of time at all.
+const MOST_TURNS: usize = 8;
+
 /// When a point was watching.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coverage {
-    ends: Ends,
+    /// What others than frames say.
+    stated: Ends,
+    order: Order,
     recorded: Occupancy,
     /// Frames that do not hang on whether HDP gets through.
     background: Occupancy,
     blind_spots: Vec<(i64, i64)>,
     gaps: Vec<(i64, i64)>,
+    /// What the clock showed twice.
+    shown_twice: Vec<(i64, i64)>,
 }
 
 /// The first and the last instant; the first behind the last where there is none.
@@ -57,24 +69,93 @@ impl Ends {
     fn is_empty(self) -> bool {
         self.first_ns > self.last_ns
     }
+
+    fn extend(&mut self, time_ns: i64) {
+        self.first_ns = self.first_ns.min(time_ns);
+        self.last_ns = self.last_ns.max(time_ns);
+    }
+}
+
+/// What the order of the frames tells of their clock.
+#[derive(Debug, Clone, PartialEq)]
+struct Order {
+    ends: Ends,
+    /// The latest time since the last turn; before the first frame, the end of time.
+    latest_ns: i64,
+    /// Where times went back: to there, from there.
+    turns: Vec<(i64, i64)>,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            ends: Ends::default(),
+            latest_ns: i64::MAX,
+            turns: Vec::new(),
+        }
+    }
+}
+
+impl Order {
+    #[inline(always)]
+    fn note(&mut self, time_ns: i64) {
+        if time_ns >= self.latest_ns {
+            self.latest_ns = time_ns;
+        } else {
+            self.note_earlier(time_ns);
+        }
+    }
+
+    #[cold]
+    fn note_earlier(&mut self, time_ns: i64) {
+        if self.ends.is_empty() {
+            self.latest_ns = time_ns;
+        } else if self.latest_ns.saturating_sub(time_ns) > LEAST_TURN_NS
+            && self.turns.len() <= MOST_TURNS
+        {
+            self.turns.push((time_ns, self.latest_ns));
+            self.ends.extend(self.latest_ns);
+            self.latest_ns = time_ns;
+        }
+        self.ends.extend(time_ns);
+    }
+
+    /// The first and the last time of any frame.
+    fn ends(&self) -> Ends {
+        let mut ends = self.ends;
+        if !ends.is_empty() {
+            ends.extend(self.latest_ns);
+        }
+        ends
+    }
 }
 
 impl Coverage {
     /// Notes that the point was watching at this instant.
-    #[inline(always)]
     pub(super) fn extend(&mut self, time_ns: i64) {
-        let Ends { first_ns, last_ns } = self.ends;
-        self.ends = Ends {
-            first_ns: first_ns.min(time_ns),
-            last_ns: last_ns.max(time_ns),
-        };
+        self.stated.extend(time_ns);
     }
 
     /// Notes a frame.
     #[inline(always)]
     pub(super) fn note(&mut self, time_ns: i64) {
+        self.order.note(time_ns);
+        self.recorded.note(time_ns);
+    }
+
+    /// Notes that the capture began or ended here, with a silence before or after its frames like
+    /// any other.
+    pub(super) fn note_end(&mut self, time_ns: i64) {
         self.extend(time_ns);
         self.recorded.note(time_ns);
+    }
+
+    fn ends(&self) -> Ends {
+        let (stated, of_frames) = (self.stated, self.order.ends());
+        Ends {
+            first_ns: stated.first_ns.min(of_frames.first_ns),
+            last_ns: stated.last_ns.max(of_frames.last_ns),
+        }
     }
 
     /// Notes that a frame was no HDP, nor about HDP.
@@ -94,6 +175,13 @@ impl Coverage {
         self.gaps.push(gap);
         self.gaps.sort_unstable();
         self.add_blind_spots(std::iter::once(gap));
+    }
+
+    /// Takes in a stretch of times that the clock showed twice, being set back: which of the two a
+    /// frame was recorded at is not known, nor what was recorded at the other.
+    pub fn add_shown_twice(&mut self, stretch: (i64, i64)) {
+        self.shown_twice.push(stretch);
+        self.add_blind_spots(std::iter::once(stretch));
     }
 
     fn add_blind_spots(&mut self, more: impl Iterator<Item = (i64, i64)>) {
@@ -142,6 +230,17 @@ impl Coverage {
         silences
     }
 
+    /// Where the times of frames go back in their order: the stretches that the clock showed twice if
+    /// it was set back. The frames may just be in disorder.
+    #[must_use]
+    pub fn turns(&self) -> &[(i64, i64)] {
+        if self.order.turns.len() <= MOST_TURNS {
+            &self.order.turns
+        } else {
+            &[]
+        }
+    }
+
     /// Stretches in which nothing was recorded, though something should have been.
     #[must_use]
     pub fn gaps(&self) -> &[(i64, i64)] {
@@ -151,27 +250,44 @@ impl Coverage {
     /// Time of the first frame, ns since the epoch on the point's clock.
     #[must_use]
     pub fn first_ns(&self) -> Option<i64> {
-        (!self.ends.is_empty()).then_some(self.ends.first_ns)
+        let ends = self.ends();
+        (!ends.is_empty()).then_some(ends.first_ns)
     }
 
     /// Time of the last frame.
     #[must_use]
     pub fn last_ns(&self) -> Option<i64> {
-        (!self.ends.is_empty()).then_some(self.ends.last_ns)
+        let ends = self.ends();
+        (!ends.is_empty()).then_some(ends.last_ns)
     }
 
     /// Whether nothing was recorded before `from_ns` or after `to_ns`.
     pub(super) fn is_within(&self, from_ns: i64, to_ns: i64) -> bool {
-        self.ends.is_empty() || from_ns <= self.ends.first_ns && self.ends.last_ns <= to_ns
+        let ends = self.ends();
+        ends.is_empty() || from_ns <= ends.first_ns && ends.last_ns <= to_ns
     }
 
     /// Whether the point was watching during all of `from_ns..=to_ns`.
     #[inline]
     #[must_use]
     pub fn contains(&self, from_ns: i64, to_ns: i64) -> bool {
-        self.ends.first_ns <= from_ns
-            && to_ns <= self.ends.last_ns
-            && !self.is_blind_in(from_ns, to_ns)
+        let ends = self.ends();
+        ends.first_ns <= from_ns && to_ns <= ends.last_ns && !self.is_blind_in(from_ns, to_ns)
+    }
+
+    /// Whether the clock showed this time only once: it was not set back over it.
+    #[must_use]
+    pub fn showed_once(&self, at_ns: i64) -> bool {
+        let mut shown_twice = self.shown_twice.iter();
+        !shown_twice.any(|(from_ns, to_ns)| (*from_ns..=*to_ns).contains(&at_ns))
+    }
+
+    /// Whether the clock ran on all the while: it was not set back, nor can it have been set
+    /// forward, which looks like a gap.
+    #[must_use]
+    pub fn clock_runs_on(&self, from_ns: i64, to_ns: i64) -> bool {
+        let mut breaks = self.gaps.iter().chain(&self.shown_twice);
+        !breaks.any(|broken| broken.0 <= to_ns && from_ns <= broken.1)
     }
 
     fn is_blind_in(&self, from_ns: i64, to_ns: i64) -> bool {
@@ -418,6 +534,40 @@ mod tests {
         assert!(!coverage.contains(520, 525));
         assert!(coverage.contains(531, 900));
         assert_eq!(coverage.gaps(), []);
+    }
+
+    #[test]
+    fn times_that_a_clock_showed_twice_are_not_watched() {
+        let turns = |times: &[(i64, i64)]| {
+            let mut coverage = Coverage::default();
+            let frames = |&(from, to): &(i64, i64)| (from..to).step_by(10);
+            let times = times.iter().flat_map(frames);
+            times.for_each(|ms| coverage.note(START + ms * SECOND / 1000));
+            coverage.complete(&[]);
+            coverage
+        };
+        // After 30 s, back to 25 s.
+        let mut set_back = turns(&[(0, 30_000), (25_000, 40_000)]);
+        let [turn] = *set_back.turns() else {
+            panic!("one turn, not {:?}", set_back.turns());
+        };
+        let is_watched = |coverage: &Coverage, second: i64| {
+            coverage.contains(START + second * SECOND, START + second * SECOND + 1)
+        };
+        assert!(is_watched(&set_back, 26));
+        set_back.add_shown_twice(turn);
+        for (at, is_once) in [(20, true), (26, false), (29, false), (31, true), (39, true)] {
+            assert_eq!(is_watched(&set_back, at), is_once, "{at} s");
+            assert_eq!(set_back.showed_once(START + at * SECOND), is_once);
+            let (from_ns, to_ns) = (START + at * SECOND, START + 39 * SECOND);
+            assert_eq!(set_back.clock_runs_on(from_ns, to_ns), at > 30);
+        }
+        assert_eq!(set_back.first_ns(), Some(START));
+        // Milliseconds are disorder, and so is what happens all the time.
+        assert_eq!(turns(&[(0, 30_000), (29_991, 40_000)]).turns(), []);
+        let merged: Vec<_> = (0..60).flat_map(|n| [(n + 1, n + 2), (n, n + 1)]).collect();
+        let merged: Vec<_> = merged.iter().map(|(a, b)| (a * 1000, b * 1000)).collect();
+        assert_eq!(turns(&merged).turns(), []);
     }
 
     #[test]
