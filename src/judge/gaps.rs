@@ -55,13 +55,6 @@ pub(super) fn coverages(
     clocks: &Clocks,
 ) -> Vec<Coverage> {
     let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
-    for (point, coverage) in coverages.iter_mut().enumerate() {
-        for (to_ns, from_ns) in points[point].coverage.turns() {
-            if clocks.was_set_back(point, from_ns.saturating_sub(*to_ns)) {
-                coverage.add_shown_twice((*to_ns, *from_ns));
-            }
-        }
-    }
     let of_point = |(point, coverage): (usize, &Coverage)| {
         let mut silences = coverage.silences();
         silences.retain(|silence| !coverage.gaps().contains(silence));
