@@ -226,18 +226,15 @@ impl<'a, 'g> Group<'a, 'g> {
                 })
     }
 
-    /// The earliest sighting of each point that has one.
+    /// The earliest sighting of each point that has one, unless they may be of two packets: of those
+    /// another point may have seen only one.
     #[inline]
     pub(super) fn firsts(&self) -> impl Iterator<Item = (usize, &'a Sighting)> + Clone {
-        self.sightings
-            .iter()
-            .enumerate()
-            .filter_map(|(index, of_point)| {
-                Some((
-                    index,
-                    of_point.iter().min_by_key(|sighting| sighting.time_ns)?,
-                ))
-            })
+        let points = self.sightings.iter().enumerate();
+        points.filter_map(|(index, of_point)| match of_point {
+            [only] => Some((index, only)),
+            several => Some((index, copies::earliest_of_one(several.iter())?)),
+        })
     }
 }
 

@@ -179,15 +179,6 @@ impl Clocks {
         self.relation(way, from, to).fastest_ns.len() > 1
     }
 
-    /// Whether the times of a point's frames going back by this much is its clock that was set back,
-    /// as other points' clocks show: by no less.
-    pub(super) fn was_set_back(&self, point: usize, by_ns: i64) -> bool {
-        let others = (0..self.points).flat_map(|other| Way::BOTH.map(|way| (way, other)));
-        others
-            .flat_map(|(way, other)| self.relation(way, other, point).fastest_ns.windows(2))
-            .any(|pair| pair[0].saturating_sub(pair[1]) >= by_ns.saturating_sub(LEAST_GUARD_NS))
-    }
-
     /// The difference of two points' times as it would be had no clock been set since the first
     /// packet.
     pub(super) fn unstepped(&self, way: Way, from: usize, to: usize, difference_ns: i64) -> i64 {

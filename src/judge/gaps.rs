@@ -100,13 +100,6 @@ impl History {
         clocks: &Clocks,
     ) -> Vec<Coverage> {
         let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
-        for (point, coverage) in coverages.iter_mut().enumerate() {
-            for (to_ns, from_ns) in points[point].coverage.turns() {
-                if clocks.was_set_back(point, from_ns.saturating_sub(*to_ns)) {
-                    coverage.add_shown_twice((*to_ns, *from_ns));
-                }
-            }
-        }
         for (coverage, gaps) in coverages.iter_mut().zip(&self.gaps) {
             for gap in gaps {
                 if !coverage.gaps().contains(gap) {

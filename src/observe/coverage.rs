@@ -7,8 +7,9 @@
 //! who know what should have come by.
 //!
 //! Frames may come in any order: what is kept of them is which stretches of time held some. Where
-//! their times go back, the clock may have been set back; [`Coverage::turns`] lists the stretches that
-//! it then showed twice, for those who know whether it was.
+//! their times go back and on from there, the clock was set back (or a file was written behind
+//! another): of the times that it showed twice, nobody knows which of the two a frame was recorded at,
+//! nor what was recorded at the other.
 
 /// How many stretches of time are told apart: of a day, 1.3 to 2.6 s.
 const BUCKETS: u32 = 1 << 16;
@@ -33,6 +34,9 @@ const LEAST_TURN_NS: i64 = 10_000_000;
 
 /// Where they go back more often than this, the file is not in the order of time at all.
 const MOST_TURNS: usize = 8;
+
+/// A clock that was set back shows at least so many frames before and after at times between.
+const FEW_FRAMES: usize = 8;
 
 /// When a point was watching.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,6 +88,8 @@ struct Order {
     latest_ns: i64,
     /// Where times went back: to there, from there.
     turns: Vec<(i64, i64)>,
+    /// What was recorded up to each turn since the one before.
+    before: Vec<Occupancy>,
 }
 
 impl Default for Order {
@@ -92,34 +98,12 @@ impl Default for Order {
             ends: Ends::default(),
             latest_ns: i64::MAX,
             turns: Vec::new(),
+            before: Vec::new(),
         }
     }
 }
 
 impl Order {
-    #[inline(always)]
-    fn note(&mut self, time_ns: i64) {
-        if time_ns >= self.latest_ns {
-            self.latest_ns = time_ns;
-        } else {
-            self.note_earlier(time_ns);
-        }
-    }
-
-    #[cold]
-    fn note_earlier(&mut self, time_ns: i64) {
-        if self.ends.is_empty() {
-            self.latest_ns = time_ns;
-        } else if self.latest_ns.saturating_sub(time_ns) > LEAST_TURN_NS
-            && self.turns.len() <= MOST_TURNS
-        {
-            self.turns.push((time_ns, self.latest_ns));
-            self.ends.extend(self.latest_ns);
-            self.latest_ns = time_ns;
-        }
-        self.ends.extend(time_ns);
-    }
-
     /// The first and the last time of any frame.
     fn ends(&self) -> Ends {
         let mut ends = self.ends;
@@ -127,6 +111,30 @@ impl Order {
             ends.extend(self.latest_ns);
         }
         ends
+    }
+
+    /// Puts together what was recorded between the turns, and says which times the clock may have
+    /// shown twice: where frames before a turn and frames behind it reach over the same times.
+    fn settle(&mut self, recorded: &mut Occupancy) -> Vec<(i64, i64)> {
+        let mut shown_twice = Vec::new();
+        let before = std::mem::take(&mut self.before);
+        for (mut before, turn) in before.into_iter().zip(&self.turns).rev() {
+            let reach = |occupancy: &Occupancy| {
+                let held = occupancy.held_within(*turn);
+                Some((*held.first()?, *held.last()?)).filter(|_| held.len() >= FEW_FRAMES)
+            };
+            if let (Some(a), Some(b)) = (reach(&before), reach(recorded))
+                && overlap(a, b)
+            {
+                shown_twice.push(*turn);
+            }
+            before.append(recorded);
+            *recorded = before;
+        }
+        if self.turns.len() > MOST_TURNS {
+            shown_twice.clear();
+        }
+        shown_twice
     }
 }
 
@@ -139,8 +147,29 @@ impl Coverage {
     /// Notes a frame.
     #[inline(always)]
     pub(super) fn note(&mut self, time_ns: i64) {
-        self.order.note(time_ns);
+        if time_ns >= self.order.latest_ns {
+            self.order.latest_ns = time_ns;
+        } else {
+            self.note_earlier(time_ns);
+        }
         self.recorded.note(time_ns);
+    }
+
+    /// Notes that a frame is earlier than one before it, or the first.
+    #[cold]
+    fn note_earlier(&mut self, time_ns: i64) {
+        let order = &mut self.order;
+        if order.ends.is_empty() {
+            order.latest_ns = time_ns;
+        } else if order.latest_ns.saturating_sub(time_ns) > LEAST_TURN_NS
+            && order.turns.len() <= MOST_TURNS
+        {
+            order.turns.push((time_ns, order.latest_ns));
+            order.before.push(std::mem::take(&mut self.recorded));
+            order.ends.extend(order.latest_ns);
+            order.latest_ns = time_ns;
+        }
+        order.ends.extend(time_ns);
     }
 
     /// Notes that the capture began or ended here, with a silence before or after its frames like
@@ -166,8 +195,10 @@ impl Coverage {
     /// Finds the gaps, once all frames are noted; `dropped` are the stretches in which the capture
     /// dropped frames.
     pub(super) fn complete(&mut self, dropped: &[(i64, i64)]) {
+        self.shown_twice = self.order.settle(&mut self.recorded);
         self.gaps = self.unlike_the_background();
-        self.add_blind_spots(dropped.iter().chain(&self.gaps.clone()).copied());
+        let spots = [dropped, &self.gaps, &self.shown_twice].concat();
+        self.add_blind_spots(spots.into_iter());
     }
 
     /// Takes in a gap that shows by what other points saw.
@@ -175,13 +206,6 @@ impl Coverage {
         self.gaps.push(gap);
         self.gaps.sort_unstable();
         self.add_blind_spots(std::iter::once(gap));
-    }
-
-    /// Takes in a stretch of times that the clock showed twice, being set back: which of the two a
-    /// frame was recorded at is not known, nor what was recorded at the other.
-    pub fn add_shown_twice(&mut self, stretch: (i64, i64)) {
-        self.shown_twice.push(stretch);
-        self.add_blind_spots(std::iter::once(stretch));
     }
 
     fn add_blind_spots(&mut self, more: impl Iterator<Item = (i64, i64)>) {
@@ -228,17 +252,6 @@ impl Coverage {
         let mut silences = self.recorded.silences();
         silences.retain(|silence| length(*silence) > longest_usual);
         silences
-    }
-
-    /// Where the times of frames go back in their order: the stretches that the clock showed twice if
-    /// it was set back. The frames may just be in disorder.
-    #[must_use]
-    pub fn turns(&self) -> &[(i64, i64)] {
-        if self.order.turns.len() <= MOST_TURNS {
-            &self.order.turns
-        } else {
-            &[]
-        }
     }
 
     /// Stretches in which nothing was recorded, though something should have been.
@@ -372,6 +385,21 @@ impl Occupancy {
             let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
             bits.map(move |bit| first + bit)
         })
+    }
+
+    /// The beginnings of the stretches that held something and begin between these times.
+    fn held_within(&self, (from_ns, to_ns): (i64, i64)) -> Vec<i64> {
+        let starts = self.held().map(|stretch| stretch << self.shift);
+        starts
+            .filter(|start| (from_ns..=to_ns).contains(start))
+            .collect()
+    }
+
+    /// Takes in what another holds.
+    fn append(&mut self, other: &Self) {
+        for stretch in other.held() {
+            self.note(stretch << other.shift);
+        }
     }
 
     /// How many stretches held something.
@@ -517,6 +545,7 @@ mod tests {
         for time in [START, i64::MAX, 0, i64::MIN, START] {
             coverage.note(time);
         }
+        coverage.complete(&[]);
         assert_eq!(coverage.recorded.count(), 4);
         assert_eq!(
             (coverage.first_ns(), coverage.last_ns()),
@@ -538,7 +567,7 @@ mod tests {
 
     #[test]
     fn times_that_a_clock_showed_twice_are_not_watched() {
-        let turns = |times: &[(i64, i64)]| {
+        let noted = |times: &[(i64, i64)]| {
             let mut coverage = Coverage::default();
             let frames = |&(from, to): &(i64, i64)| (from..to).step_by(10);
             let times = times.iter().flat_map(frames);
@@ -546,16 +575,11 @@ mod tests {
             coverage.complete(&[]);
             coverage
         };
-        // After 30 s, back to 25 s.
-        let mut set_back = turns(&[(0, 30_000), (25_000, 40_000)]);
-        let [turn] = *set_back.turns() else {
-            panic!("one turn, not {:?}", set_back.turns());
-        };
         let is_watched = |coverage: &Coverage, second: i64| {
             coverage.contains(START + second * SECOND, START + second * SECOND + 1)
         };
-        assert!(is_watched(&set_back, 26));
-        set_back.add_shown_twice(turn);
+        // After 30 s, back to 25 s.
+        let set_back = noted(&[(0, 30_000), (25_000, 40_000)]);
         for (at, is_once) in [(20, true), (26, false), (29, false), (31, true), (39, true)] {
             assert_eq!(is_watched(&set_back, at), is_once, "{at} s");
             assert_eq!(set_back.showed_once(START + at * SECOND), is_once);
@@ -563,11 +587,20 @@ mod tests {
             assert_eq!(set_back.clock_runs_on(from_ns, to_ns), at > 30);
         }
         assert_eq!(set_back.first_ns(), Some(START));
-        // Milliseconds are disorder, and so is what happens all the time.
-        assert_eq!(turns(&[(0, 30_000), (29_991, 40_000)]).turns(), []);
+        // Milliseconds are disorder; so are single frames, and what happens all the time; and what
+        // comes behind in the file, but lies before and after in time, was shown once.
         let merged: Vec<_> = (0..60).flat_map(|n| [(n + 1, n + 2), (n, n + 1)]).collect();
         let merged: Vec<_> = merged.iter().map(|(a, b)| (a * 1000, b * 1000)).collect();
-        assert_eq!(turns(&merged).turns(), []);
+        for disorder in [
+            &[(0, 30_000), (29_991, 40_000)][..],
+            &[(0, 20_000), (35_000, 35_010), (20_000, 40_000)],
+            &[(0, 35_000), (20_000, 20_010), (35_000, 40_000)],
+            &[(20_000, 30_000), (0, 20_000), (30_000, 40_000)],
+            &merged,
+        ] {
+            let coverage = noted(disorder);
+            assert!((0..39).all(|second| is_watched(&coverage, second)));
+        }
     }
 
     #[test]
