@@ -67,6 +67,9 @@ fn kept(files: &[PathBuf]) -> Findings {
     judge(&points, Survey::of(&points), &OPTIONS, None)
 }
 
+/// So many shares are read of each file.
+const TURNS: u64 = 50;
+
 /// The findings of a session that reads a share of the frames of each file in turn.
 fn bounded(files: &[PathBuf], room: Room) -> Findings {
     let label = |index| {
@@ -86,7 +89,6 @@ fn bounded(files: &[PathBuf], room: Room) -> Findings {
         .map(|source| Some((source, Shortcut::new(DEFAULT_WINDOW_NS))))
         .collect();
     // As if all had been read for the same share of the time.
-    const TURNS: u64 = 50;
     for turn in 1..=TURNS {
         for (point, reader) in sources.iter_mut().enumerate() {
             let until = frames[point] * turn / TURNS;
@@ -387,20 +389,21 @@ fn two_million_packets_through_two_fifos_take_little_memory_and_are_counted_exac
 
 #[test]
 fn a_fifo_whose_writer_dies_makes_no_loss() {
-    const PACKETS: u64 = 300_000;
+    const PACKETS: usize = 300_000;
+    let packets = PACKETS as u64;
     let folder = TempDir::new().unwrap();
     let [client, server] = fifos(&folder);
     let whole = folder.path().join("whole");
     Stream::new(61)
-        .write(&whole, PACKETS, 2_000_005_000, Stream::arrives)
+        .write(&whole, packets, 2_000_005_000, Stream::arrives)
         .unwrap();
     // Half of it, and half of a frame.
     let mut bytes = fs::read(&whole).unwrap();
-    bytes.truncate(24 + (PACKETS as usize / 2) * (16 + 65) + 40);
-    let arrived = (PACKETS / 2) as usize;
+    bytes.truncate(24 + (PACKETS / 2) * (16 + 65) + 40);
+    let arrived = PACKETS / 2;
     let hdp = start(&[client.clone(), server.clone()]);
     let writers = [
-        thread::spawn(move || Stream::new(64).write(&client, PACKETS, 5_000, |_| true)),
+        thread::spawn(move || Stream::new(64).write(&client, packets, 5_000, |_| true)),
         thread::spawn(move || fs::write(server, bytes)),
     ];
     for writer in writers {
@@ -409,14 +412,17 @@ fn a_fifo_whose_writer_dies_makes_no_loss() {
     let (findings, said) = findings(hdp);
     assert!(said.contains("server: "), "{said}");
     let sum = |count: fn(&Protocol) -> u64| numbers(&findings).iter().map(count).sum::<u64>();
-    assert_eq!(sum(|p| p.packets), PACKETS);
+    assert_eq!(sum(|p| p.packets), packets);
     assert_eq!(sum(|p| p.delivered), arrived as u64);
     // What was lost before the last that arrived, and nothing behind it.
-    let last = (0..PACKETS).filter(|index| Stream::arrives(*index));
-    let last = last.take(arrived).last().unwrap();
-    let lost = (0..last).filter(|index| !Stream::arrives(*index)).count() as u64;
+    let came = (0..packets).filter(|index| Stream::arrives(*index));
+    let last = came.take(arrived).last().unwrap();
+    let missing = (0..last).filter(|index| !Stream::arrives(*index)).count() as u64;
     let found = sum(|p| p.lost);
-    assert!(found <= lost && lost - found < 100, "{found} of {lost}");
+    assert!(
+        found <= missing && missing - found < 100,
+        "{found} of {missing}"
+    );
     assert_eq!(sum(|p| p.ambiguous), 0);
 }
 

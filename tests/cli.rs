@@ -9,6 +9,7 @@ use std::{
     path::PathBuf,
     process::{self, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use assert_cmd::{Command, cargo::cargo_bin_cmd};
@@ -339,6 +340,29 @@ fn two_fifos_are_points_like_others() {
     let names = findings.points.iter().map(|point| point.name.as_str());
     assert_eq!(names.collect::<Vec<_>>(), ["pipe1", "pipe2"]);
     assert_eq!(verdicts(&findings, 0), verdicts(&expected, 0));
+}
+
+#[test]
+fn pipes_that_do_not_end_are_read_for_a_time_or_to_a_count() {
+    let expected = findings(&[CLIENT, SERVER]);
+    for (option, until) in [("--duration", "2s"), ("--count", "700")] {
+        // The writers hold the pipes open.
+        let script = "\"$0\" path --format json \"$1\" \"$2\" <(exec 2>&1; cat \"$3\"; exec sleep 40) <(exec 2>&1; cat \"$4\"; exec sleep 40)";
+        let binary = env!("CARGO_BIN_EXE_hdp");
+        let start = Instant::now();
+        let done = Command::new("bash")
+            .args(["-c", script, binary, option, until, CLIENT, SERVER])
+            .assert()
+            .success();
+        assert!(start.elapsed() < Duration::from_secs(30), "{option}");
+        let findings: Findings = serde_json::from_slice(&done.get_output().stdout).unwrap();
+        if option == "--duration" {
+            assert_eq!(verdicts(&findings, 0), verdicts(&expected, 0));
+        } else {
+            // Whichever was read so far first ends both.
+            assert!(findings.points.iter().any(|point| point.hdp >= 700));
+        }
+    }
 }
 
 #[test]

@@ -153,7 +153,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         let run = arguments.live.begin()?;
         (arguments.capture(interface)?, Some(run))
     } else {
-        arguments.live.refuse()?;
+        arguments.live.refuse(false)?;
         (Source::open(origin.clone())?, None)
     };
     let mut sinks = Sinks::open(arguments, &source)?;

@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Live capture")]
 pub(super) struct Capture {
-    /// Stop after this time
+    /// Stop after this time; pipes are read no longer either
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     duration: Option<Duration>,
 
@@ -42,9 +42,9 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Sees that nothing is asked of a capture that is not there.
-    pub(super) fn refuse(&self) -> anyhow::Result<()> {
-        refuse_if(self.duration.is_some(), "--duration")?;
+    /// Sees that nothing is asked of a capture that is not there; a time may be set to pipes too.
+    pub(super) fn refuse(&self, has_pipes: bool) -> anyhow::Result<()> {
+        refuse_if(self.duration.is_some() && !has_pipes, "--duration")?;
         refuse_if(self.promiscuous, "--promiscuous")?;
         refuse_if(self.buffer_size.is_some(), "--buffer-size")
     }

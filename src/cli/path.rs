@@ -118,7 +118,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     live: live::Capture,
 
-    /// Stop once N packets were captured at a point
+    /// Stop once N packets were captured at a point, or read from a pipe
     #[arg(short, long, value_name = "N", help_heading = "Live capture", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
@@ -155,14 +155,14 @@ impl Arguments {
         let (live, recorded): (Vec<_>, Vec<_>) =
             plan.iter().partition(|planned| planned.origin.is_live());
         if live.is_empty() {
-            self.live.refuse()?;
-            live::refuse_if(self.count.is_some(), "--count")?;
-            live::refuse_if(self.save.is_some(), "--save")?;
             // A pipe may be as endless as an interface.
-            if plan
+            let has_pipes = !plan
                 .iter()
-                .all(|planned| read::can_be_repeated(&planned.origin))
-            {
+                .all(|planned| read::can_be_repeated(&planned.origin));
+            self.live.refuse(has_pipes)?;
+            live::refuse_if(self.count.is_some() && !has_pipes, "--count")?;
+            live::refuse_if(self.save.is_some(), "--save")?;
+            if !has_pipes {
                 return Ok(None);
             }
         }

@@ -125,13 +125,18 @@ pub(super) fn into_session(
                         index,
                         has_failed: true,
                     };
-                    tell(planned, settings, capturing, Told { session, index })?;
+                    let told = Told {
+                        session,
+                        index,
+                        live: settings.live.as_ref(),
+                    };
+                    tell(planned, settings, capturing, told)?;
                     failing.has_failed = false;
                     Ok(())
                 })
             })
             .collect();
-        readers.into_iter().map(join).collect()
+        readers.into_iter().try_for_each(join)
     })
 }
 
@@ -161,6 +166,8 @@ struct Told<'a> {
     session: &'a Session,
     /// The point's place in the session.
     index: usize,
+    /// Ended when a point has seen enough.
+    live: Option<&'a Captures<'a>>,
 }
 
 /// Who has an observer take frames.
@@ -177,14 +184,27 @@ impl Witness for Observer {
 
 impl Witness for Told<'_> {
     fn watch(&mut self, take: impl FnOnce(&mut Observer)) {
-        let ((), is_enough) = self.session.watch(self.index, take);
-        if is_enough {
+        if self.take(take) {
             self.session.advance(self.index, true);
         }
     }
 }
 
 impl Told<'_> {
+    /// Has a frame taken; whether the session should take in what the point has told it.
+    fn take(self, take: impl FnOnce(&mut Observer)) -> bool {
+        let (seen, is_enough) = self.session.watch(self.index, |observer| {
+            take(observer);
+            observer.seen()
+        });
+        if let Some(live) = self.live
+            && live.count.is_some_and(|count| count <= seen)
+        {
+            live.run.end();
+        }
+        is_enough
+    }
+
     /// Tells what a source says of itself, once all its frames were.
     fn attest(self, source: &Source) {
         self.session.attest(self.index, source.summary());
@@ -441,17 +461,13 @@ impl<'a> Reader<'a> {
                 saved.frame(&frame, interface)?;
             }
             let number = frame.number;
-            let (seen, is_enough) = told.session.watch(told.index, |observer| {
+            let is_enough = told.take(|observer| {
                 observer.watch(&frame);
                 observer.read(&frame, &mut self.decoder);
-                observer.seen()
             });
             if is_enough {
                 // The kernel's ring would run over.
                 told.session.advance(told.index, false);
-            }
-            if live.count.is_some_and(|count| count <= seen) {
-                live.run.end();
             }
             if number % ATTEST_EVERY == 1 {
                 told.attest(&self.source);
@@ -472,7 +488,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Ends the point in its session.
-    fn end(&self, Told { session, index }: Told) -> anyhow::Result<()> {
+    fn end(&self, Told { session, index, .. }: Told) -> anyhow::Result<()> {
         let (is_unknown, _) = session.watch(index, |observer| observer.understands_nothing());
         self.ensure_known(is_unknown)?;
         session.finish(index, self.source.summary().clone());

@@ -54,6 +54,12 @@ impl<T> FlowPairs<T> {
         &self.values[place as usize].1
     }
 
+    /// How many pairs occurred.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// All pairs that occurred, with their values.
     pub fn iter(&self) -> impl Iterator<Item = ((u32, u32), &T)> {
         self.values.iter().map(|(flows, value)| (*flows, value))

@@ -62,7 +62,15 @@ impl Passed {
     }
 
     /// Learns of the pairs that were added since.
+    #[inline]
     fn learn(&mut self, through: &FlowPairs<Through>) {
+        if self.known < through.len() {
+            self.learn_new(through);
+        }
+    }
+
+    #[cold]
+    fn learn_new(&mut self, through: &FlowPairs<Through>) {
         let new = through.iter().enumerate().skip(self.known);
         for (place, ((first, last), _)) in new {
             let place = u32::try_from(place).expect("fewer than 2^32 pairs fit into memory");

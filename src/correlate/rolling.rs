@@ -48,7 +48,11 @@ impl Rolling {
     pub fn add(&mut self, point: usize, batch: &mut Batch) {
         self.complete_to[point] = batch.sightings.last().map(|last| last.timestamp_ns);
         let window = &mut self.windows[point];
-        window.sightings.append(&mut batch.sightings);
+        if window.sightings.is_empty() {
+            std::mem::swap(&mut window.sightings, &mut batch.sightings);
+        } else {
+            window.sightings.append(&mut batch.sightings);
+        }
         window.flows.append(&mut batch.flows);
         window.keys.append(&mut batch.keys);
         self.advance();

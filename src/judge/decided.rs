@@ -256,15 +256,16 @@ impl Decided {
         if self.has_forgotten {
             warnings.push(
                 "more packets than are kept in bounded memory: delays of numbers with many packets \
-                 are rounded to 1 %, losses in a row are not told, copies that come much later than the packet are not counted, and \
-                 a capture inside a forwarding host is not taken apart into its sides"
+                 are rounded to 1 %, losses in a row are not told, copies that come much later than \
+                 the packet are not counted, and a capture inside a forwarding host is not taken \
+                 apart into its sides"
                     .to_owned(),
             );
         }
         if self.unsure > 0 {
             warnings.push(format!(
-                "{} packets are ambiguous: a point behind them had not been read so far when there \
-                 was no more room to wait for it",
+                "{} packets are ambiguous: there was no more room to wait for what other points \
+                 tell of them",
                 self.unsure
             ));
         }
