@@ -358,6 +358,30 @@ mod tests {
         assert_eq!(summary.resolution_ns, Some(1));
         assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
     }
+
+    #[test]
+    fn drops_that_were_counted_twice_lie_between() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut capture = CaptureFile::begin(&file).unwrap();
+        let interface = Interface {
+            name: None,
+            link_type: LinkType::RAW,
+            resolution_ns: 1,
+        };
+        capture.interface(&interface, "").unwrap();
+        for (until_ns, drops) in [(10, 3), (20, 3), (30, 7), (20, 7), (50, 8)] {
+            capture.statistics(0, (5, until_ns), Some(drops)).unwrap();
+        }
+        capture.end(Some((5, 60)), Some(8)).unwrap();
+
+        let mut source = Source::open(Origin::Path(file.path().to_owned())).unwrap();
+        assert!(source.next_frame().is_none());
+        let summary = source.summary();
+        assert_eq!(summary.dropped_ns, [(20, 30), (20, 50)]);
+        assert_eq!((summary.capture_drops, summary.placed_drops), (Some(8), 5));
+        assert_eq!(summary.watched_ns, Some((5, 60)));
+    }
+
     #[test]
     fn frames_keep_interface_resolution_direction_and_length() {
         let interfaces = [

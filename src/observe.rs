@@ -839,6 +839,10 @@ impl Observer {
     pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
         self.take_in_stragglers();
         let incomplete = self.take_out_incomplete();
+        // A live capture may have dropped frames since it last said until when it watched.
+        if let Some((start, end)) = summary.watched_ns.filter(|_| summary.is_live) {
+            self.coverage.limit_to(start, end);
+        }
         // dumpcap up to 4.0 states these times in microseconds on interfaces that count nanoseconds:
         // what does not enclose the capture's own frames is not believed.
         if let Some((start, end)) = summary.watched_ns

@@ -109,14 +109,19 @@ pub struct Summary {
     /// `epb_dropcount`; live, what the kernel and the interface's driver counted so far); `None`
     /// where it does not say, which is not 0.
     pub capture_drops: Option<u64>,
-    /// Stretches in which it dropped some of them, each from the frame before to the frame behind
-    /// (`epb_dropcount`), ns since the epoch.
+    /// Stretches in which it dropped some of them, ns since the epoch: each from the frame before to
+    /// the frame behind (`epb_dropcount`), or from one count to the next (interface statistics;
+    /// live).
     pub dropped_ns: Vec<(i64, i64)>,
     /// How many of the drops those stretches are about.
     pub placed_drops: u64,
     /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the
-    /// epoch. Live, from its start until when all that came has been given out.
+    /// epoch. Live, from its start until when all that came has been given out or counted as
+    /// dropped.
     pub watched_ns: Option<(i64, i64)>,
+    /// Whether this process captured it from an interface: then its times are those of this host's
+    /// clock, and it has not watched beyond [`Summary::watched_ns`].
+    pub is_live: bool,
     /// Why reading ended before the end of the file, or what had to be passed over.
     pub warnings: Vec<String>,
 }

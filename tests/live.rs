@@ -6,64 +6,18 @@ mod support;
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 use support::{
     capture::Capture,
-    hosts::{self, Host, Running, file, success, text, until},
+    hosts::{self, file, success, text, until},
+    live::{Live, hdp_in, sweep},
 };
 use tempfile::TempDir;
-
-/// `hdp` with an interface as its source, running.
-struct Live {
-    running: Running,
-    stdout: PathBuf,
-    stderr: PathBuf,
-}
-
-impl Live {
-    /// Starts it and waits until it captures.
-    fn start(host: &Host, folder: &TempDir, arguments: &[&str]) -> Self {
-        let (stdout, stderr) = (file(folder, "stdout"), file(folder, "stderr"));
-        let mut command = host.hdp(arguments);
-        command
-            .stdout(File::create(&stdout).unwrap())
-            .stderr(File::create(&stderr).unwrap());
-        let live = Self {
-            running: Running::start(&mut command),
-            stdout,
-            stderr,
-        };
-        // Written once all captures run.
-        until("hdp captures", || {
-            let said = live.said();
-            said.contains("kernel filter") || arguments.contains(&"-f") && said.contains("Ctrl-C")
-        });
-        live
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.stderr).unwrap()
-    }
-
-    fn printed(&self) -> String {
-        fs::read_to_string(&self.stdout).unwrap()
-    }
-
-    /// Ends it as Ctrl-C would; what it printed, and what it said.
-    fn interrupt(self) -> (String, String) {
-        self.running.interrupt();
-        let bytes = fs::read(self.stdout).unwrap();
-        // It may be a capture.
-        let printed = String::from_utf8_lossy(&bytes).into_owned();
-        (printed, fs::read_to_string(self.stderr).unwrap())
-    }
-}
 
 /// The objects of JSON Lines.
 fn objects(lines: &str) -> Vec<Value> {
@@ -71,42 +25,6 @@ fn objects(lines: &str) -> Vec<Value> {
     lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
-}
-
-/// Every number once, and its control.
-fn sweep(from: &Host, to: &str) {
-    success(&mut from.hdp(&[
-        "send",
-        to,
-        "--protocols",
-        "0-256",
-        "--control",
-        "--interval",
-        "1ms",
-        "--payload",
-        "moo",
-        "--output",
-        "/dev/null",
-    ]));
-}
-
-/// What HDP there is in a capture of Ethernet, with its number, told without the tool's decoder.
-fn hdp_in(capture: &Path) -> BTreeSet<(u64, u8)> {
-    let frames = Capture::read(capture).frames.into_iter();
-    let ip = frames.map(|frame| frame.bytes[14..].to_vec());
-    ip.filter_map(|ip| {
-        let (number, behind) = match ip[0] >> 4 {
-            4 => (ip[9], &ip[20..]),
-            6 => (ip[6], &ip[40..]),
-            _ => return None,
-        };
-        let starts = [0, 8].map(|at| behind.get(at..at + 15));
-        let mut hdp = starts.into_iter().flatten();
-        let hdp = hdp.find(|hdp| hdp.ends_with(b"moo") && hdp[..4] == [1, 0xa4, 1, 0xa4])?;
-        let timestamp = hdp[4..12].try_into().unwrap();
-        Some((u64::from_be_bytes(timestamp), number))
-    })
-    .collect()
 }
 
 #[test]
@@ -308,76 +226,6 @@ for _ in range(100000):
         assert_eq!(captured + dropped, SENT, "{said}");
         assert_eq!(printed.lines().count() as u64, captured);
     }
-}
-
-#[test]
-fn a_path_between_interfaces_is_judged_as_its_captures_are() {
-    let Some(hosts) = hosts::routed("live-path") else {
-        return;
-    };
-    for rule in [
-        "add table ip t",
-        "add chain ip t f { type filter hook forward priority 0; }",
-        "add rule ip t f ip protocol { 50, 132 } drop",
-    ] {
-        hosts.router.nft(rule);
-    }
-    let folder = TempDir::new().unwrap();
-    let saved = file(&folder, "saved");
-    let arguments = [
-        "path",
-        "in=live:client",
-        "live:server",
-        "--format",
-        "json",
-        "--save",
-    ];
-    let path = Live::start(
-        &hosts.router,
-        &folder,
-        &[&arguments[..], &[text(&saved)]].concat(),
-    );
-    sweep(&hosts.client, "10.77.2.2");
-    // Nothing is on its way any more, and nothing has to be waited for.
-    let (printed, said) = path.interrupt();
-    let mut live: Value = serde_json::from_str(&printed).unwrap();
-    for (point, name) in live["points"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(["in", "server"])
-    {
-        assert_eq!(point["name"], name);
-        assert_eq!(point["capture_drops"], 0, "{said}");
-        assert_eq!(point["resolution_ns"], 1);
-    }
-    let protocols = live["directions"][0]["protocols"].as_array().unwrap();
-    let count = |verdict: &str| protocols.iter().filter(|p| p["verdict"] == verdict).count();
-    let blocked: Vec<_> = protocols
-        .iter()
-        .filter(|p| p["verdict"] == "blocked")
-        .collect();
-    assert_eq!(blocked.len(), 2, "{printed}");
-    assert_eq!(
-        (&blocked[0]["protocol"], &blocked[1]["protocol"]),
-        (&50.into(), &132.into())
-    );
-    assert_eq!(count("passes"), 256 - 2 + 1, "and the control");
-
-    let again = success(Command::new(env!("CARGO_BIN_EXE_hdp")).args([
-        "path",
-        "--format",
-        "json",
-        text(&saved.join("in.pcapng")),
-        text(&saved.join("server.pcapng")),
-    ]));
-    let mut again: Value = serde_json::from_slice(&again.stdout).unwrap();
-    for findings in [&mut live, &mut again] {
-        for point in findings["points"].as_array_mut().unwrap() {
-            point.as_object_mut().unwrap().remove("source");
-        }
-    }
-    assert_eq!(live, again);
 }
 
 #[test]

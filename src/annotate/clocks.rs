@@ -143,7 +143,7 @@ impl Clocks {
     }
 }
 
-/// Whether delays along the path are absolute: its ends are logs of one kernel.
+/// Whether delays along the path are absolute: its ends read one kernel's clock.
 fn is_one(findings: &Findings) -> bool {
     findings
         .directions

@@ -211,6 +211,8 @@ pub(super) struct Capturing {
 pub(super) struct Saved {
     path: PathBuf,
     file: CaptureFile<BufWriter<File>>,
+    /// Drops that the file tells of.
+    drops: u64,
 }
 
 impl Saved {
@@ -220,7 +222,11 @@ impl Saved {
                 .with_context(|| format!("{}: cannot create", folder.display()))?;
         }
         let file = CaptureFile::begin(output::create(&path)?)?;
-        let mut saved = Self { path, file };
+        let mut saved = Self {
+            path,
+            file,
+            drops: 0,
+        };
         for interface in &source.summary().interfaces {
             saved.try_to(|file| file.interface(interface, ""))?;
         }
@@ -232,6 +238,23 @@ impl Saved {
         self.try_to(|file| file.frame(frame, interface))
     }
 
+    /// Says in which stretch the capture dropped frames, if it has dropped more.
+    pub(super) fn drops(&mut self, summary: &Summary) -> anyhow::Result<()> {
+        let drops = (self.drops, summary.capture_drops.unwrap_or(0));
+        if drops.0 == drops.1 {
+            return Ok(());
+        }
+        self.drops = drops.1;
+        let (Some((start, _)), Some(&(from, to))) = (summary.watched_ns, summary.dropped_ns.last())
+        else {
+            return Ok(());
+        };
+        self.try_to(|file| {
+            file.statistics(0, (start, from), Some(drops.0))?;
+            file.statistics(0, (start, to), Some(drops.1))
+        })
+    }
+
     /// Lets readers have what was written so far.
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
         self.try_to(CaptureFile::flush)
@@ -239,7 +262,7 @@ impl Saved {
 
     /// Ends the file with what the capture says of itself.
     pub(super) fn end(self, summary: &Summary) -> anyhow::Result<()> {
-        let Self { path, file } = self;
+        let Self { path, file, .. } = self;
         file.end(summary.watched_ns, summary.capture_drops)
             .with_context(|| cannot_write(&path))
     }

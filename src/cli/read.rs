@@ -438,11 +438,16 @@ impl<'a> Reader<'a> {
         live: &Captures,
         mut saved: Option<Saved>,
     ) -> anyhow::Result<()> {
+        told.attest(&self.source);
         loop {
             if live.run.is_over() {
                 self.source.stop();
             }
-            if !self.source.wait() {
+            let is_idle = !self.source.wait();
+            if let Some(saved) = &mut saved {
+                saved.drops(self.source.summary())?;
+            }
+            if is_idle {
                 if let Some(saved) = &mut saved {
                     saved.flush()?;
                 }

@@ -196,10 +196,14 @@ fn symmetric(error_ns: i64) -> Window {
     }
 }
 
-/// Whether two points are logs that read the same kernel's clock, or sides of one capture.
+/// Whether two points read the same kernel's clock: logs that say so, interfaces that were captured
+/// from at the same time, or sides of one capture.
 pub(super) fn shares_clock(points: &[Point], a: usize, b: usize) -> bool {
     let boot_id = |point: usize| points[point].claims.boot_id.as_ref();
-    are_one_capture(points, a, b) || (boot_id(a).is_some() && boot_id(a) == boot_id(b))
+    let is_live = |point: usize| points[point].summary.is_live;
+    are_one_capture(points, a, b)
+        || (boot_id(a).is_some() && boot_id(a) == boot_id(b))
+        || (is_live(a) && is_live(b))
 }
 
 /// Whether two points are sides of one capture.
@@ -398,5 +402,25 @@ fn seen_from_behind(clock: Clock) -> Clock {
             })
             .collect(),
         ..clock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{observe::Observer, source::Summary};
+
+    #[test]
+    fn interfaces_that_are_captured_together_share_a_clock_and_files_do_not() {
+        let points = [true, true, false, false].map(|is_live| {
+            let summary = Summary {
+                is_live,
+                ..Summary::default()
+            };
+            Observer::default().finish(String::new(), String::new(), summary)
+        });
+        assert!(shares_clock(&points, 0, 1));
+        assert!(!shares_clock(&points, 1, 2));
+        assert!(!shares_clock(&points, 2, 3));
     }
 }

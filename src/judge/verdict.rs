@@ -442,8 +442,13 @@ fn unjudged(subject: &Subject, tally: &Tally) -> Vec<String> {
             ));
             continue;
         }
+        let what = if subject.points[point].summary.placed_drops > 0 {
+            "was not watching, or dropped frames,"
+        } else {
+            "was not watching"
+        };
         reasons.push(format!(
-            "{} was not watching when {} should have come by",
+            "{} {what} when {} should have come by",
             name(point),
             packets(*count)
         ));

@@ -28,10 +28,15 @@ impl Judgement<'_> {
                 continue;
             }
             if point.frames == 0 {
-                warnings.push(format!(
-                    "{name}: the capture holds no frame, so nothing shows that it was watching; \
-                     capture all traffic, not only HDP"
-                ));
+                // Some say by themselves when they watched.
+                let why = match point.summary.watched_ns {
+                    Some(_) => "it was watching, and no frame came that it was to record",
+                    None => {
+                        "the capture holds no frame, so nothing shows that it was watching; \
+                         capture all traffic, not only HDP"
+                    }
+                };
+                warnings.push(format!("{name}: {why}"));
             }
             let skipped = &point.skipped;
             if skipped.unsupported_link > 0 {
@@ -169,4 +174,40 @@ pub(super) fn suspicions(
         }
     }
     suspicions
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::Survey,
+        judge::{DEFAULT_WAIT_NS, Options, judge},
+        observe::Observer,
+        source::Summary,
+    };
+
+    #[test]
+    fn a_capture_without_a_frame_was_watching_if_it_says_so() {
+        let points = [("one", Some((5, 10))), ("other", None)].map(|(name, watched_ns)| {
+            let summary = Summary {
+                watched_ns,
+                ..Summary::default()
+            };
+            Observer::default().finish(name.to_owned(), String::new(), summary)
+        });
+        let options = Options {
+            wait_ns: DEFAULT_WAIT_NS,
+            clock_error_ns: None,
+            protocols: None,
+        };
+        let findings = judge(&points, Survey::of(&points), &options, None);
+        let [one, other] = findings.warnings.as_slice() else {
+            panic!("{:?}", findings.warnings);
+        };
+        assert_eq!(
+            one,
+            "one: it was watching, and no frame came that it was to record"
+        );
+        assert!(other.starts_with("other: the capture holds no frame"));
+        assert_eq!(findings.points[0].last_ns, Some(10));
+    }
 }

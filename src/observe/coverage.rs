@@ -274,6 +274,15 @@ impl Coverage {
         (!ends.is_empty()).then_some(ends.last_ns)
     }
 
+    /// Takes it that the point was not watching before `from_ns` or after `to_ns`.
+    pub(super) fn limit_to(&mut self, from_ns: i64, to_ns: i64) {
+        let Ends { first_ns, last_ns } = self.ends;
+        self.ends = Ends {
+            first_ns: first_ns.max(from_ns),
+            last_ns: last_ns.min(to_ns),
+        };
+    }
+
     /// Whether nothing was recorded before `from_ns` or after `to_ns`.
     pub(super) fn is_within(&self, from_ns: i64, to_ns: i64) -> bool {
         let ends = self.ends();

@@ -2,11 +2,12 @@
 //!
 //! The kernel's ring is the only queue: nothing is taken from it before it is asked for, and what
 //! it has no room for the kernel counts ([`Summary::capture_drops`]). So no frame is lost silently,
-//! however slow the reader is.
+//! however slow the reader is, and which stretches of time lack some is known
+//! ([`Summary::dropped_ns`]).
 //!
 //! A capture that runs knows that it is watching, also where nothing comes:
-//! [`Summary::watched_ns`] moves on with the clock, and every frame that the ring took before its
-//! end has been given out by then. An interface that goes down has no frames to be missed; libpcap
+//! [`Summary::watched_ns`] moves on with the clock, and every frame that came before its end has
+//! been given out by then, or is counted as dropped. An interface that goes down has no frames to be missed; libpcap
 //! (since 1.10) waits until it is up again. One that is removed ends the capture.
 
 use std::{
@@ -25,13 +26,18 @@ use super::{Error, Interface, LinkType, Origin, Record, Step, Summary, filter, i
 const DELIVERY_MS: i32 = 50;
 
 /// After this time every frame has been handed over for sure.
-const DELIVERED_MS: u32 = 3 * DELIVERY_MS.unsigned_abs();
+const DELIVERED: Duration = Duration::from_nanos(DELIVERED_NS.unsigned_abs());
+
+const DELIVERED_NS: i64 = 3 * DELIVERY_MS as i64 * 1_000_000;
 
 /// How long [`Live::wait`] waits at the most.
 const PATIENCE_MS: u8 = 100;
 
-/// How often the kernel is asked for what it dropped, in nanoseconds of capture time.
+/// How often the kernel is asked for what it dropped, in nanoseconds of capture time ...
 const COUNT_EVERY_NS: i64 = 100_000_000;
+
+/// ... and after so many frames at the latest: until then nobody knows what is missing.
+const COUNT_EVERY: u32 = 1024;
 
 /// tcpdump's: more than any frame.
 const SNAPSHOT_LEN: i32 = 262_144;
@@ -81,10 +87,18 @@ pub(super) struct Live {
     bytes: Vec<u8>,
     /// When [`Live::stop`] was called.
     stopped: Option<Stopped>,
+    /// When libpcap failed, and its words. What the kernel had collected is still to come.
+    failed: Option<(Instant, String)>,
     /// What the kernel said last; it counts modulo 2^32.
     counted: Option<Stat>,
+    /// When it was asked, by its clock.
+    counted_ns: i64,
     /// When to ask it again, ns since the epoch.
     count_at_ns: i64,
+    /// Frames given out since it was asked.
+    uncounted: u32,
+    /// All frames up to this time were given out.
+    given_out_ns: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -140,14 +154,19 @@ impl Live {
         });
         let start_ns = now_ns();
         summary.watched_ns = Some((start_ns, start_ns));
+        summary.is_live = true;
         let mut live = Self {
             capture,
             link_type,
             ahead: None,
             bytes: Vec::new(),
             stopped: None,
+            failed: None,
             counted: None,
+            counted_ns: start_ns,
             count_at_ns: i64::MIN,
+            uncounted: 0,
+            given_out_ns: start_ns,
         };
         live.count(start_ns, summary);
         Ok(live)
@@ -186,7 +205,8 @@ impl Live {
                 at: Instant::now(),
                 time_ns,
             });
-            self.count(time_ns, summary);
+            // What came until now is not given out yet.
+            self.count(self.given_out_ns, summary);
         }
     }
 
@@ -205,6 +225,7 @@ impl Live {
                     if let Some((start, _)) = &mut summary.watched_ns {
                         *start = time_ns.min(*start);
                     }
+                    self.uncounted += 1;
                     self.watched(time_ns, summary);
                     Some(Step::Frame(Record {
                         time_ns: Some(time_ns),
@@ -217,59 +238,84 @@ impl Live {
                     }))
                 }
             }
+            Err(pcap::Error::TimeoutExpired) if self.failed.is_some() => self.broken(summary),
             Err(pcap::Error::TimeoutExpired) => {
-                let delivered_ns = i64::from(DELIVERED_MS) * 1_000_000;
-                self.watched(now_ns().saturating_sub(delivered_ns), summary);
-                let delivered = Duration::from_millis(DELIVERED_MS.into());
+                self.watched(now_ns().saturating_sub(DELIVERED_NS), summary);
                 match self.stopped {
-                    Some(stop) if stop.at.elapsed() > delivered => self.end(summary),
+                    Some(stop) if stop.at.elapsed() > DELIVERED => self.end(summary),
                     _ => None,
                 }
             }
             Err(error) => {
-                self.count(now_ns(), summary);
-                let until = summary.watched_ns.map_or(0, |(_, until)| until);
-                let until = jiff::Timestamp::from_nanosecond(until.into()).unwrap_or_default();
-                Some(Step::Broken(format!(
-                    "the capture ended before it was told to: {}; it watched until {until}",
-                    filter::words(error)
-                )))
+                let now = || (Instant::now(), filter::words(error));
+                self.failed.get_or_insert_with(now);
+                self.broken(summary)
             }
         };
         self.ahead.is_some()
     }
 
+    /// The end that nobody asked for, once the kernel has handed over what it had collected.
+    fn broken(&mut self, summary: &mut Summary) -> Option<Step> {
+        let (_, why) = self.failed.take_if(|(at, _)| at.elapsed() > DELIVERED)?;
+        self.count(self.given_out_ns, summary);
+        let until = summary.watched_ns.map_or(0, |(_, until)| until);
+        let until = jiff::Timestamp::from_nanosecond(until.into()).unwrap_or_default();
+        Some(Step::Broken(format!(
+            "the capture ended before it was told to: {why}; it watched until {until}"
+        )))
+    }
+
     /// The end that was asked for.
     fn end(&mut self, summary: &mut Summary) -> Option<Step> {
         let stop = self.stopped?;
-        self.watched(stop.time_ns, summary);
         self.count(stop.time_ns, summary);
         Some(Step::End)
     }
 
-    /// Notes that all frames up to this time were given out, and asks now and then for drops.
+    /// All frames up to this time were given out: asks now and then for drops.
     #[inline]
     fn watched(&mut self, time_ns: i64, summary: &mut Summary) {
-        let (start, until) = summary.watched_ns.unwrap_or((time_ns, time_ns));
-        summary.watched_ns = Some((start, until.max(time_ns)));
-        if time_ns >= self.count_at_ns {
+        self.given_out_ns = time_ns.max(self.given_out_ns);
+        if time_ns >= self.count_at_ns || self.uncounted >= COUNT_EVERY {
             self.count(time_ns, summary);
         }
     }
 
-    /// Adds what the kernel and the interface dropped since the last time.
+    /// Adds what the kernel and the interface dropped since the last time. Nothing that came up to
+    /// this time is missing then.
     #[cold]
     fn count(&mut self, time_ns: i64, summary: &mut Summary) {
         self.count_at_ns = time_ns.saturating_add(COUNT_EVERY_NS);
-        let Ok(stat) = self.capture.stats() else {
-            return;
-        };
+        self.uncounted = 0;
+        let asked_ns = now_ns();
+        if let Ok(stat) = self.capture.stats() {
+            self.add_drops(stat, asked_ns, summary);
+        }
+        let (start, until) = summary.watched_ns.unwrap_or((time_ns, time_ns));
+        summary.watched_ns = Some((start, until.max(time_ns)));
+    }
+
+    /// Adds what is more than it was the last time.
+    fn add_drops(&mut self, stat: Stat, asked_ns: i64, summary: &mut Summary) {
+        let before_ns = std::mem::replace(&mut self.counted_ns, asked_ns);
         let before = self.counted.replace(stat);
         let since = |count: fn(&Stat) -> u32| {
             let before = before.as_ref().map_or(0, count);
             u64::from(count(&stat).wrapping_sub(before))
         };
-        summary.add_drops(since(|stat| stat.dropped) + since(|stat| stat.if_dropped));
+        let drops = since(|stat| stat.dropped) + since(|stat| stat.if_dropped);
+        summary.add_drops(drops);
+        if drops == 0 {
+            return;
+        }
+        summary.placed_drops = summary.placed_drops.saturating_add(drops);
+        // The kernel was still counting while it answered.
+        let until_ns = now_ns();
+        match summary.dropped_ns.last_mut() {
+            Some(last) if before_ns <= last.1 => last.1 = until_ns,
+            _ => summary.dropped_ns.push((before_ns, until_ns)),
+        }
     }
 }
 

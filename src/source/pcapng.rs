@@ -100,6 +100,8 @@ struct SectionInterface {
     clock: Clock,
     /// Drops of this interface that the summary has counted already.
     drops: u64,
+    /// When they were counted last.
+    counted_ns: Option<i64>,
     /// Time of its last frame.
     last_ns: Option<i64>,
 }
@@ -382,6 +384,7 @@ impl Pcapng {
             snaplen: description.snaplen,
             clock,
             drops: 0,
+            counted_ns: None,
             last_ns: None,
         });
         Ok(())
@@ -405,6 +408,13 @@ impl Pcapng {
             let more = total.saturating_sub(interface.drops);
             interface.drops += more;
             summary.add_drops(more);
+            let high_and_low = u64::from(statistics.ts_high) << 32 | u64::from(statistics.ts_low);
+            let now = interface.clock.nanoseconds(high_and_low);
+            let before = interface.counted_ns.replace(now);
+            if let Some(before) = before.filter(|before| more > 0 && *before <= now) {
+                summary.placed_drops = summary.placed_drops.saturating_add(more);
+                summary.dropped_ns.push((before, now));
+            }
         }
         let clock = interface.clock;
         let time = |code| {

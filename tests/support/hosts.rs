@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -96,6 +96,10 @@ pub fn routed(test: &str) -> Option<Routed> {
         server: host(&format!("{test}-s"))?,
     };
     let router = &hosts.router;
+    for host in [&hosts.client, router, &hosts.server] {
+        // Nothing is said over IPv6 that nobody asked for.
+        host.succeed(&["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
+    }
     for (host, name, net) in [(&hosts.client, "client", 1), (&hosts.server, "server", 2)] {
         let (own, other) = (&host.namespace, &router.namespace);
         let cable = [
@@ -117,7 +121,8 @@ pub fn routed(test: &str) -> Option<Routed> {
 }
 
 impl Routed {
-    fn are_up(&self) -> bool {
+    /// Whether all cables carry.
+    pub fn are_up(&self) -> bool {
         let ends = [(&self.client, 1), (&self.server, 1), (&self.router, 2)];
         ends.into_iter().all(|(host, cables)| {
             let shown = host.succeed(&["ip", "-o", "link", "show", "up"]).stdout;
@@ -202,17 +207,26 @@ impl Running {
     }
 
     /// Ends it as Ctrl-C would, and returns what it said; it must have ended well.
-    pub fn interrupt(mut self) -> String {
+    pub fn interrupt(self) -> String {
+        self.end_by("INT")
+    }
+
+    /// Ends it by a signal, and returns what it said; it must have ended well.
+    pub fn end_by(mut self, signal: &str) -> String {
         // `timeout` and `ip netns exec` become or pass on to the program itself.
-        let id = self.0.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        send_signal(signal, self.0.id());
         self.ended()
+    }
+
+    /// Ends it in the middle of whatever it does.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Its standard output, if that is a pipe.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.0.stdout.take().unwrap()
     }
 
     /// Waits for its end, and returns what it said; it must have ended well.
@@ -239,6 +253,12 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Sends a process a signal.
+pub fn send_signal(signal: &str, process: u32) {
+    let (signal, process) = (format!("-{signal}"), process.to_string());
+    success(Command::new("kill").args([signal, process]));
 }
 
 /// Runs a command that must succeed.

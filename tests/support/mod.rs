@@ -10,6 +10,7 @@
 pub mod capture;
 pub mod frames;
 pub mod hosts;
+pub mod live;
 pub mod scenario;
 pub mod scene;
 pub mod world;
