@@ -43,6 +43,8 @@ const FEW_FRAMES: usize = 8;
 pub struct Coverage {
     /// What others than frames say.
     stated: Ends,
+    /// It was not watching outside of this, whatever frames there are.
+    limits: Option<(i64, i64)>,
     order: Order,
     recorded: Occupancy,
     /// Frames that do not hang on whether HDP gets through.
@@ -181,9 +183,10 @@ impl Coverage {
 
     fn ends(&self) -> Ends {
         let (stated, of_frames) = (self.stated, self.order.ends());
+        let (from_ns, to_ns) = self.limits.unwrap_or((i64::MIN, i64::MAX));
         Ends {
-            first_ns: stated.first_ns.min(of_frames.first_ns),
-            last_ns: stated.last_ns.max(of_frames.last_ns),
+            first_ns: stated.first_ns.min(of_frames.first_ns).max(from_ns),
+            last_ns: stated.last_ns.max(of_frames.last_ns).min(to_ns),
         }
     }
 
@@ -276,11 +279,7 @@ impl Coverage {
 
     /// Takes it that the point was not watching before `from_ns` or after `to_ns`.
     pub(super) fn limit_to(&mut self, from_ns: i64, to_ns: i64) {
-        let Ends { first_ns, last_ns } = self.ends;
-        self.ends = Ends {
-            first_ns: first_ns.max(from_ns),
-            last_ns: last_ns.min(to_ns),
-        };
+        self.limits = Some((from_ns, to_ns));
     }
 
     /// Whether nothing was recorded before `from_ns` or after `to_ns`.
