@@ -366,6 +366,27 @@ fn pipes_that_do_not_end_are_read_for_a_time_or_to_a_count() {
 }
 
 #[test]
+fn a_pipe_that_gives_nothing_before_the_end_withholds_nothing_of_the_others() {
+    let script = "\"$0\" path --format json --duration 1s \"$1\" <(exec sleep 20 2>&1)";
+    let done = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_hdp"), CLIENT])
+        .assert()
+        .success();
+    let findings: Findings = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    assert_eq!(
+        (findings.points[0].hdp, findings.points[1].frames),
+        (768, 0)
+    );
+    let lost = findings.directions[0].protocols.iter().map(|p| p.lost);
+    assert_eq!(lost.sum::<u64>(), 0);
+    let said = format!("{:?}", findings.warnings);
+    assert!(
+        said.contains("nothing came from it before the end"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_fifo_that_is_written_after_the_other_was_read_does_not_block() {
     let folder = Folder::new();
     let fifos = ["client", "server"].map(|name| folder.name(name));

@@ -26,7 +26,7 @@ use crate::{
     observe::{Batch, Disorder, Observer, Point},
     probe,
     session::Session,
-    source::{Log, Origin, Recording, Source, Summary},
+    source::{self, Log, Origin, Recording, Source, Summary},
     stages,
 };
 
@@ -242,13 +242,30 @@ fn tell(
         let reader = Reader::of(planned, settings, capturing.source);
         return reader.tell_live(told, live, capturing.saved);
     }
-    let recording = match &settings.live {
-        Some(live) => Recording::open_until(planned.origin.clone(), &live.run.for_pipes())?,
-        None => Recording::open(planned.origin.clone())?,
+    let (recording, is_over) = match &settings.live {
+        Some(live) => {
+            let recording = Recording::open_until(planned.origin.clone(), &live.run.for_pipes());
+            (recording, live.run.is_over())
+        }
+        None => (Recording::open(planned.origin.clone()), false),
     };
     if settings.live.is_some() {
         probe::drop_capabilities().context("capabilities")?;
     }
+    let recording = match recording {
+        // The end came before its first byte: no reason to withhold what the others saw.
+        Err(source::Error::Empty { origin }) if is_over => {
+            told.session.finish(
+                told.index,
+                Summary {
+                    warnings: vec![format!("{origin}: nothing came from it before the end")],
+                    ..Summary::default()
+                },
+            );
+            return Ok(());
+        }
+        recording => recording?,
+    };
     match recording {
         Recording::Capture(source) => Reader::of(planned, settings, *source).tell(told),
         Recording::Log(log) => {
