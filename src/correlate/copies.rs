@@ -83,21 +83,19 @@ fn are_twins(a: &Sighting, b: &Sighting) -> bool {
         && a.time_ns.abs_diff(b.time_ns) <= MIRRORED_WITHIN_NS
 }
 
-/// How far apart the network's duplicates of one packet are taken for one moment.
-const DUPLICATED_WITHIN_NS: u64 = 100_000_000;
+/// How far apart sightings of one packet at a point are taken for one moment.
+const MOMENT_NS: u64 = 100_000_000;
 
-/// The earliest of sightings with the same bytes at one point, if they are of one packet as far as
-/// that shows, and of one moment.
+/// The earliest of a point's sightings with the same bytes, if they are of one packet as far as that
+/// shows, and of one moment.
 pub(super) fn earliest_of_one<'a>(
-    sightings: impl Iterator<Item = &'a Sighting> + Clone,
+    mut sightings: impl Iterator<Item = &'a Sighting> + Clone,
 ) -> Option<&'a Sighting> {
     let earliest = sightings.clone().min_by_key(|sighting| sighting.time_ns)?;
     let is_copy = |copy: &Sighting| {
-        copy.ip_id == earliest.ip_id
-            && copy.time_ns.abs_diff(earliest.time_ns) <= DUPLICATED_WITHIN_NS
+        copy.ip_id == earliest.ip_id && copy.time_ns.abs_diff(earliest.time_ns) <= MOMENT_NS
     };
-    let mut all = sightings;
-    all.all(is_copy).then_some(earliest)
+    sightings.all(is_copy).then_some(earliest)
 }
 
 /// Sorts sightings with the same bytes at one point into distinct packets with their duplicates

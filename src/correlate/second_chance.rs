@@ -351,14 +351,19 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64
             let way = relations.way_between(flow.source, flow.destination);
             let packet = Packet::of(way.unwrap_or(Way::Forward), flow, sighting);
             let alike = places.entry(packet.of_any_length()).or_default();
+            // Of several with the same bytes, one that the point has not seen yet.
             let same = alike
                 .iter()
-                .find(|start| starts[**start].has_payload_of(sighting));
+                .filter(|start| starts[**start].has_payload_of(sighting))
+                .min_by_key(|start| starts[**start].stops[point].is_some());
             let known = match (same, alike.as_slice()) {
                 (Some(same), _) => *same,
                 // Of another length, it was cut on the way.
                 (None, [only]) if starts[*only].stops[point].is_none() => *only,
                 _ => {
+                    // Of several that were cut, any may go on as any.
+                    let is_behind = |start: &usize| starts[*start].stops[point].is_none();
+                    let is_indistinct = alike.iter().any(is_behind);
                     alike.push(starts.len());
                     starts.push(Start {
                         packet,
@@ -367,7 +372,7 @@ fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64
                         stops: vec![None; points.len()],
                         undoubted: None,
                         is_doubtful: true,
-                        is_indistinct: false,
+                        is_indistinct,
                     });
                     starts.len() - 1
                 }

@@ -320,10 +320,9 @@ impl Survey {
                 for a in group.sightings[first] {
                     let alike = |point: usize| {
                         let of_point = group.sightings[point].iter();
-                        copies::earliest_of_one(
-                            of_point
-                                .filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s))),
-                        )
+                        let alike = of_point
+                            .filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s)));
+                        copies::earliest_of_one(alike)
                     };
                     if let (Some(earliest), Some(b)) = (alike(first), alike(second))
                         && std::ptr::eq(earliest, a)

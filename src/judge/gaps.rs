@@ -30,7 +30,8 @@ struct Silence {
     to_ns: i64,
     /// Number, carrier and way as one index, and the timestamp.
     swallowed: Vec<(usize, u64)>,
-    /// A point behind saw a packet that should have come by.
+    /// A point behind saw a packet that should have come by, or the capture says that it dropped
+    /// frames: where, if not here?
     has_missed: bool,
 }
 
@@ -153,14 +154,15 @@ fn find(
     (relations, survey, second_chance, clocks): (&Relations, &Survey, &SecondChance, &Clocks),
 ) -> Vec<Coverage> {
     let of_point = |(point, coverage): (usize, &Coverage)| {
-        let mut silences = coverage.silences();
+        let mut silences = coverage.silences().to_vec();
         silences.retain(|silence| !coverage.gaps().contains(silence));
+        let has_dropped = points[point].summary.unplaced_drops() > 0;
         silences.into_iter().map(move |(from_ns, to_ns)| Silence {
             point,
             from_ns,
             to_ns,
             swallowed: Vec::new(),
-            has_missed: false,
+            has_missed: has_dropped,
         })
     };
     let mut silences: Vec<Silence> = coverages.iter().enumerate().flat_map(of_point).collect();

@@ -568,7 +568,9 @@ impl Judgement<'_> {
         };
         let unknown = self.clocks.unknown_stretches(way, from, to, at_ns);
         self.coverages[from].showed_once(at_ns)
-            && unknown.is_none_or(|[here, there]| runs_on(from, here) && runs_on(to, there))
+            && unknown.is_none_or(|[here, there]| {
+                runs_on(from, here) && runs_on(to, there) && !self.clocks.were_set(from, to, here)
+            })
     }
 
     #[inline]

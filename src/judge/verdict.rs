@@ -102,10 +102,7 @@ pub(super) fn protocol(
         others,
         (chance, comparison.asked),
     );
-    let grade = match grade(&tally, verdict, corrected) {
-        grade if !tally.answered.is_empty() => grade,
-        grade => grade.max(doubt(&subject, &tally)),
-    };
+    let grade = grade(&tally, verdict, corrected).max(doubt(&subject, &tally));
     let more_packets = match (grade, verdict) {
         // One arrival is no pass, two are.
         (Grade::Weak, Verdict::Passes) => Some(1),
@@ -189,14 +186,15 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
     }
 }
 
-/// How much of the losses may be the captures' own, by what they dropped nobody knows where.
+/// How much of the losses may be the captures' own, by what they dropped nobody knows where. An
+/// answer proves the loss of what it quotes, but not of others, nor that it was lost right there.
 fn doubt(subject: &Subject, tally: &Tally) -> Grade {
     let may_be_dropped = |&((_, to), count): &((usize, usize), u64)| {
         subject.points[to].summary.unplaced_drops().min(count)
     };
     match tally.lost_at.iter().map(may_be_dropped).sum::<u64>() {
         0 => Grade::Certain,
-        dropped if dropped < tally.lost => Grade::Likely,
+        dropped if dropped < tally.lost || !tally.answered.is_empty() => Grade::Likely,
         _ => Grade::Weak,
     }
 }
