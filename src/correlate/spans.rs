@@ -94,11 +94,8 @@ impl Spans {
     /// The smallest.
     #[must_use]
     pub fn min(&self) -> Option<i64> {
-        let near = self
-            .near
-            .iter()
-            .min()
-            .map(|near| self.base_ns + i64::from(*near));
+        let near = self.near.iter().copied().min();
+        let near = near.map(|near| self.base_ns + i64::from(near));
         let rounded = self.rounded.iter().map(|rounded| rounded.min_ns());
         let exact = near.into_iter().chain(self.far_ns.iter().copied());
         exact.chain(rounded).min()
@@ -107,11 +104,8 @@ impl Spans {
     /// The largest.
     #[must_use]
     pub fn max(&self) -> Option<i64> {
-        let near = self
-            .near
-            .iter()
-            .max()
-            .map(|near| self.base_ns + i64::from(*near));
+        let near = self.near.iter().copied().max();
+        let near = near.map(|near| self.base_ns + i64::from(near));
         let rounded = self.rounded.iter().map(|rounded| rounded.max_ns());
         let exact = near.into_iter().chain(self.far_ns.iter().copied());
         exact.chain(rounded).max()
@@ -191,7 +185,8 @@ impl FromIterator<i64> for Spans {
 }
 
 fn quantiles<T: Ord + Copy, const N: usize>(values: &mut [T], qs: [f64; N]) -> Option<[T; N]> {
-    let (least, most) = (*values.iter().min()?, *values.iter().max()?);
+    // Copied: references to the extremes would be sought one by one.
+    let (least, most) = (values.iter().copied().min()?, values.iter().copied().max()?);
     let count = values.len();
     // What lies before has been found to be no larger than what lies from here on.
     let mut from = 0;
