@@ -152,14 +152,13 @@ impl Clocks {
         }
     }
 
-    /// Whether packets going either way show that one of the two clocks was set in this stretch of
+    /// Whether packets going this way show that one of the two clocks was set in this stretch of
     /// point `from`'s.
-    pub(super) fn were_set(&self, from: usize, to: usize, stretch: (i64, i64)) -> bool {
-        let ways = Way::BOTH.iter();
-        let mut pairs = ways.flat_map(|way| self.relation(*way, from, to).windows.windows(2));
-        pairs.any(|pair| {
-            let [(_, before_ns), (behind_ns, _)] = [pair[0].known[0], pair[1].known[0]];
-            before_ns.min(behind_ns) <= stretch.1 && stretch.0 <= before_ns.max(behind_ns)
+    pub(super) fn were_set(&self, way: Way, from: usize, to: usize, stretch: (i64, i64)) -> bool {
+        let mut steps = self.relation(way, from, to).windows.windows(2);
+        steps.any(|step| {
+            let [(_, before_ns), (behind_ns, _)] = [step[0].known[0], step[1].known[0]];
+            before_ns.min(behind_ns) < stretch.1 && stretch.0 < before_ns.max(behind_ns)
         })
     }
 

@@ -561,16 +561,23 @@ impl Judgement<'_> {
     }
 
     /// Whether the relation of two points' clocks is known for what `from` saw at this time: neither
-    /// can have been set between then and the next packet that shows it.
+    /// can have been set since the last packet before that shows it, or until the next one.
     fn clocks_are_known(&self, way: Way, from: usize, to: usize, at_ns: i64) -> bool {
         let runs_on = |point: usize, (from_ns, to_ns): (i64, i64)| {
             self.coverages[point].clock_runs_on(from_ns, to_ns)
         };
-        let unknown = self.clocks.unknown_stretches(way, from, to, at_ns);
+        let may_hold = |[here, there]: [(i64, i64); 2]| {
+            let mut ways = Way::BOTH.into_iter();
+            runs_on(from, here)
+                && runs_on(to, there)
+                && !ways.any(|way| self.clocks.were_set(way, from, to, here))
+        };
         self.coverages[from].showed_once(at_ns)
-            && unknown.is_none_or(|[here, there]| {
-                runs_on(from, here) && runs_on(to, there) && !self.clocks.were_set(from, to, here)
-            })
+            && !self.clocks.were_set(way, from, to, (at_ns, at_ns))
+            && self
+                .clocks
+                .unknown_stretches(way, from, to, at_ns)
+                .is_none_or(may_hold)
     }
 
     #[inline]

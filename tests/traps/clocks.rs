@@ -200,6 +200,41 @@ fn trap_27_a_few_slow_packets_are_no_step() {
     assert!(number(&findings, 0, 252).delay_ns.unwrap().max >= 2 * SECOND);
 }
 
+#[test]
+fn trap_27_times_that_a_clock_showed_twice_hide_no_gap_and_no_end() {
+    // After 12 s the second point's clock is set back by 3 s.
+    let judged_as = |stopped: Option<std::ops::Range<i64>>| {
+        let passing = (0..300).map(|n| sent((n * 70 + 3) * MILLISECOND, 60, 2));
+        let dropped = (0..5).map(|n| sent((4_000 + n * 100) * MILLISECOND, 50, 1));
+        let packets: Vec<Sent> = passing.chain(dropped).collect();
+        let mut captures = scene(2, 21_000, &packets);
+        let frames = &mut captures[1].frames;
+        frames.retain(|frame| {
+            let at_ns = frame.time_ns - START_NS;
+            !stopped.iter().any(|stopped| stopped.contains(&at_ns))
+        });
+        for frame in frames {
+            if frame.time_ns - START_NS > 12 * SECOND {
+                frame.time_ns -= 3 * SECOND;
+            }
+        }
+        // Frames stay in their order: it tells of the clock.
+        let folder = tempfile::tempdir().unwrap();
+        for (name, capture) in ["p0", "p1"].iter().zip(&captures) {
+            capture.write(&folder.path().join(name), PCAPNG, Packing::Plain);
+        }
+        let findings = run(folder.path(), &["p0", "p1"], &[]);
+        (number(&findings, 0, 50).lost, lost(&findings))
+    };
+    assert_eq!(judged_as(None), (5, 5));
+    // A gap before the step, whose times are shown again; one in which it happens; an end behind
+    // the step that earlier times reach over.
+    for stopped in [9..11, 11..14, 14..30] {
+        let stopped = stopped.start * SECOND..stopped.end * SECOND;
+        assert_eq!(judged_as(Some(stopped.clone())), (5, 5), "{stopped:?}");
+    }
+}
+
 // --- 28. The send latency is free of clock error -------------------------------------------------
 
 /// Capture time less HDP timestamp of each packet from this address, as `hdp dissect` tells.

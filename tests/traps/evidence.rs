@@ -128,6 +128,25 @@ impl Error {
 // --- 7. Silence is not filtering -----------------------------------------------------------------
 
 #[test]
+fn trap_03_an_answer_gives_no_certainty_to_losses_that_a_capture_may_have_dropped() {
+    let packets = lost(50, 3, 1);
+    let mut captures = scene(2, &packets);
+    REJECTED.answer(&mut captures, 1, &packets[0]);
+    let grade = |drops| {
+        let mut points = observe(&captures);
+        points[1].summary.capture_drops = drops;
+        let findings = judged(&points).0;
+        let p = number(&findings, 50);
+        assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 3));
+        p.grade
+    };
+    for none in [None, Some(0)] {
+        assert_eq!(grade(none), Grade::Certain);
+    }
+    assert_eq!(grade(Some(3)), Grade::Likely);
+}
+
+#[test]
 fn trap_07_silence_weighs_nothing_beside_answers() {
     let all: Vec<Sent> = (0..=251_u8).flat_map(|p| lost(p, 1, 1)).collect();
     let mut captures = scene(2, &all);

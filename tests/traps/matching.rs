@@ -9,7 +9,7 @@ use super::{
     },
     support::{
         capture::{Capture, OwnedFrame},
-        scene::{MILLISECOND, START_NS},
+        scene::{MILLISECOND, START_NS, Sent},
     },
 };
 
@@ -142,6 +142,60 @@ fn trap_11_a_clock_set_back_gives_the_same_times_again() {
     assert_eq!((number(&one_lost, 0, 51).lost, lost(&one_lost)), (1, 1));
 }
 
+#[test]
+fn trap_11_a_packet_and_a_reply_of_one_coarse_moment_are_two() {
+    let packet = |is_reply, reaches| Sent {
+        is_reply,
+        ..sent(105 * MILLISECOND, 50, reaches)
+    };
+    let replies = (0..10).map(|n| Sent {
+        is_reply: true,
+        ..sent((n * 20 + 10) * MILLISECOND, 60, 2)
+    });
+    let judged_as = |of_the_moment: &[Sent]| {
+        let packets: Vec<Sent> = replies.clone().chain(of_the_moment.to_vec()).collect();
+        let findings = judged(&scene(2, 400, &packets));
+        let each = findings.directions.iter().enumerate();
+        let numbers = each.map(|(way, _)| {
+            let mut all = findings.directions[way].protocols.iter();
+            all.find(|p| p.protocol == 50)
+                .map(|p| (p.delivered, p.lost))
+        });
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(judged_as(&[packet(false, 2)]), [Some((1, 0)), None]);
+    let both = [packet(false, 2), packet(true, 2)];
+    assert_eq!(judged_as(&both), [Some((1, 0)), Some((1, 0))]);
+    // Each end saw only what itself sent: the same bytes, once at each.
+    let neither = [packet(false, 1), packet(true, 1)];
+    assert_eq!(judged_as(&neither), [Some((0, 1)), Some((0, 1))]);
+}
+
+#[test]
+fn trap_11_by_a_coarse_clock_another_packet_of_the_moment_is_not_the_same_one() {
+    // One point saw this payload, the other that one, of one number and one timestamp.
+    let judged_as = |apart_ms: [i64; 4]| {
+        let moments = (0..40).zip(apart_ms.into_iter().cycle());
+        let moments = moments.map(|(n, apart_ms)| n / 4 * 40 + apart_ms);
+        let others = moments.zip(0..).map(|(at_ms, n)| Sent {
+            payload: format!("packet {n}").into_bytes(),
+            ..sent(at_ms * MILLISECOND, 60, 2)
+        });
+        let odd = sent(205 * MILLISECOND, 50, 2);
+        let packets: Vec<Sent> = others.chain([odd.clone()]).collect();
+        let mut captures = scene(2, 600, &packets);
+        edit(&mut captures[1], &odd, |frame| {
+            frame.bytes[SCENE_HDP + 12..].fill(b'x');
+        });
+        let findings = judged(&captures);
+        assert_eq!(lost(&findings), 0);
+        let p = number(&findings, 0, 50);
+        (p.packets, p.delivered, p.altered, p.ambiguous)
+    };
+    assert_eq!(judged_as([1, 11, 21, 31]), (1, 1, 1, 0));
+    assert_eq!(judged_as([1, 1, 1, 1]), (2, 1, 0, 1));
+}
+
 // --- 12. Boxes rewrite bytes in the timestamp ----------------------------------------------------
 
 /// What a box makes of the bytes at this offset in HDP, in a recorded capture of the server's.
@@ -247,6 +301,73 @@ fn trap_12_a_lower_half_that_no_box_writes_into_tells_two_packets_apart() {
     };
     assert_eq!(judged_as(252), (2, 0, 1));
     assert_eq!(judged_as(132), (1, 1, 0));
+}
+
+#[test]
+fn trap_12_what_was_written_into_and_came_late_or_cut_may_have_arrived() {
+    // What 17 and 132 have where HDP has its timestamp.
+    let judged_as = |protocol: u8, is_late: bool, is_cut: bool| {
+        let packet = sent(5 * MILLISECOND, protocol, 2);
+        let mut captures = scene(2, 400, std::slice::from_ref(&packet));
+        edit(&mut captures[1], &packet, |frame| {
+            let written = if protocol == 132 { 8..12 } else { 6..8 };
+            for byte in &mut frame.bytes[SCENE_HDP..][written] {
+                *byte ^= 0x5a;
+            }
+            if is_late {
+                frame.time_ns += 200 * 1_000 * MILLISECOND;
+            }
+            if is_cut {
+                frame.bytes.truncate(SCENE_HDP + 12 + 3);
+                let len = u8::try_from(frame.bytes.len()).unwrap();
+                frame.bytes[2..4].copy_from_slice(&[0, len]);
+            }
+        });
+        let findings = judged(&captures);
+        let p = number(&findings, 0, protocol.into());
+        (p.altered, p.ambiguous, p.lost)
+    };
+    for protocol in [17, 132] {
+        assert_eq!(judged_as(protocol, false, false), (1, 0, 0), "{protocol}");
+        assert_eq!(judged_as(protocol, true, false), (0, 1, 0), "{protocol}");
+        assert_eq!(judged_as(protocol, false, true), (0, 1, 0), "{protocol}");
+    }
+}
+
+#[test]
+fn trap_12_where_a_number_passes_as_it_is_nobody_writes_into_it() {
+    // A packet under SCTP's number that was lost, and one that the first capture missed.
+    let judged_as = |others: i64| {
+        let packets: Vec<_> = (0..=others)
+            .map(|n| sent((5 + n * 40) * MILLISECOND, 132, 2))
+            .collect();
+        let mut captures = scene(2, 400, &packets);
+        edit(&mut captures[1], &packets[0], |frame| {
+            frame.bytes[SCENE_HDP + 8..][..4].copy_from_slice(&[1, 2, 3, 4]);
+        });
+        let findings = judged(&captures);
+        let p = number(&findings, 0, 132);
+        (p.delivered, p.altered, p.lost)
+    };
+    assert_eq!(judged_as(0), (1, 1, 0));
+    assert_eq!(judged_as(3), (4, 0, 1));
+}
+
+#[test]
+fn trap_12_at_another_delay_than_others_the_rest_of_a_timestamp_is_too_little() {
+    let judged_as = |later_ms: i64| {
+        let packet = sent(5 * MILLISECOND, 132, 2);
+        let mut captures = scene(2, 900, std::slice::from_ref(&packet));
+        edit(&mut captures[1], &packet, |frame| {
+            frame.bytes[SCENE_HDP + 8..][..4].copy_from_slice(&[1, 2, 3, 4]);
+            frame.time_ns += later_ms * MILLISECOND;
+        });
+        let findings = judged(&captures);
+        let p = number(&findings, 0, 132);
+        (p.altered, p.ambiguous, p.lost)
+    };
+    assert_eq!(judged_as(0), (1, 0, 0));
+    assert_eq!(judged_as(500), (0, 1, 0));
 }
 
 // --- 13. The IP ID is never a key ----------------------------------------------------------------

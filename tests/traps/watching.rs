@@ -184,6 +184,21 @@ fn trap_02_where_only_hdp_was_captured_a_silence_of_all_numbers_is_no_loss_of_an
     assert_eq!(number(&findings, 0, 62).verdict, Verdict::Passes);
 }
 
+#[test]
+fn trap_02_a_silence_in_which_a_packet_of_those_behind_was_missed_is_a_gap() {
+    let lost = sent(515 * MILLISECOND, 50, 1);
+    let mut captures = scene(3, 1_000, std::slice::from_ref(&lost));
+    for capture in &mut captures {
+        capture.frames.retain(|frame| frame.bytes[9] != 1);
+    }
+    let watching = judged(&captures);
+    assert_eq!(lost_at(number(&watching, 0, 50)), [("p0", "p1", 1)]);
+    stop(&mut captures[1], 400 * MILLISECOND, 600 * MILLISECOND);
+    let stopped = judged(&captures);
+    assert_eq!(lost_at(number(&stopped, 0, 50)), [("p0", "p2", 1)]);
+    assert_eq!(gaps(&stopped.points), [0, 1, 0]);
+}
+
 /// How many gaps each point has.
 fn gaps(points: &[Point]) -> Vec<usize> {
     points.iter().map(|point| point.gaps.len()).collect()
