@@ -20,6 +20,7 @@ mod path;
 mod progress;
 mod read;
 mod send;
+mod turns;
 mod view;
 
 use std::{ffi::OsString, io, process::ExitCode};

@@ -6,24 +6,22 @@
 //! the start where a source cannot be read twice. Interfaces are captured from by their kernel
 //! before any point is read, and end together.
 
-use std::{
-    sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
-    thread::{self, ScopedJoinHandle},
-};
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context as _, bail};
 
 use super::{
     live::{Captures, Capturing, Saved},
     progress::Bar,
+    turns::{Turn, Turns},
     view,
 };
 #[cfg(feature = "libpcap")]
 use crate::source::Filter;
 use crate::{
-    correlate::{Rolling, Survey},
+    correlate::Survey,
     decode::Shortcut,
-    observe::{Batch, Disorder, Observer, Point},
+    observe::{Disorder, Observer, Point},
     probe,
     session::Session,
     source::{self, Log, Origin, Recording, Source, Summary},
@@ -38,9 +36,6 @@ const HELD_BACK: usize = 2048;
 
 /// After so many frames a source that is never idle is asked what it says of itself.
 const ATTEST_EVERY: u64 = 1024;
-
-/// Batches that may wait for the other points.
-const WAITING: usize = 4;
 
 /// A point to be read: what an argument means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,36 +291,26 @@ fn read_log(planned: &Planned, settings: &Settings, log: Log) -> anyhow::Result<
 
 /// Reads and surveys at once; `None` where a capture needs everything kept.
 fn rolling(plan: &[Planned], settings: &Settings) -> anyhow::Result<Option<(Vec<Point>, Survey)>> {
-    thread::scope(|scope| {
-        let mut readers = Vec::new();
-        for planned in plan {
-            let (full_sender, full) = sync_channel(WAITING);
-            let (empties, empty) = channel();
-            let reader = scope
-                .spawn(move || Reader::open(planned, settings)?.in_batches(&full_sender, &empty));
-            readers.push((Some(reader), full, empties));
-        }
-        let mut rolling = Rolling::new(plan.len());
-        while let Some(point) = rolling.slowest() {
-            let (reader, full, empties) = &mut readers[point];
-            if let Ok(mut batch) = full.recv() {
-                rolling.add(point, &mut batch);
-                // The reader may be done and want no more.
-                let _ = empties.send(batch);
-                continue;
-            }
-            let Some(reader) = reader.take() else { break };
-            match join(reader)? {
-                Ok(finished) => rolling.finish(point, finished),
-                // The other readers stop when they find nobody who takes their batches.
-                Err(NeedsAll) => return Ok(None),
-            }
-        }
-        let (points, survey) = rolling.into_parts();
-        // What was seen twice at a point is among what is left.
-        let has_sides = |point: &Point| stages::shows_forwarding(&point.sightings, &point.flows);
-        Ok((!points.iter().any(has_sides)).then_some((points, survey)))
-    })
+    let turns = Turns::new(plan.len());
+    let read = thread::scope(|scope| {
+        let readers: Vec<_> = plan
+            .iter()
+            .enumerate()
+            .map(|(point, planned)| {
+                let turn = turns.turn(point);
+                scope.spawn(move || Reader::open(planned, settings)?.by_turns(turn))
+            })
+            .collect();
+        let read = readers.into_iter().map(join);
+        read.collect::<anyhow::Result<Vec<Result<(), NeedsAll>>>>()
+    })?;
+    if read.iter().any(Result::is_err) {
+        return Ok(None);
+    }
+    let (points, survey) = turns.into_rolling().into_parts();
+    // What was seen twice at a point is among what is left.
+    let has_sides = |point: &Point| stages::shows_forwarding(&point.sightings, &point.flows);
+    Ok((!points.iter().any(has_sides)).then_some((points, survey)))
 }
 
 fn join<T>(reader: ScopedJoinHandle<T>) -> T {
@@ -407,31 +392,30 @@ impl<'a> Reader<'a> {
         self.finish(observer)
     }
 
-    /// Reads to the end and hands over what was seen on the way, in batches that come back empty.
-    fn in_batches(
-        mut self,
-        full: &SyncSender<Batch>,
-        empty: &Receiver<Batch>,
-    ) -> anyhow::Result<Result<Point, NeedsAll>> {
+    /// Reads to the end and hands in what was seen on the way, in batches.
+    fn by_turns(mut self, turn: Turn) -> anyhow::Result<Result<(), NeedsAll>> {
         let mut observer = Observer::default();
         let mut is_first = true;
         while self.frame(&mut observer)? {
             if observer.held() < BATCH + HELD_BACK {
                 continue;
             }
-            let mut batch = empty.try_recv().unwrap_or_default();
+            let mut batch = turn.empty();
             if let Err(disorder) = observer.hand_over(HELD_BACK, &mut batch) {
                 return Ok(Err(disorder.into()));
             }
             // The earlier this is known, the less is read twice.
             let has_sides = is_first && stages::shows_forwarding(&batch.sightings, &batch.flows);
-            if has_sides || full.send(batch).is_err() {
+            if has_sides || turn.hand_in(batch).is_err() {
                 return Ok(Err(NeedsAll));
             }
             is_first = false;
         }
         match observer.check_end() {
-            Ok(()) => self.finish(observer).map(Ok),
+            Ok(()) => {
+                turn.finish(self.finish(observer)?);
+                Ok(Ok(()))
+            }
             Err(disorder) => Ok(Err(disorder.into())),
         }
     }

@@ -154,7 +154,7 @@ impl Spans {
     }
 
     /// Quantiles by nearest rank, for rising `qs`: of each, the smallest span that at least that
-    /// share of them does not exceed. `None` without spans. Reorders them.
+    /// share of them does not exceed. `None` without spans.
     pub fn quantiles<const N: usize>(&mut self, qs: [f64; N]) -> Option<[i64; N]> {
         if self.rounded.is_some() {
             self.round();
@@ -162,11 +162,12 @@ impl Spans {
         }
         if self.far_ns.is_empty() {
             let base_ns = self.base_ns;
-            return quantiles(&mut self.near, qs)
+            return quantiles(&self.near, qs)
                 .map(|values| values.map(|near| base_ns + i64::from(near)));
         }
         let mut all: Vec<i64> = self.iter().collect();
-        quantiles(&mut all, qs)
+        all.sort_unstable();
+        Some(qs.map(|q| all[rank(q, all.len())]))
     }
 }
 
@@ -184,24 +185,50 @@ impl FromIterator<i64> for Spans {
     }
 }
 
-fn quantiles<T: Ord + Copy, const N: usize>(values: &mut [T], qs: [f64; N]) -> Option<[T; N]> {
-    // Copied: references to the extremes would be sought one by one.
+/// The rank of a quantile among so many values, from 0.
+fn rank(q: f64, count: usize) -> usize {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank in the slice.
+    let rank = (q * count as f64).ceil() as usize;
+    rank.clamp(1, count) - 1
+}
+
+/// Quantiles of many values: they are counted by classes of equal width, and only those of the few
+/// classes that quantiles fall into are compared.
+fn quantiles<const N: usize>(values: &[u32], qs: [f64; N]) -> Option<[u32; N]> {
+    const CLASSES: usize = 1024;
+    const NOT_WANTED: u8 = u8::MAX;
     let (least, most) = (values.iter().copied().min()?, values.iter().copied().max()?);
-    let count = values.len();
-    // What lies before has been found to be no larger than what lies from here on.
-    let mut from = 0;
-    Some(qs.map(|q| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank in the slice.
-        let rank = ((q * count as f64).ceil() as usize).max(1) - 1;
-        if rank == 0 {
-            least
-        } else if rank + 1 == count {
-            most
-        } else {
-            let value = *values[from..].select_nth_unstable(rank - from).1;
-            from = rank;
-            value
+    let width_bits = (u32::BITS - (most - least).leading_zeros()).saturating_sub(CLASSES.ilog2());
+    let class = |value: u32| ((value - least) >> width_bits) as usize % CLASSES;
+    let mut counts = [0_u32; CLASSES];
+    for value in values {
+        counts[class(*value)] += 1;
+    }
+    let mut wanted = [NOT_WANTED; CLASSES];
+    let mut members: [Vec<u32>; N] = std::array::from_fn(|_| Vec::new());
+    let places = qs.map(|q| {
+        let mut rank = rank(q, values.len());
+        let mut class = 0;
+        while let Some(behind) = rank.checked_sub(counts[class] as usize) {
+            (rank, class) = (behind, class + 1);
         }
+        (class, rank)
+    });
+    for (nth, (class, _)) in (0..).zip(places) {
+        if wanted[class] == NOT_WANTED {
+            wanted[class] = nth;
+            members[usize::from(nth)].reserve_exact(counts[class] as usize);
+        }
+    }
+    for value in values {
+        let nth = wanted[class(*value)];
+        if nth != NOT_WANTED {
+            members[usize::from(nth)].push(*value);
+        }
+    }
+    Some(places.map(|(class, rank)| {
+        let members = &mut members[usize::from(wanted[class])];
+        *members.select_nth_unstable(rank).1
     }))
 }
 
@@ -264,6 +291,24 @@ mod tests {
         let pairs = exact.quantiles(qs).into_iter().zip(spans.quantiles(qs));
         for (exact, rounded) in pairs.flat_map(|(a, b)| a.into_iter().zip(b)) {
             assert!(rounded.abs_diff(exact) <= exact.abs_diff(base) / 100);
+        }
+    }
+
+    #[test]
+    fn quantiles_of_many_are_those_of_the_sorted_values() {
+        let qs = [0.0, 0.001, 0.5, 0.5, 0.9, 0.99, 0.9999, 1.0];
+        for (count, spread) in [(1, 1), (2, 1), (3, u64::MAX), (1000, 7), (5000, 1 << 31)] {
+            let mut state = 1_u64;
+            let mut given: Vec<i64> = (0..count)
+                .map(|_| {
+                    state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                    ((state >> 32) % spread).cast_signed()
+                })
+                .collect();
+            let mut spans: Spans = given.iter().copied().collect();
+            let found = spans.quantiles(qs).unwrap();
+            given.sort_unstable();
+            assert_eq!(found, qs.map(|q| given[rank(q, given.len())]));
         }
     }
 
