@@ -57,7 +57,7 @@ pub(super) fn coverages(
 ) -> Vec<Coverage> {
     let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
     let of_point = |(point, coverage): (usize, &Coverage)| {
-        let mut silences = coverage.silences().to_vec();
+        let mut silences = coverage.silences();
         silences.retain(|silence| !coverage.gaps().contains(silence));
         let has_dropped = points[point].summary.unplaced_drops() > 0;
         silences.into_iter().map(move |(from_ns, to_ns)| Silence {
