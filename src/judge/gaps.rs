@@ -154,7 +154,7 @@ fn find(
     (relations, survey, second_chance, clocks): (&Relations, &Survey, &SecondChance, &Clocks),
 ) -> Vec<Coverage> {
     let of_point = |(point, coverage): (usize, &Coverage)| {
-        let mut silences = coverage.silences().to_vec();
+        let mut silences = coverage.silences();
         silences.retain(|silence| !coverage.gaps().contains(silence));
         let has_dropped = points[point].summary.unplaced_drops() > 0;
         silences.into_iter().map(move |(from_ns, to_ns)| Silence {

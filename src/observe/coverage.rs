@@ -53,8 +53,6 @@ pub struct Coverage {
     gaps: Vec<(i64, i64)>,
     /// What the clock showed twice.
     shown_twice: Vec<(i64, i64)>,
-    /// The silences in which the clock may have been set forward.
-    silences: Vec<(i64, i64)>,
 }
 
 /// The first and the last instant; the first behind the last where there is none.
@@ -202,7 +200,6 @@ impl Coverage {
     pub(super) fn complete(&mut self, dropped: &[(i64, i64)]) {
         self.shown_twice = self.order.settle(&mut self.recorded);
         self.gaps = self.unlike_the_background();
-        self.silences = self.recorded.remarkable_silences();
         let spots = [dropped, &self.gaps, &self.shown_twice].concat();
         self.add_blind_spots(spots.into_iter());
     }
@@ -253,8 +250,11 @@ impl Coverage {
     /// The long silences between the first and the last frame. The traffic other than HDP may be
     /// too little to tell whether they are gaps.
     #[must_use]
-    pub fn silences(&self) -> &[(i64, i64)] {
-        &self.silences
+    pub fn silences(&self) -> Vec<(i64, i64)> {
+        let longest_usual = self.recorded.longest_usual_silence(REMARKABLE);
+        let mut silences = self.recorded.silences();
+        silences.retain(|silence| length(*silence) > longest_usual);
+        silences
     }
 
     /// Stretches in which nothing was recorded, though something should have been.
@@ -304,10 +304,10 @@ impl Coverage {
     }
 
     /// Whether the clock ran on all the while: it was not set back, nor can it have been set
-    /// forward, which looks like a silence.
+    /// forward, which looks like a gap.
     #[must_use]
     pub fn clock_runs_on(&self, from_ns: i64, to_ns: i64) -> bool {
-        let mut breaks = self.silences.iter().chain(&self.shown_twice);
+        let mut breaks = self.gaps.iter().chain(&self.shown_twice);
         !breaks.any(|broken| broken.0 <= to_ns && from_ns <= broken.1)
     }
 
@@ -427,14 +427,6 @@ impl Occupancy {
         silent
             .map(|pair| (pair[0] << self.shift, pair[1] << self.shift | within))
             .collect()
-    }
-
-    /// The silences that are worth a question.
-    fn remarkable_silences(&self) -> Vec<(i64, i64)> {
-        let longest_usual = self.longest_usual_silence(REMARKABLE);
-        let mut silences = self.silences();
-        silences.retain(|silence| length(*silence) > longest_usual);
-        silences
     }
 
     /// Longer silences than this are unlike the others: so many times as long as the silence that a
