@@ -292,16 +292,19 @@ fn read_log(planned: &Planned, settings: &Settings, log: Log) -> anyhow::Result<
 /// Reads and surveys at once; `None` where a capture needs everything kept.
 fn rolling(plan: &[Planned], settings: &Settings) -> anyhow::Result<Option<(Vec<Point>, Survey)>> {
     let turns = Turns::new(plan.len());
+    let read = |(point, planned)| {
+        let turn = turns.turn(point);
+        Reader::open(planned, settings)?.by_turns(turn)
+    };
     let read = thread::scope(|scope| {
-        let readers: Vec<_> = plan
-            .iter()
-            .enumerate()
-            .map(|(point, planned)| {
-                let turn = turns.turn(point);
-                scope.spawn(move || Reader::open(planned, settings)?.by_turns(turn))
-            })
+        let mut points = plan.iter().enumerate();
+        // This thread reads too: of one more than there are processors two would share one.
+        let own = points.next();
+        let readers: Vec<_> = points
+            .map(|point| scope.spawn(move || read(point)))
             .collect();
-        let read = readers.into_iter().map(join);
+        let own = own.map(read);
+        let read = own.into_iter().chain(readers.into_iter().map(join));
         read.collect::<anyhow::Result<Vec<Result<(), NeedsAll>>>>()
     })?;
     if read.iter().any(Result::is_err) {
