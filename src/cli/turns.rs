@@ -155,10 +155,10 @@ impl Turn<'_> {
 
     /// Hands in the point, which has handed in all batches, and surveys until all have ended.
     pub(super) fn finish(mut self, finished: Point) {
-        self.has_finished = true;
         self.turns.tray().reading -= 1;
         let end = HandedIn::End(Box::new(finished));
         self.turns.hand_in(self.point, end, |tray| tray.reading > 0);
+        self.has_finished = true;
     }
 }
 
