@@ -70,8 +70,8 @@ fn kept(files: &[PathBuf]) -> Findings {
 /// So many shares are read of each file.
 const TURNS: u64 = 50;
 
-/// The findings of a session that reads a share of the frames of each file in turn.
-fn bounded(files: &[PathBuf], room: Room) -> Findings {
+/// A session that has read a share of the frames of each file in turn, to their ends.
+fn session(files: &[PathBuf], room: Room) -> Session {
     let label = |index| {
         let name = format!("p{index}");
         Label {
@@ -113,7 +113,12 @@ fn bounded(files: &[PathBuf], room: Room) -> Findings {
             }
         }
     }
-    session.snapshot()
+    session
+}
+
+/// What it found.
+fn bounded(files: &[PathBuf], room: Room) -> Findings {
+    session(files, room).snapshot()
 }
 
 /// Holds one against the other, but for losses in a row and what bounded memory says of itself.
@@ -275,6 +280,10 @@ impl Stream {
         BLOCKED + u8::try_from(index % 16).unwrap()
     }
 
+    fn timestamp_ns(index: u64) -> u64 {
+        1_795_348_800_000_000_000 + index * 10_000
+    }
+
     fn arrives(index: u64) -> bool {
         Self::protocol(index) != BLOCKED && !(index / 16).is_multiple_of(LOST_OF)
     }
@@ -292,7 +301,7 @@ impl Stream {
             to.write_all(&word.to_le_bytes())?;
         }
         for index in (0..packets).filter(|index| passes(*index)) {
-            let timestamp_ns = 1_795_348_800_000_000_000 + index * 10_000;
+            let timestamp_ns = Self::timestamp_ns(index);
             let time_ns = timestamp_ns + delay_ns + index * 7919 % 50_000;
             self.frame[9] = Self::protocol(index);
             self.frame[24..32].copy_from_slice(&timestamp_ns.to_be_bytes());
@@ -303,6 +312,32 @@ impl Stream {
             to.write_all(&self.frame)?;
         }
         to.flush()
+    }
+}
+
+#[test]
+fn the_last_packets_of_a_number_are_known_though_others_are_forgotten() {
+    const PACKETS: u64 = 40_000;
+    let folder = TempDir::new().unwrap();
+    let files = ["p0", "p1"].map(|name| folder.path().join(name));
+    Stream::new(64)
+        .write(&files[0], PACKETS, 5_000, |_| true)
+        .unwrap();
+    Stream::new(61)
+        .write(&files[1], PACKETS, 2_000_005_000, Stream::arrives)
+        .unwrap();
+    let session = session(&files, LITTLE_ROOM);
+    for number in [BLOCKED, BLOCKED + 1] {
+        let (findings, packets) = session.snapshot_with_packets(number);
+        assert_eq!(findings, session.snapshot());
+        let own = (0..PACKETS).filter(|index| Stream::protocol(*index) == number);
+        let own: Vec<u64> = own.collect();
+        let last = own.iter().rev().take(20).rev().copied();
+        assert_eq!(packets.len(), 20);
+        for (packet, index) in packets.iter().zip(last) {
+            assert_eq!(packet.timestamp_ns, Stream::timestamp_ns(index));
+            assert_eq!(packet.seen.len(), 1 + usize::from(Stream::arrives(index)));
+        }
     }
 }
 

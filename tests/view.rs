@@ -254,8 +254,12 @@ fn pipes_that_nobody_ends_are_viewed_and_ended_too() {
     terminal.run(&command);
     terminal.shows("? help");
     terminal.keys(&["q"]);
-    let screen = terminal.is_sane_after("2");
-    assert!(screen.contains("is empty, without even"), "{screen}");
+    let report = terminal.is_sane_after("0");
+    assert!(report.contains("No HDP packet seen"), "{report}");
+    assert!(
+        report.contains("nothing came from it before the end"),
+        "{report}"
+    );
 }
 
 /// A capture of the scenario in which a router drops 50, 51 and 132.
