@@ -26,7 +26,6 @@ mod shortcut;
 use std::{fmt, net::IpAddr};
 
 use arrayvec::ArrayVec;
-use serde::{Deserialize, Serialize};
 
 pub use candidates::candidates;
 pub use icmp::meaning as icmp_meaning;
@@ -35,6 +34,7 @@ pub use shortcut::{Again, Decoded, HeadersId, Shortcut};
 
 use crate::{
     hdp,
+    protocols::Carrier,
     source::{Frame, LinkType},
 };
 
@@ -84,16 +84,6 @@ pub struct Datagram<'a> {
     pub interface: Option<u32>,
     /// Set when this is no packet but a quote of one in an ICMP error.
     pub quote: Option<Quote>,
-}
-
-/// What HDP rode on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Carrier {
-    /// Straight on IP.
-    Ip,
-    /// Inside a valid UDP datagram: the control.
-    Udp,
 }
 
 /// The first fragment's place in its set.

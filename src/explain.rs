@@ -22,11 +22,11 @@ pub use diff::{ChangedBytes, FieldChange};
 pub use witness::{Wanted, Witness};
 
 use crate::{
-    decode::{Carrier, HeaderView, PacketType, icmp_meaning},
+    decode::{HeaderView, PacketType, icmp_meaning},
     dissect::digits,
     findings::{Clock, ClockMethod, DelayReference, Findings, Packet, PointKind},
     observe::{Flow, Point, Sighting},
-    protocols,
+    protocols::{self, Carrier},
     source::{Packing, Source},
 };
 

@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::decode::Carrier;
+pub use crate::protocols::Carrier;
 
 /// Everything `hdp path` has found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -30,13 +30,12 @@ use std::thread;
 
 use crate::{
     correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
-    decode::Carrier,
     findings::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
         Point as PointFindings, PointKind, Protocol, Refusal, Segment, System,
     },
     observe::{Coverage, Point},
-    protocols,
+    protocols::{self, Carrier},
 };
 
 use rustc_hash::FxHashMap;

@@ -24,6 +24,7 @@ pub mod explain;
 pub mod findings;
 pub mod hdp;
 pub mod judge;
+pub mod log;
 pub mod observe;
 pub mod probe;
 pub mod protocols;

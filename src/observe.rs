@@ -21,10 +21,11 @@ pub use log::{Claims, Heard, Refused};
 
 use crate::{
     decode::{
-        Again, Carrier, Datagram, Decoded, Encapsulation, FragmentSet, HeaderView, LaterPiece,
-        PacketType, Piece, Quote, Shortcut, Skip,
+        Again, Datagram, Decoded, Encapsulation, FragmentSet, HeaderView, LaterPiece, PacketType,
+        Piece, Quote, Shortcut, Skip,
     },
     findings::{PointKind, Side, Skipped},
+    protocols::Carrier,
     source::{Frame, FrameDirection, Summary},
 };
 

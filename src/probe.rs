@@ -4,7 +4,7 @@
 //! The module promises that what goes wrong for one number is data ([`Refused`]) and never keeps
 //! the next number from being tried, that the timestamp in a packet was read immediately before
 //! the call that sent it, and that a packet costs no allocation. Sockets live here and nowhere
-//! else; so do the logs ([`log`]), in which both ends tell what they did.
+//! else; what both ends did they write into logs ([`crate::log`]).
 //!
 //! It deliberately does not know what becomes of a packet between the two ends: that a system call
 //! took it says nothing of the wire.
@@ -12,7 +12,6 @@
 mod interrupt;
 #[cfg(target_os = "linux")]
 mod listen;
-pub mod log;
 pub mod loopback;
 mod privileges;
 mod send;
@@ -25,7 +24,7 @@ pub use interrupt::Interrupt;
 pub use listen::{Event, Listener, Received, Round, Subject};
 pub use privileges::drop_capabilities;
 pub use send::{Attempt, MAX_PAYLOAD, Probe, Schedule, Sender};
-pub use socket::{Call, IpOptions, Refused, Symbol};
+pub use socket::{IpOptions, Refused};
 
 /// The time in the unit of captures and logs: ns since the Unix epoch.
 #[must_use]

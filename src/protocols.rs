@@ -1,10 +1,22 @@
-//! Protocol numbers: lists as people write them, and IANA's names.
+//! Protocol numbers: lists as people write them, IANA's names, and what HDP rides on.
 
 mod iana;
 
 use std::{collections::BTreeSet, fmt::Write as _, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 pub use iana::{keyword, name};
+
+/// What HDP rode on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    /// Straight on IP.
+    Ip,
+    /// Inside a valid UDP datagram: the control.
+    Udp,
+}
 
 /// A set of protocol numbers as the user requests them, rising.
 ///

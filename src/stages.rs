@@ -346,10 +346,7 @@ fn split(mut point: Point, sides: &[Side]) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        decode::{Carrier, Encapsulation},
-        observe::Stage,
-    };
+    use crate::{decode::Encapsulation, observe::Stage, protocols::Carrier};
 
     fn flow(interface: u32, packet_type: Option<PacketType>, ttl: u8) -> Flow {
         Flow {

@@ -6,10 +6,8 @@ use std::{env, fmt::Display, io, ops::ControlFlow, time::Duration};
 
 use hdp::{
     hdp::PORT,
-    probe::{
-        Interrupt, IpOptions, Listener, Round, Schedule, Sender, Subject,
-        log::{self, SentPacket, Start, write_line},
-    },
+    log::{self, SentPacket, Start, write_line},
+    probe::{Interrupt, IpOptions, Listener, Round, Schedule, Sender, Subject},
     report::{Align, Column, OrDash, RowFormat, Rows},
 };
 use support::hosts;

@@ -14,7 +14,7 @@ use std::{
 use hdp::{
     findings::Carrier,
     hdp::Header,
-    probe::log::{Direction, End, ReceivedPacket, SentPacket, Start},
+    log::{Direction, End, ReceivedPacket, SentPacket, Start},
 };
 use serde_json::Value;
 use support::{

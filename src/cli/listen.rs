@@ -16,10 +16,8 @@ use super::{Outcome, duration, output};
 use crate::{
     capture_file::CaptureFile,
     findings::Carrier,
-    probe::{
-        self, Event, Interrupt, Listener, Round, Subject,
-        log::{self, Direction, ListenEnd, ListenStart, ReceivedPacket},
-    },
+    log::{self, Direction, ListenEnd, ListenStart, ReceivedPacket},
+    probe::{self, Event, Interrupt, Listener, Round, Subject},
     protocols::{self, List},
     report::{self, Align, Column, Rows},
     source::{Interface, LinkType},

@@ -14,9 +14,10 @@ use super::{Outcome, output};
 use crate::{
     decode::DEFAULT_WINDOW_NS,
     hdp,
+    log::ReceivedPacket,
     probe::{
         self, Interrupt, IpOptions, Listener, MAX_PAYLOAD, Round, Schedule, Sender, Subject,
-        log::ReceivedPacket, loopback::Loopback,
+        loopback::Loopback,
     },
     protocols::List,
     report,

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{probe::log, report::RowFormat};
+use crate::{log, report::RowFormat};
 
 /// How a probe's results are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -14,10 +14,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Outcome, duration, output};
 use crate::{
-    hdp,
-    probe::{
-        self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Probe, Refused, Schedule, Sender, log,
-    },
+    hdp, log,
+    probe::{self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Probe, Refused, Schedule, Sender},
     protocols::{self, List},
     report::{Align, Column, OrDash, Rows},
 };

@@ -5,8 +5,8 @@ use super::{
     copies::{self, Copy, Reading},
 };
 use crate::{
-    decode::Carrier,
     observe::{Flow, Point, Sighting},
+    protocols::Carrier,
 };
 
 /// One packet and where it was seen.

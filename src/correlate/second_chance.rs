@@ -10,8 +10,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Journey, Relations, Survey, Way, merge::Seen, merge::journeys_as_seen};
 use crate::{
-    decode::Carrier,
     observe::{Flow, Point, Sighting},
+    protocols::Carrier,
 };
 
 /// How much longer than all others a packet may have taken that is put together again: 32 bits of

@@ -2,8 +2,9 @@
 
 use etherparse::UdpHeaderSlice;
 
-use super::{Carrier, Datagram, LayerKind, Region, Skip, Walk, ip::Ip};
+use super::{Datagram, LayerKind, Region, Skip, Walk, ip::Ip};
 use crate::hdp;
+use crate::protocols::Carrier;
 
 /// IANA's port for VXLAN (RFC 7348), and the one that Linux took before there was one.
 pub(super) const VXLAN_PORTS: [u16; 2] = [4789, 8472];

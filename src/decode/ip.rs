@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use etherparse::{Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, err::ipv4, err::ipv6};
 
 use super::{
-    Carrier, Datagram, Doubtful, Encapsulation, Fragment, FragmentSet, HeaderView, LayerKind,
-    Piece, Region, Skip, Walk, rewritten,
+    Datagram, Doubtful, Encapsulation, Fragment, FragmentSet, HeaderView, LayerKind, Piece, Region,
+    Skip, Walk, rewritten,
 };
 use crate::hdp;
+use crate::protocols::Carrier;
 
 /// IP protocol numbers whose own protocol is followed where HDP is not plausible.
 pub(super) mod number {

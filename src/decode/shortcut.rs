@@ -8,7 +8,8 @@
 //! Frames with anything unusual (tunnels, fragments, extension headers, UDP, quotes) always take
 //! the walk.
 
-use super::{Carrier, Datagram, Decoder, LayerKind, Skip, ip::number};
+use super::{Datagram, Decoder, LayerKind, Skip, ip::number};
+use crate::protocols::Carrier;
 use crate::{
     hdp,
     source::{Frame, FrameDirection, LinkType},

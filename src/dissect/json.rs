@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{Encoding, Packet, digits};
 use crate::{
-    decode::{Carrier, PacketType, Quote, icmp_meaning},
-    protocols,
+    decode::{PacketType, Quote, icmp_meaning},
+    protocols::{self, Carrier},
 };
 
 /// A packet, member by member.

@@ -21,7 +21,10 @@ use super::{
     Packet, numbered,
     time::{self, Span},
 };
-use crate::decode::{Carrier, HeaderView, PacketType, icmp_meaning};
+use crate::{
+    decode::{HeaderView, PacketType, icmp_meaning},
+    protocols::Carrier,
+};
 
 /// Writes the packet as one line.
 ///

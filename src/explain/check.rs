@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::again::Trace;
-use crate::{decode::Carrier, observe::Flow, shell::quoted, source::Packing};
+use crate::{observe::Flow, protocols::Carrier, shell::quoted, source::Packing};
 
 /// One such command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

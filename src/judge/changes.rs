@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use super::explain_change;
 use crate::{
     correlate::{FlowPairs, Relations, Way},
-    decode::Carrier,
     findings::Change,
     observe::{Flow, Point, Sighting},
+    protocols::Carrier,
 };
 
 /// What was counted between all pairs of points.

@@ -3,7 +3,7 @@
 //!
 //! HDP's bytes 0-3 are its ports, 4-11 its timestamp; the payload begins at 12.
 
-use crate::decode::Carrier;
+use crate::protocols::Carrier;
 
 /// A change to be explained.
 #[derive(Debug, Clone, Copy)]

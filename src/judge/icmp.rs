@@ -15,9 +15,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{order, tally::Tally};
 use crate::{
     correlate::{Journey, Relations, Spans, Way},
-    decode::{Carrier, HeaderView, PacketType, icmp_meaning},
+    decode::{HeaderView, PacketType, icmp_meaning},
     findings::{IcmpEvidence, PointKind, Quoted, Refuser, RoundTrip, Side},
     observe::{Flow, IcmpSighting, Point, Stage},
+    protocols::Carrier,
 };
 
 /// Who sent an error, in which ICMP (4 or 6), of which type and code.

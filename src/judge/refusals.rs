@@ -2,9 +2,9 @@
 
 use crate::{
     correlate::Way,
-    decode::Carrier,
     findings::Refusal,
     observe::{Point, Refused},
+    protocols::Carrier,
 };
 
 /// Refusals that no entry has taken yet, by rising number.
@@ -67,7 +67,7 @@ fn finding(refused: Refused) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Call;
+    use crate::log::Call;
 
     fn refused(requested: u16, carrier: Carrier, was_sent_too: bool) -> Refused {
         Refused {

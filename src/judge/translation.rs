@@ -8,9 +8,9 @@ use std::{
 
 use crate::{
     correlate::{Relations, Way},
-    decode::Carrier,
     findings::{Protocol, Segment, Translation},
     observe::Point,
+    protocols::Carrier,
 };
 
 /// Whose source address changed between two neighbouring points, beside whose did not; `None`

@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     correlate::Spans,
-    decode::{Carrier, icmp_meaning},
+    decode::icmp_meaning,
     findings::{
         AgainstControl, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
         LostAt, PointKind, PortPair, Protocol, Refusal, Verdict, WithLost,
     },
     observe::Point,
-    protocols,
+    protocols::{self, Carrier},
 };
 
 /// A number and what is known of it beside its tally.

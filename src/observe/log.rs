@@ -6,12 +6,10 @@
 
 use super::{Flow, Observer, Point, Stage};
 use crate::{
-    decode::{Carrier, Encapsulation, PacketType},
+    decode::{Encapsulation, PacketType},
     findings::PointKind,
-    probe::{
-        Call,
-        log::{Direction, Drops, End, ListenStart, ReceivedPacket, SentPacket, Start},
-    },
+    log::{Call, Direction, Drops, End, ListenStart, ReceivedPacket, SentPacket, Start},
+    protocols::Carrier,
     source::{Line, Log},
 };
 

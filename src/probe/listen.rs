@@ -24,16 +24,17 @@ use socket2::{Protocol, Socket, Type};
 
 use self::ear::{Arrival, Buffers, Ear, domain};
 use super::{
-    Call, Error, Interrupt, Refused,
-    log::{Direction, Drops, ListenEnd, ListenStart, Origin, Prefix, ReceivedPacket, Unavailable},
+    Error, Interrupt, Refused,
     send::UDP,
     socket::{self, call},
 };
 use crate::{
     decode::{Datagram, Decoder, HeaderView},
-    findings::Carrier,
     hdp::{self, Header},
-    protocols::List,
+    log::{
+        Call, Direction, Drops, ListenEnd, ListenStart, Origin, Prefix, ReceivedPacket, Unavailable,
+    },
+    protocols::{Carrier, List},
     source::{Frame, LinkType},
 };
 

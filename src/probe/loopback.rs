@@ -8,11 +8,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{
-    Call, Symbol,
-    log::{Direction, Drops, ListenEnd, ListenStart, Origin, ReceivedPacket, SentPacket},
+use crate::{
+    log::{
+        Call, Direction, Drops, ListenEnd, ListenStart, Origin, ReceivedPacket, SentPacket, Symbol,
+    },
+    protocols,
 };
-use crate::protocols;
 
 /// A sweep over this host itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -156,8 +157,8 @@ fn why(sent: &SentPacket, listened: &ListenStart, ended: &ListenEnd) -> String {
 mod tests {
     use super::*;
     use crate::{
-        findings::Carrier,
-        probe::log::{Prefix, SCHEMA_VERSION, Unavailable},
+        log::{Prefix, SCHEMA_VERSION, Unavailable},
+        protocols::Carrier,
     };
     use nix::errno::Errno;
 

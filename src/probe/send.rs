@@ -10,13 +10,12 @@ use socket2::{Domain, Socket};
 
 use super::{
     Error, Interrupt, IpOptions,
-    log::{Origin, Prefix, SendStart, SentPacket},
-    socket::{self, Call, Refused},
+    socket::{self, Refused},
 };
 use crate::{
-    findings::Carrier,
     hdp::{self, Header},
-    protocols::List,
+    log::{Call, Origin, Prefix, SendStart, SentPacket},
+    protocols::{Carrier, List},
 };
 
 /// Bytes of payload that fit into an IPv4 datagram behind its header and HDP's.

@@ -1,20 +1,20 @@
 //! Raw sockets, what is asked of them, and the calls that fail.
 
 use std::{
-    fmt::{self, Write as _},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use arrayvec::ArrayString;
 use nix::{
     errno::Errno,
     sys::resource::{Resource, getrlimit, setrlimit},
 };
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::hdp;
+use crate::{
+    hdp,
+    log::{Call, Symbol},
+};
 
 /// The only number for which systems expect the caller to write the IP header (`IPPROTO_RAW`).
 const RAW: u16 = 255;
@@ -84,53 +84,6 @@ impl Refused {
 
     pub(super) fn is_for_want_of_permission(self) -> bool {
         self.call == Call::Socket && matches!(self.errno, Errno::EPERM | Errno::EACCES)
-    }
-}
-
-/// The symbol of an error number, such as `EPROTONOSUPPORT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Symbol(ArrayString<24>);
-
-impl Symbol {
-    pub(super) fn of(errno: Errno) -> Self {
-        let mut symbol = ArrayString::new();
-        // Only a symbol longer than any there is would be cut.
-        let _ = write!(symbol, "{errno:?}");
-        Self(symbol)
-    }
-}
-
-impl fmt::Display for Symbol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// The system calls on a packet's way out or in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Call {
-    /// Opening the socket.
-    Socket,
-    /// Setting what is asked of it.
-    SetSockOpt,
-    /// Taking the source address or port.
-    Bind,
-    /// Sending.
-    SendTo,
-}
-
-impl Call {
-    /// The call as the manual's section 2 names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::SetSockOpt => "setsockopt",
-            Self::Bind => "bind",
-            Self::SendTo => "sendto",
-        }
     }
 }
 

@@ -210,7 +210,7 @@ fn failures(loopback: &Loopback) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::log::Origin;
+    use crate::log::Origin;
 
     fn number(requested: u16) -> Number {
         Number {

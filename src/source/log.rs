@@ -1,10 +1,10 @@
 //! Logs of `hdp send` and `hdp listen`, read line by line.
 //!
-//! What a log says is [`crate::probe::log`]'s; here is what captures have too: packing, cuts and
+//! What a log says is [`crate::log`]'s; here is what captures have too: packing, cuts and
 //! damage. Every line before a cut is delivered.
 
 use super::{Buffer, Error, Origin, Summary};
-use crate::probe::log::{End, ReceivedPacket, SentPacket, Start};
+use crate::log::{End, ReceivedPacket, SentPacket, Start};
 
 /// How the first line of every log begins.
 const MAGIC: &[u8] = b"{\"hdp_log\":";

@@ -1,6 +1,9 @@
 //! The control: HDP inside a valid UDP datagram with either port 420.
 
-use hdp::decode::{Carrier, Datagram, Skip};
+use hdp::{
+    decode::{Datagram, Skip},
+    protocols::Carrier,
+};
 
 use super::{
     PAYLOAD_LENS, datagram, decode, encapsulations, header, packets,

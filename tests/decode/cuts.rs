@@ -1,6 +1,9 @@
 //! Lengths: padding, segmentation offload, snapshot lengths and fragments.
 
-use hdp::decode::{Carrier, Datagram, FragmentSet, HeaderView, LaterPiece, Piece, Skip};
+use hdp::{
+    decode::{Datagram, FragmentSet, HeaderView, LaterPiece, Piece, Skip},
+    protocols::Carrier,
+};
 
 use super::{
     bytes, cut, datagram, decode, encapsulations, header, packets,

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use hdp::decode::{Carrier, Datagram, HeaderView, Quote, Skip};
+use hdp::{
+    decode::{Datagram, HeaderView, Quote, Skip},
+    protocols::Carrier,
+};
 
 use super::{
     PAYLOAD_LENS, cut, datagram, decode, encapsulations, header, packets,

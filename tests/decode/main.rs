@@ -18,8 +18,9 @@ mod peers;
 use std::net::IpAddr;
 
 use hdp::{
-    decode::{Carrier, DEFAULT_WINDOW_NS, Datagram, Decoder, HeaderView, PacketType, Skip},
+    decode::{DEFAULT_WINDOW_NS, Datagram, Decoder, HeaderView, PacketType, Skip},
     hdp::Header,
+    protocols::Carrier,
     source::{Frame, LinkType},
 };
 use support::frames::{

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Command};
 
 use hdp::{
-    decode::{Carrier, DEFAULT_WINDOW_NS, Decoder, HeaderView},
+    decode::{DEFAULT_WINDOW_NS, Decoder, HeaderView},
+    protocols::Carrier,
     source::{Origin, Source},
 };
 

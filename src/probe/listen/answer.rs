@@ -8,12 +8,10 @@ use etherparse::{UdpHeader, UdpHeaderSlice};
 use super::ear::{Arrival, Ear};
 use crate::{
     decode::Datagram,
-    findings::Carrier,
     hdp::Header,
-    probe::{
-        log::{Direction, Prefix, ReceivedPacket},
-        send::{self, IPV4_HEADER_LEN, IPV6_HEADER_LEN, UDP_HEADER_LEN},
-    },
+    log::{Direction, Prefix, ReceivedPacket},
+    probe::send::{self, IPV4_HEADER_LEN, IPV6_HEADER_LEN, UDP_HEADER_LEN},
+    protocols::Carrier,
 };
 
 /// A packet that is not answered.

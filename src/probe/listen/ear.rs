@@ -21,10 +21,13 @@ use nix::{
 };
 use socket2::{Domain, Socket};
 
-use crate::probe::{
-    Call, Refused, now_ns,
-    send::IPV6_HEADER_LEN,
-    socket::{self, call},
+use crate::{
+    log::Call,
+    probe::{
+        Refused, now_ns,
+        send::IPV6_HEADER_LEN,
+        socket::{self, call},
+    },
 };
 
 /// What is asked of the system for each socket; it gives what it may. It is the longest burst that

@@ -20,10 +20,10 @@ use std::{
 };
 
 use arrayvec::{ArrayString, ArrayVec};
+use nix::errno::Errno;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Call, Symbol};
-use crate::findings::Carrier;
+use crate::protocols::Carrier;
 
 /// The value of [`Origin::schema_version`].
 pub const SCHEMA_VERSION: u32 = 1;
@@ -293,6 +293,53 @@ pub struct ListenEnd {
     pub capture_drops: Option<u64>,
     /// The numbers whose sockets lost packets.
     pub drops: Vec<Drops>,
+}
+
+/// The symbol of an error number, such as `EPROTONOSUPPORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Symbol(ArrayString<24>);
+
+impl Symbol {
+    pub(crate) fn of(errno: Errno) -> Self {
+        let mut symbol = ArrayString::new();
+        // Only a symbol longer than any there is would be cut.
+        let _ = write!(symbol, "{errno:?}");
+        Self(symbol)
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The system calls on a packet's way out or in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Call {
+    /// Opening the socket.
+    Socket,
+    /// Setting what is asked of it.
+    SetSockOpt,
+    /// Taking the source address or port.
+    Bind,
+    /// Sending.
+    SendTo,
+}
+
+impl Call {
+    /// The call as the manual's section 2 names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::SetSockOpt => "setsockopt",
+            Self::Bind => "bind",
+            Self::SendTo => "sendto",
+        }
+    }
 }
 
 /// What one socket lost because its buffer was full.
