@@ -5,8 +5,6 @@
 
 mod dissect;
 mod duration;
-mod explain;
-mod frames;
 mod heap;
 mod interfaces;
 #[cfg(target_os = "linux")]
@@ -14,13 +12,10 @@ mod listen;
 mod live;
 #[cfg(target_os = "linux")]
 mod loopback;
-mod order;
 mod output;
 mod path;
 mod progress;
-mod read;
 mod send;
-mod turns;
 mod view;
 
 use std::{ffi::OsString, io, process::ExitCode};

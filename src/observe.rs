@@ -260,7 +260,7 @@ pub struct Point {
     pub name: String,
     /// The label that its capture was given: [`Point::name`], unless this is one side of it.
     pub capture: String,
-    /// Which side of its capture's host it is, where [`crate::stages`] took that apart.
+    /// Which side of its capture's host it is, where `path::sides` took that apart.
     pub side: Option<Side>,
     /// The source as the user named it.
     pub source: String,

@@ -26,12 +26,6 @@ pub use privileges::drop_capabilities;
 pub use send::{Attempt, MAX_PAYLOAD, Probe, Schedule, Sender};
 pub use socket::{IpOptions, Refused};
 
-/// The time in the unit of captures and logs: ns since the Unix epoch.
-#[must_use]
-pub fn now_ns() -> i64 {
-    i64::try_from(send::now_ns()).unwrap_or(i64::MAX)
-}
-
 /// Why nothing can be sent or received at all.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -22,7 +22,13 @@ mod log;
 mod packing;
 mod pcapng;
 
-use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
+use std::{
+    fmt, fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 pub use devices::Device;
 #[cfg(feature = "libpcap")]
@@ -178,6 +184,15 @@ impl Origin {
         matches!(self, Self::Live(_))
     }
 
+    /// Whether it can be read a second time: pipes and interfaces give what they have once.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Stdin | Self::Live(_) => false,
+            Self::Path(path) => path.is_file(),
+        }
+    }
+
     /// Whether `other` names the same file or FIFO, by device and inode, or both are standard input.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
@@ -315,6 +330,13 @@ impl Error {
 /// Whether nobody wants to wait for a pipe any longer; asked ten times a second, from the thread
 /// that reads it.
 pub type Until = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The clock that kernels stamp frames with: ns since the epoch.
+#[must_use]
+pub fn now_ns() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+}
 
 /// What one observation point recorded, of whichever kind.
 pub enum Recording {

@@ -22,8 +22,9 @@ use crate::{
     capture_file::CaptureFile,
     decode::Decoder,
     dissect::{Packet, Tally, hex, json, line, tree},
+    path::{KernelFilter, capture_from},
     probe, protocols,
-    source::{Origin, Source, Summary},
+    source::{Origin, Source, Summary, now_ns},
 };
 
 /// Decode HDP, one line a packet
@@ -125,9 +126,12 @@ impl Arguments {
         let filter = self.filter.as_deref();
         #[cfg(not(feature = "libpcap"))]
         let filter = None;
-        let filter = live::KernelFilter::new(filter, self.window_ns());
-        let source = self.live.open(interface, &filter.expression)?;
-        filter.tell();
+        let filter = KernelFilter::new(filter, now_ns(), self.window_ns());
+        let source = capture_from(interface, &filter.expression, &self.live.options())?;
+        live::say_capturing(interface, &source.summary().link_types);
+        if filter.is_default {
+            live::say_default_filter(&filter.expression);
+        }
         Ok(source)
     }
 
@@ -166,8 +170,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     } else {
         Bar::start()
     };
-    bar.watch(source.progress());
-    let tally = dissect(arguments, &mut source, &mut sinks, run.as_ref())?;
+    if let Some(file) = source.progress() {
+        bar.watch(file);
+    }
+    let tally = dissect(arguments, &mut source, &mut sinks, run.as_deref())?;
     drop(bar);
     sinks.end(source.summary())?;
 

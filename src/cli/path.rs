@@ -1,35 +1,31 @@
 //! `hdp path`: what was typed, what it means, and the stages in their order.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, IsTerminal, Write},
+    mem,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, explain,
-    frames::Frames,
-    heap,
-    live::{self, Captures, KernelFilter},
-    order::{self, Order, Ordered},
+    Outcome, duration, heap, live,
     output::{self, Output},
     progress::Bar,
-    read::{self, Planned, Settings},
+    view,
 };
 use crate::{
-    annotate::Notes,
-    correlate::{Places, Survey},
+    explain::Explanation,
     findings::{Findings, Packet, Verdict},
-    judge,
-    observe::Point,
-    protocols, report,
-    session::{Label, Room, Session},
+    path::{
+        self, Annotation, Event, Frames, Memory, Named, Options, Points, Room, Session, Subject,
+    },
+    probe, protocols, report,
     source::Origin,
-    stages,
 };
 
 /// Width of the table where there is no terminal.
@@ -75,7 +71,7 @@ pub(super) struct Arguments {
     ///
     /// Where it was seen, what was changed on the way, what became of it and how to check that.
     #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "annotate", "write_lost", "protocols", "all", "exit_code"])]
-    explain: Option<explain::Subject>,
+    explain: Option<Subject>,
 
     /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
     #[arg(long, value_name = "LIST")]
@@ -127,6 +123,25 @@ pub(super) struct Arguments {
     save: Option<PathBuf>,
 }
 
+/// In which order the points are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Order {
+    /// As they are given
+    #[default]
+    Given,
+    /// As the packets show it, by TTL and direction; as given where they do not
+    Auto,
+}
+
+impl From<Order> for path::Order {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Given => Self::Given,
+            Order::Auto => Self::Auto,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For reading
@@ -141,82 +156,153 @@ enum Format {
 }
 
 impl Arguments {
-    /// How what the points saw is judged.
-    fn judging(&self) -> judge::Options {
-        judge::Options {
-            wait_ns: nanoseconds(self.wait),
-            clock_error_ns: self.clock_error.map(nanoseconds),
+    /// What is asked of reading and judging.
+    fn options(&self, points: &Points) -> anyhow::Result<Options> {
+        ensure!(
+            !(self.bounded && self.order == Order::Auto),
+            "--bounded: points are put in order by all their packets; leave out --order auto"
+        );
+        let needs_packets = self.explain.is_some() || self.packets.is_some();
+        let mut options = Options {
+            window: self.window,
+            wait: self.wait,
+            clock_error: self.clock_error,
             protocols: self.protocols.clone(),
-        }
-    }
-
-    /// How the points that are interfaces are captured, and pipes are read, if there are any.
-    fn captures(&self, plan: &[Planned]) -> anyhow::Result<Option<Captures<'_>>> {
-        let (live, recorded): (Vec<_>, Vec<_>) =
-            plan.iter().partition(|planned| planned.origin.is_live());
-        if live.is_empty() {
-            // A pipe may be as endless as an interface.
-            let has_pipes = !plan
-                .iter()
-                .all(|planned| read::can_be_repeated(&planned.origin));
-            self.live.refuse(has_pipes)?;
-            live::refuse_if(self.count.is_some() && !has_pipes, "--count")?;
-            live::refuse_if(self.save.is_some(), "--save")?;
-            if !has_pipes {
-                return Ok(None);
-            }
-        }
-        #[cfg(feature = "libpcap")]
-        let filter = self.filter.as_deref();
-        #[cfg(not(feature = "libpcap"))]
-        let filter = None;
-        let captures = Captures {
-            capture: &self.live,
-            filter: KernelFilter::new(filter, nanoseconds(self.window)),
-            run: Arc::new(self.live.begin()?),
+            order: self.order.into(),
+            memory: match (self.bounded, needs_packets) {
+                (true, _) => Memory::Bounded(Room::default()),
+                (false, true) => Memory::Unbounded,
+                (false, false) => Memory::Automatic,
+            },
+            #[cfg(feature = "libpcap")]
+            filter: self.filter.clone(),
+            capture: path::Capture {
+                save: self.save.clone(),
+                ..self.live.options()
+            },
             count: self.count,
-            save: self.save.as_deref(),
+            ..Options::default()
         };
-        for file in live.iter().filter_map(|planned| captures.saved_as(planned)) {
-            let file = Origin::Path(file);
-            ensure!(
-                !recorded.iter().any(|other| other.origin.is_same_as(&file)),
-                "{file}: is a source; keeping a capture there would destroy it"
-            );
+        let has_streams = points.have_streams();
+        if !points.have_interfaces() {
+            self.live.refuse(has_streams)?;
+            live::refuse_if(self.count.is_some() && !has_streams, "--count")?;
+            live::refuse_if(self.save.is_some(), "--save")?;
         }
-        Ok(Some(captures))
+        let bar = if has_streams {
+            Bar::none()
+        } else {
+            Bar::start()
+        };
+        options.events = Some(Arc::new(move |event| say(&bar, event)));
+        if has_streams {
+            options.until = Some(self.live.begin()?.until());
+            options.sandbox = Some(Arc::new(probe::drop_capabilities));
+        }
+        Ok(options)
+    }
+}
+
+/// Says what happens on standard error.
+fn say(bar: &Bar, event: Event) {
+    match event {
+        Event::Reading(file) => bar.watch(file),
+        Event::ReadingAgain => bar.start_over(),
+        Event::Read => bar.end(),
+        Event::Capturing {
+            interface,
+            link_types,
+        } => live::say_capturing(interface, link_types),
+        Event::DefaultFilter(expression) => live::say_default_filter(expression),
+        Event::Reordered(names) => eprintln!("hdp: --order auto: {}", names.join(" → ")),
+        Event::OrderContradictory => eprintln!(
+            "hdp: warning: --order auto: the packets contradict each other; the points stay as given"
+        ),
+        Event::OrderUndecided([a, b]) => eprintln!(
+            "hdp: warning: --order auto: no packet shows which of {a} and {b} comes first; they \
+             stay as given"
+        ),
+        Event::LostBehindLog { point, lost } => eprintln!(
+            "hdp: warning: {point}: is a log, which holds no frames of the {lost} packets that were \
+             lost behind it"
+        ),
     }
 }
 
 /// Where results go, all opened before anything is read.
 struct Results {
     out: Output,
-    packets: Option<(PathBuf, BufWriter<File>)>,
-    frames: Option<Frames>,
+    packets: Option<Lines>,
+    frames: Vec<Annotation<BufWriter<File>>>,
 }
 
 impl Results {
-    fn open(arguments: &Arguments, plan: &[Planned]) -> anyhow::Result<Self> {
+    fn open(arguments: &Arguments, points: &Points) -> anyhow::Result<Self> {
         let output = arguments.output.as_deref();
         let packets = arguments.packets.as_deref();
-        let annotate = arguments.annotate.as_deref();
-        let write_lost = arguments.write_lost.as_deref();
-        keep_sources(plan, [output, packets, annotate, write_lost])?;
-        let frames = Frames::plan(plan, annotate, write_lost)?;
-        let out = output::open(output)?;
-        let packets = packets
-            .map(|path| anyhow::Ok((path.to_owned(), output::create(path)?)))
-            .transpose()?;
+        let frames = [
+            ("--annotate", Frames::All, arguments.annotate.as_deref()),
+            (
+                "--write-lost",
+                Frames::Lost,
+                arguments.write_lost.as_deref(),
+            ),
+        ];
+        let results = [output, packets].into_iter();
+        keep_sources(
+            points,
+            results.chain(frames.map(|(_, _, file)| file)).flatten(),
+        )?;
+        let mut annotations = Vec::new();
+        for (option, frames, file) in frames {
+            let Some(file) = file else { continue };
+            for Named { origin, .. } in points.iter() {
+                ensure!(
+                    origin.is_repeatable(),
+                    "{origin}: {option} reads the captures twice, which only a file can be; save \
+                     it to one first"
+                );
+            }
+            annotations.push(Annotation {
+                frames,
+                name: file.display().to_string(),
+                to: output::create(file)?,
+            });
+        }
         Ok(Self {
-            out,
-            packets,
-            frames,
+            out: output::open(output)?,
+            packets: packets.map(Lines::create).transpose()?,
+            frames: annotations,
+        })
+    }
+}
+
+/// A line for each packet.
+struct Lines {
+    path: PathBuf,
+    file: BufWriter<File>,
+    written: io::Result<()>,
+}
+
+impl Lines {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: output::create(path)?,
+            written: Ok(()),
         })
     }
 
-    /// Whether each packet is asked for.
-    fn need_packets(&self) -> bool {
-        self.packets.is_some() || self.frames.is_some()
+    fn write(&mut self, packet: &Packet) {
+        if self.written.is_ok() {
+            self.written = report::packet_line(packet, &mut self.file);
+        }
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.written
+            .and_then(|()| self.file.flush())
+            .with_context(|| format!("{}: cannot write", self.path.display()))
     }
 }
 
@@ -225,22 +311,16 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         arguments.explain.is_none() || matches!(arguments.format, Format::Table | Format::Json),
         "--explain: writes a table or json"
     );
-    let plan = plan(&arguments.sources)?;
-    let mut results = Results::open(arguments, &plan)?;
-    let options = arguments.judging();
+    let points = path::points(&arguments.sources)?;
+    let mut results = Results::open(arguments, &points)?;
     let layout = report::Layout {
         width: width(arguments.output.is_none()),
         color: use_color && arguments.output.is_none(),
         all: arguments.all,
     };
-    let ordered = match read(arguments, plan, results.need_packets(), &options)? {
-        Read::Packets(ordered) => ordered,
-        Read::Findings(findings) => return write(&findings, arguments, &layout, &mut results.out),
-    };
-    let window_ns = nanoseconds(arguments.window);
+    let options = arguments.options(&points)?;
     if let Some(subject) = &arguments.explain {
-        let points = (ordered.points.as_slice(), ordered.survey);
-        let explanation = explain::run(subject, &ordered.plan, points, &options, window_ns)?;
+        let explanation = explain(&points, subject, &options)?;
         let text = match arguments.format {
             Format::Json => report::json(&explanation),
             _ => report::explanation(&explanation, &layout),
@@ -249,8 +329,59 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         results.out.flush()?;
         return Ok(Outcome::Done);
     }
-    let findings = judged(ordered, &options, window_ns, &mut results)?;
+    let findings = find(&points, options, &mut results)?;
     write(&findings, arguments, &layout, &mut results.out)
+}
+
+fn explain(points: &Points, subject: &Subject, options: &Options) -> anyhow::Result<Explanation> {
+    let explanation = if points.have_streams() {
+        watch(points, options)?.explain(subject)
+    } else {
+        path::explain(points, subject, options)
+    };
+    explanation.map_err(|error| match error {
+        path::Error::Unexplained { .. } => anyhow!("--explain {error}"),
+        error => error.into(),
+    })
+}
+
+/// Reads the points, and writes what is asked for of each packet.
+fn find(points: &Points, options: Options, results: &mut Results) -> anyhow::Result<Findings> {
+    let mut lines = results.packets.take();
+    let note = |packet: &Packet| {
+        if let Some(lines) = &mut lines {
+            lines.write(packet);
+        }
+    };
+    let frames = mem::take(&mut results.frames);
+    let findings = if points.have_streams() {
+        let session = watch(points, &options)?;
+        match options.memory {
+            Memory::Unbounded => session.packets(note)?,
+            _ => session.finish()?,
+        }
+    } else if !frames.is_empty() {
+        path::annotate(points, &options, frames, note)?
+    } else if options.memory == Memory::Unbounded {
+        path::packets(points, &options, note)?
+    } else {
+        if options.is_bounded(points) {
+            heap::share();
+        }
+        path::findings(points, &options)?
+    };
+    lines.map(Lines::finish).transpose()?;
+    Ok(findings)
+}
+
+/// Reads pipes and interfaces, and shows meanwhile what is known.
+fn watch(points: &Points, options: &Options) -> anyhow::Result<Session> {
+    heap::share();
+    let session = path::watch(points, options)?;
+    thread::scope(|scope| {
+        scope.spawn(|| view::show(&session, points.have_interfaces()));
+    });
+    Ok(session)
 }
 
 /// Writes the findings as they are asked for. What only the table says of its own, standard error
@@ -277,133 +408,6 @@ fn write(
     Ok(outcome(findings, arguments.exit_code))
 }
 
-/// What reading gives.
-enum Read {
-    /// Every packet, in order.
-    Packets(Ordered),
-    /// The findings, of packets that are forgotten.
-    Findings(Findings),
-}
-
-/// Reads the points: in bounded memory where they may be endless and not every packet is needed, or
-/// where that is asked for.
-fn read(
-    arguments: &Arguments,
-    plan: Vec<Planned>,
-    need_packets: bool,
-    options: &judge::Options,
-) -> anyhow::Result<Read> {
-    ensure!(
-        !(arguments.bounded && arguments.order == Order::Auto),
-        "--bounded: points are put in order by all their packets; leave out --order auto"
-    );
-    let live = arguments.captures(&plan)?;
-    let settings = Settings {
-        window_ns: nanoseconds(arguments.window),
-        #[cfg(feature = "libpcap")]
-        filter: arguments.filter.clone(),
-        keep_all: need_packets || arguments.explain.is_some() || arguments.order == Order::Auto,
-        bar: if live.is_none() {
-            Bar::start()
-        } else {
-            Bar::none()
-        },
-        live,
-    };
-    if settings.live.is_none() && !arguments.bounded {
-        let (points, survey) = read::points(&plan, &settings)?;
-        drop(settings);
-        return Ok(Read::Packets(in_order(arguments, plan, points, survey)));
-    }
-    ensure!(
-        plan.len() <= Places::MOST,
-        "{} points: in bounded memory there may be {} at the most",
-        plan.len(),
-        Places::MOST
-    );
-    let room = if settings.keep_all {
-        Room::for_all()
-    } else {
-        Room::default()
-    };
-    let labels = plan.iter().map(|planned| Label {
-        name: planned.name.clone(),
-        source: planned.origin.to_string(),
-    });
-    heap::share();
-    let session = Session::new(labels.collect(), options.clone(), room);
-    read::into_session(&plan, &settings, &session)?;
-    if !settings.keep_all {
-        return Ok(Read::Findings(session.snapshot()));
-    }
-    drop(settings);
-    let points = session.into_points().context("nothing was forgotten")?;
-    let survey = Survey::of(&points);
-    Ok(Read::Packets(in_order(arguments, plan, points, survey)))
-}
-
-/// Puts points in order where that is asked for, and takes forwarding hosts apart.
-fn in_order(
-    arguments: &Arguments,
-    plan: Vec<Planned>,
-    points: Vec<Point>,
-    survey: Survey,
-) -> Ordered {
-    let given = Ordered {
-        plan,
-        points,
-        survey,
-    };
-    let ordered = match arguments.order {
-        Order::Given => given,
-        Order::Auto => order::by_packets(given),
-    };
-    let (points, survey) = stages::take_apart(ordered.points, ordered.survey);
-    Ordered {
-        plan: ordered.plan,
-        points,
-        survey,
-    }
-}
-
-/// Judges the packets, and writes what was asked for of each.
-fn judged(
-    ordered: Ordered,
-    options: &judge::Options,
-    window_ns: u64,
-    results: &mut Results,
-) -> anyhow::Result<Findings> {
-    let Ordered {
-        plan,
-        points,
-        survey,
-    } = ordered;
-    let frames = results.frames.take();
-    let mut notes = frames.as_ref().map(|_| Notes::new(&points));
-    let mut packets = results.packets.take();
-    let mut written: io::Result<()> = Ok(());
-    let need_packets = frames.is_some() || packets.is_some();
-    let mut note = |packet: &Packet| {
-        if let (Some((_, file)), Ok(())) = (&mut packets, &written) {
-            written = report::packet_line(packet, file);
-        }
-        if let Some(notes) = &mut notes {
-            notes.add(packet);
-        }
-    };
-    let note: &mut dyn FnMut(&Packet) = &mut note;
-    let findings = judge::judge(&points, survey, options, need_packets.then_some(note));
-    if let Some((path, mut file)) = packets {
-        written
-            .and_then(|()| file.flush())
-            .with_context(|| format!("{}: cannot write", path.display()))?;
-    }
-    if let (Some(frames), Some(notes)) = (frames, notes) {
-        frames.write(&plan, &notes, &findings, window_ns)?;
-    }
-    Ok(findings)
-}
-
 fn outcome(findings: &Findings, exit_code: bool) -> Outcome {
     let mut protocols = findings
         .directions
@@ -427,158 +431,17 @@ fn width(to_stdout: bool) -> usize {
     }
 }
 
-fn nanoseconds(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// What the arguments mean, checked before any packet is read.
-fn plan(sources: &[String]) -> anyhow::Result<Vec<Planned>> {
-    let mut plan: Vec<Planned> = Vec::new();
-    let mut labels: Vec<Option<&str>> = Vec::new();
-    for argument in sources {
-        let (label, source) = split_label(argument);
-        ensure!(
-            !source.is_empty(),
-            "{argument}: no source behind the name; write NAME=FILE"
-        );
-        let origin = Origin::from_argument(source);
-        if let Origin::Path(path) = &origin {
-            let metadata = fs::metadata(path).with_context(|| format!("{origin}: cannot open"))?;
-            ensure!(
-                !metadata.is_dir(),
-                "{origin}: is a directory; name the capture files in it"
-            );
-        }
-        if let Some(twin) = plan
-            .iter()
-            .find(|planned| planned.origin.is_same_as(&origin))
-        {
-            bail!(
-                "{origin}: given twice (also as {}); a path needs captures from different places",
-                twin.name
-            );
-        }
-        if let Some(label) = label {
-            ensure!(
-                !labels.contains(&Some(label)),
-                "{argument}: the name {label} is given to two points"
-            );
-        }
-        let name = label.map_or_else(|| default_name(&origin, plan.len()), str::to_owned);
-        labels.push(label);
-        plan.push(Planned { name, origin });
-    }
-    if let [only] = plan.as_slice() {
-        bail!(
-            "{}: one observation point only; a path needs a capture from each end \
-             (to look at one: hdp dissect {})",
-            only.origin,
-            only.origin
-        );
-    }
-    make_unique(&mut plan, &labels);
-    Ok(plan)
-}
-
 /// Sees that no result is written over a source.
-fn keep_sources(plan: &[Planned], results: [Option<&Path>; 4]) -> anyhow::Result<()> {
-    for result in results.into_iter().flatten() {
+fn keep_sources<'a>(
+    points: &Points,
+    results: impl Iterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    for result in results {
         let result = Origin::Path(result.to_owned());
         ensure!(
-            !plan
-                .iter()
-                .any(|planned| planned.origin.is_same_as(&result)),
+            !points.contain(&result),
             "{result}: is a source; writing the results there would destroy it"
         );
     }
     Ok(())
-}
-
-/// Splits `NAME=SOURCE`. A name has no `/`, so `./a=b.pcap` is a file; so is `a=b.pcap` if there
-/// is one.
-fn split_label(argument: &str) -> (Option<&str>, &str) {
-    match argument.split_once('=') {
-        Some((name, source))
-            if !name.is_empty() && !name.contains('/') && !Path::new(argument).exists() =>
-        {
-            (Some(name), source)
-        }
-        _ => (None, argument),
-    }
-}
-
-/// The file's stem without what tells of its format; a pipe is called after its place.
-fn default_name(origin: &Origin, index: usize) -> String {
-    let pipe = || format!("pipe{}", index + 1);
-    let path = match origin {
-        Origin::Stdin => return "stdin".to_owned(),
-        Origin::Live(interface) => return interface.clone(),
-        Origin::Path(path) => path,
-    };
-    if path.starts_with("/dev/fd") || path.starts_with("/proc") {
-        return pipe();
-    }
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-        return pipe();
-    };
-    let mut stem = name;
-    for ending in [".gz", ".zst", ".pcapng", ".pcap", ".cap", ".dmp", ".jsonl"] {
-        stem = stem
-            .strip_suffix(ending)
-            .filter(|stem| !stem.is_empty())
-            .unwrap_or(stem);
-    }
-    stem.to_owned()
-}
-
-/// Numbers the names that the user did not choose where they repeat.
-fn make_unique(plan: &mut [Planned], labels: &[Option<&str>]) {
-    for index in 0..plan.len() {
-        if labels[index].is_some() {
-            continue;
-        }
-        let wanted = plan[index].name.clone();
-        let mut name = wanted.clone();
-        let mut number = 1;
-        while plan
-            .iter()
-            .enumerate()
-            .any(|(other, p)| p.name == name && (other < index || labels[other].is_some()))
-        {
-            number += 1;
-            name = format!("{wanted}-{number}");
-        }
-        plan[index].name = name;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_has_no_slash() {
-        assert_eq!(split_label("client=a.pcap"), (Some("client"), "a.pcap"));
-        assert_eq!(split_label("./a=b.pcap"), (None, "./a=b.pcap"));
-        assert_eq!(split_label("=b.pcap"), (None, "=b.pcap"));
-        assert_eq!(split_label("a.pcap"), (None, "a.pcap"));
-    }
-
-    #[test]
-    fn names_are_stems_made_unique() {
-        let name = |path: &str| default_name(&Origin::from_argument(path), 1);
-        assert_eq!(name("/tmp/client.pcap.gz"), "client");
-        assert_eq!(name("a.b.pcapng"), "a.b");
-        assert_eq!(name(".pcap"), ".pcap");
-        assert_eq!(name("-"), "stdin");
-        assert_eq!(name("/dev/fd/63"), "pipe2");
-
-        let point = |name: &str| Planned {
-            name: name.to_owned(),
-            origin: Origin::Stdin,
-        };
-        let mut plan = [point("a"), point("a"), point("a-2"), point("b")];
-        make_unique(&mut plan, &[None, None, None, Some("b")]);
-        assert_eq!(plan.map(|p| p.name), ["a", "a-2", "a-2-2", "b"]);
-    }
 }

@@ -26,6 +26,8 @@ enum Event {
     File(Progress),
     /// All files are going to be read again.
     Again,
+    /// All files have been read.
+    End,
 }
 
 impl Bar {
@@ -42,16 +44,19 @@ impl Bar {
         Self(None)
     }
 
-    /// Adds a file that is being read, if it is one.
-    pub(super) fn watch(&self, file: Option<Progress>) {
-        if let Some(file) = file {
-            self.tell(Event::File(file));
-        }
+    /// Adds a file that is being read.
+    pub(super) fn watch(&self, file: Progress) {
+        self.tell(Event::File(file));
     }
 
     /// Forgets all files, because they are read again.
     pub(super) fn start_over(&self) {
         self.tell(Event::Again);
+    }
+
+    /// Goes, because nothing is being read any more.
+    pub(super) fn end(&self) {
+        self.tell(Event::End);
     }
 
     fn tell(&self, event: Event) {
@@ -80,6 +85,7 @@ fn draw(told: &Receiver<Event>) {
         match told.recv_timeout(STEP) {
             Ok(Event::File(file)) => files.push(file),
             Ok(Event::Again) => files.clear(),
+            Ok(Event::End) => break,
             Err(RecvTimeoutError::Timeout) if start.elapsed() < LONG => {}
             Err(RecvTimeoutError::Timeout) => {
                 let bar = bar.get_or_insert_with(|| {

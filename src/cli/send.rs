@@ -18,6 +18,7 @@ use crate::{
     probe::{self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Probe, Refused, Schedule, Sender},
     protocols::{self, List},
     report::{Align, Column, OrDash, Rows},
+    source,
 };
 
 /// Send HDP under chosen protocol numbers, one packet a number and round
@@ -146,7 +147,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     progress.finish_and_clear();
     // Whatever ended the run, the log ends with what was done.
     let end = log::End::Send(log::SendEnd {
-        ended_ns: probe::now_ns(),
+        ended_ns: source::now_ns(),
         sent: summary.sent,
         refused: summary.refused(),
         interrupted: !matches!(run, Ok(false)),

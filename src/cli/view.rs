@@ -5,15 +5,13 @@
 
 use std::{
     io::{self, Write as _},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    thread::Scope,
     time::{Duration, Instant},
 };
 
-use super::{live::Run, read::Planned};
 use crate::{
-    probe::{self, now_ns},
-    session::Session,
+    path::Session,
+    probe,
+    source::now_ns,
     view::{Changes, Look},
 };
 
@@ -29,48 +27,31 @@ const LONG: Duration = Duration::from_secs(1);
 /// How many times as long as finding out took, it rests.
 const SHARE: u32 = 4;
 
-/// Held while points are being read; the view ends when it is dropped.
-pub(super) struct Reading {
-    _held: Sender<()>,
-}
-
-/// Shows what the session knows, until the points are read. Pipes may be at their end before anybody
+/// Shows what the session knows, until its points are read. Pipes may be at their end before anybody
 /// wonders.
-pub(super) fn watch<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    plan: &[Planned],
-    session: &'scope Session,
-    run: &'scope Run,
-) -> Reading {
-    let (held, reading) = channel();
-    let is_live = plan.iter().any(|planned| planned.origin.is_live());
+pub(super) fn show(session: &Session, is_live: bool) {
     let patience = if is_live { Duration::ZERO } else { LONG };
-    scope.spawn(move || {
-        if reading.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected) {
-            return;
-        }
-        // It looks at what came from the network.
-        if probe::drop_capabilities().is_err() {
-            return;
-        }
-        #[cfg(feature = "view")]
-        if let Some(terminal) = Terminal::open() {
-            // A terminal that goes away takes the view with it, not the capture.
-            let _ = terminal.show(session, run, &reading);
-            return;
-        }
-        #[cfg(not(feature = "view"))]
-        let _ = run;
-        lines(session, &reading);
-    });
-    Reading { _held: held }
+    if session.wait(patience) {
+        return;
+    }
+    // It looks at what came from the network.
+    if probe::drop_capabilities().is_err() {
+        return;
+    }
+    #[cfg(feature = "view")]
+    if let Some(terminal) = Terminal::open() {
+        // A terminal that goes away takes the view with it, not the capture.
+        let _ = terminal.show(session);
+        return;
+    }
+    lines(session);
 }
 
 /// Tells changes of verdicts on standard error.
-fn lines(session: &Session, reading: &Receiver<()>) {
+fn lines(session: &Session) {
     let mut looker = Looker::new(session);
     let mut changes = Changes::default();
-    while let Err(RecvTimeoutError::Timeout) = reading.recv_timeout(looker.rest) {
+    while !session.wait(looker.rest) {
         let look = looker.look(None);
         for line in changes.since_last(&look, now_ns()) {
             // Nobody may be listening.
@@ -117,7 +98,7 @@ mod screen {
     use std::{
         env,
         io::{self, IsTerminal as _},
-        sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
+        sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
         thread,
         time::Duration,
     };
@@ -130,8 +111,7 @@ mod screen {
 
     use super::Looker;
     use crate::{
-        cli::live::Run,
-        session::Session,
+        path::Session,
         view::{Action, Look, Screen, View},
     };
 
@@ -161,35 +141,29 @@ mod screen {
         }
 
         /// Shows the findings so far and does what keys say, until the points are read.
-        pub(super) fn show(
-            mut self,
-            session: &Session,
-            run: &Run,
-            reading: &Receiver<()>,
-        ) -> io::Result<()> {
+        pub(super) fn show(mut self, session: &Session) -> io::Result<()> {
             thread::scope(|scope| {
                 let (found, looks) = channel();
                 let (ask, asked) = channel();
                 scope.spawn(move || look_on(session, &found, &asked));
-                self.attend(run, reading, &looks, &ask)
+                self.attend(session, &looks, &ask)
             })
         }
 
         fn attend(
             &mut self,
-            run: &Run,
-            reading: &Receiver<()>,
+            session: &Session,
             looks: &Receiver<Look>,
             ask: &Sender<Option<u8>>,
         ) -> io::Result<()> {
             let mut asked = None;
             let mut is_new = true;
-            while reading.try_recv() != Err(TryRecvError::Disconnected) {
+            while !session.wait(Duration::ZERO) {
                 for look in looks.try_iter() {
                     self.view.update(look);
                     is_new = true;
                 }
-                if run.is_over() {
+                if session.is_ending() {
                     self.view.end();
                     is_new = true;
                 }
@@ -210,7 +184,7 @@ mod screen {
                 };
                 match self.view.key(key) {
                     Action::Nothing => {}
-                    Action::End => run.end(),
+                    Action::End => session.end(),
                     // Raw mode keeps the terminal from doing it: to all that run in its foreground.
                     Action::Interrupt => kill(Pid::from_raw(0), Signal::SIGINT)?,
                 }

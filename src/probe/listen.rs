@@ -35,7 +35,7 @@ use crate::{
         Call, Direction, Drops, ListenEnd, ListenStart, Origin, Prefix, ReceivedPacket, Unavailable,
     },
     protocols::{Carrier, List},
-    source::{Frame, LinkType},
+    source::{Frame, LinkType, now_ns},
 };
 
 /// Datagrams that are taken from one socket before the next one has its turn.
@@ -154,7 +154,7 @@ impl Listener {
         let quiet = subject.versions.iter().map(|&v| quiet(v)).collect();
         Ok(Self {
             epoll: watch(&ears, interrupt).map_err(|errno| Error::System(errno.into()))?,
-            origin: Origin::here(super::now_ns()),
+            origin: Origin::here(now_ns()),
             decoder: Decoder::new(subject.window_ns),
             subject,
             ears,
@@ -245,7 +245,7 @@ impl Listener {
         let drops: Option<Vec<_>> = drops.collect();
         let total = |drops: &Vec<Drops>| drops.iter().map(|drops| drops.count).sum();
         ListenEnd {
-            ended_ns: super::now_ns(),
+            ended_ns: now_ns(),
             received: self.counts.received,
             not_hdp: self.counts.not_hdp,
             answered: self.counts.answered,

@@ -16,6 +16,7 @@ use crate::{
     hdp::{self, Header},
     log::{Call, Origin, Prefix, SendStart, SentPacket},
     protocols::{Carrier, List},
+    source,
 };
 
 /// Bytes of payload that fit into an IPv4 datagram behind its header and HDP's.
@@ -163,7 +164,7 @@ impl Sender {
     #[must_use]
     pub fn start(&self) -> SendStart {
         SendStart {
-            origin: Origin::here(super::now_ns()),
+            origin: Origin::here(source::now_ns()),
             destination: self.schedule.destination.ip(),
             planned: self.planned(),
         }

@@ -12,13 +12,15 @@
 
 use std::{
     os::fd::AsFd as _,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::{Active, Capture, Linktype, Precision, Stat};
 
-use super::{Error, Interface, LinkType, Origin, Record, Step, Summary, filter, input::Buffer};
+use super::{
+    Error, Interface, LinkType, Origin, Record, Step, Summary, filter, input::Buffer, now_ns,
+};
 
 /// How long the kernel collects frames before it hands them over, in milliseconds: short to a
 /// person, and long enough for the ring's 64 blocks (of 256 KiB) to bridge three seconds of a
@@ -327,10 +329,4 @@ impl Live {
 fn time_ns(header: &pcap::PacketHeader) -> i64 {
     let unit_ns = PRECISION.1.cast_signed();
     i64::from(header.ts.tv_sec) * 1_000_000_000 + i64::from(header.ts.tv_usec) * unit_ns
-}
-
-/// The clock that the kernel stamps frames with, ns since the epoch.
-fn now_ns() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    since_epoch.map_or(0, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
 }

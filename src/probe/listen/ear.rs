@@ -24,10 +24,11 @@ use socket2::{Domain, Socket};
 use crate::{
     log::Call,
     probe::{
-        Refused, now_ns,
+        Refused,
         send::IPV6_HEADER_LEN,
         socket::{self, call},
     },
+    source::now_ns,
 };
 
 /// What is asked of the system for each socket; it gives what it may. It is the longest burst that

@@ -1,14 +1,13 @@
-//! A session: points that are being read at the same time, in bounded memory, and what is known of
+//! A window: points that are being read at the same time, in bounded memory, and what is known of
 //! them so far.
 //!
-//! Each point is read in a thread of its own, which tells the session of every frame
-//! ([`Session::watch`]) and has it taken in now and then ([`Session::advance`]). Whoever holds the
-//! session can ask for the findings at any time ([`Session::snapshot`]), from any thread: they are
-//! those of captures that had ended there and then. What lies too near to that end to be judged is
-//! `edge`, and gets its fate in a later one.
+//! Each point's frames come from a thread of its own ([`Window::frame`]); the findings are there at
+//! any time ([`Window::snapshot`]), from any thread: they are those of captures that had ended there
+//! and then. What lies too near to that end to be judged is `edge`, and gets its fate in a later
+//! snapshot.
 //!
 //! As long as there are few sightings they are all kept, and the findings are those of
-//! [`crate::judge::judge`], to the letter. From then on packets that all points saw alike are counted
+//! [`crate::judge`], to the letter. From then on packets that all points saw alike are counted
 //! and forgotten; the others wait ([`Pending`]) until their fate is certain ([`Decided`]). A point
 //! that is read faster than others is held up rather than that a fate is guessed, unless it must not
 //! be, or nothing has come from the others for as long as a packet may take.
@@ -19,25 +18,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{Memory, Named, Options, Points, sides};
 use crate::{
-    correlate::{Pending, Survey},
+    correlate::{Pending, Places, Survey},
+    decode::Shortcut,
     findings::{Findings, Packet},
     judge::{self, Decided, Decision, Reading, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
-    source::Summary,
-    stages,
+    source::{Frame, Summary},
 };
 
-/// What a point is called, and where it is read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
-    /// Unique among the points.
-    pub name: String,
-    /// The source as the user named it.
-    pub source: String,
-}
-
-/// How much a session keeps, in sightings (32 bytes each).
+/// How much a window keeps, in sightings (32 bytes each).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// With so many in all, none is forgotten.
@@ -84,12 +75,13 @@ const PACKETS: usize = 20;
 /// 256 numbers worth looking at.
 const RECENT: usize = 1 << 13;
 
-/// Points that are being read.
+/// Points whose frames come one by one.
 #[derive(Debug)]
-pub struct Session {
+pub struct Window {
     options: judge::Options,
     room: Room,
     labels: Vec<Label>,
+    window_ns: u64,
     /// What each point's reader has told. Never locked while waiting for anything else.
     feeds: Vec<Mutex<Feed>>,
     /// What was taken from them. Locked before any feed.
@@ -98,10 +90,19 @@ pub struct Session {
     moved: Condvar,
 }
 
+/// What a point is called, and where it is read from.
+#[derive(Debug, Clone)]
+struct Label {
+    name: String,
+    source: String,
+}
+
 /// One point, as its reader knows it.
 #[derive(Debug, Default)]
 struct Feed {
     observer: Observer,
+    /// There once a caller has handed in a frame of its own.
+    decoder: Option<Box<Shortcut>>,
     /// What the source says of itself, as far as it was told.
     summary: Summary,
     /// A point that was read elsewhere, but for its sightings.
@@ -133,13 +134,49 @@ struct Bounded {
     recent: Vec<Vec<Sighting>>,
 }
 
-impl Session {
-    /// A session of these points, in path order, of which nothing is known yet.
+impl Window {
+    /// A window of these points, in path order, of which nothing is known yet. Of the options those
+    /// for judging count, and how much memory there is.
+    ///
+    /// # Panics
+    /// Where there are fewer than two points, or more than bounded memory has room for.
     #[must_use]
-    pub fn new(labels: Vec<Label>, options: judge::Options, room: Room) -> Self {
+    pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>, options: &Options) -> Self {
+        let label = |name: S| {
+            let name = name.into();
+            Label {
+                source: name.clone(),
+                name,
+            }
+        };
+        let labels: Vec<Label> = names.into_iter().map(label).collect();
+        assert!(
+            (2..=Places::MOST).contains(&labels.len()),
+            "{} points",
+            labels.len()
+        );
+        let room = match options.memory {
+            Memory::Automatic => Room::default(),
+            Memory::Bounded(room) => room,
+            Memory::Unbounded => Room::for_all(),
+        };
+        Self::of_labels(labels, options, room)
+    }
+
+    /// A window of points that are read from sources.
+    pub(super) fn of(points: &Points, options: &Options, room: Room) -> Self {
+        let label = |point: &Named| Label {
+            name: point.name.clone(),
+            source: point.origin.to_string(),
+        };
+        Self::of_labels(points.iter().map(label).collect(), options, room)
+    }
+
+    fn of_labels(labels: Vec<Label>, options: &Options, room: Room) -> Self {
         let nothing = labels.iter().map(|_| Batch::default()).collect();
         Self {
-            options,
+            options: options.judging(),
+            window_ns: options.window_ns(),
             room,
             feeds: labels.iter().map(|_| Mutex::default()).collect(),
             taken: Mutex::new(Taken::All(nothing)),
@@ -148,14 +185,43 @@ impl Session {
         }
     }
 
+    /// Takes a point's next frame.
+    pub fn frame(&self, point: usize, frame: &Frame<'_>) {
+        let mut feed = lock(&self.feeds[point]);
+        let Feed {
+            observer, decoder, ..
+        } = &mut *feed;
+        let decoder = decoder.get_or_insert_with(|| Box::new(Shortcut::new(self.window_ns)));
+        observer.watch(frame);
+        observer.read(frame, decoder);
+        let is_enough = self.is_enough(observer);
+        drop(feed);
+        if is_enough {
+            self.advance(point, false);
+        }
+    }
+
+    /// Ends a point: no more frames come.
+    pub fn finish(&self, point: usize) {
+        self.end(point, Summary::default());
+    }
+
     /// Has a point's observer take a frame or several, however it wants to; and whether it holds
     /// enough to be taken in then.
     #[inline]
-    pub fn watch<T>(&self, point: usize, take: impl FnOnce(&mut Observer) -> T) -> (T, bool) {
+    pub(super) fn watch<T>(
+        &self,
+        point: usize,
+        take: impl FnOnce(&mut Observer) -> T,
+    ) -> (T, bool) {
         let observer = &mut lock(&self.feeds[point]).observer;
         let taken = take(observer);
-        let is_enough = observer.held() >= self.room.batch + self.held_back();
-        (taken, is_enough)
+        (taken, self.is_enough(observer))
+    }
+
+    #[inline]
+    fn is_enough(&self, observer: &Observer) -> bool {
+        observer.held() >= self.room.batch + self.held_back()
     }
 
     /// Sightings that a point holds back for those with earlier timestamps: what comes in order is
@@ -166,13 +232,13 @@ impl Session {
 
     /// Takes note of what a point's source says of itself, which must be true of all frames that
     /// the point was told of: a capture that attests when it watched has told of all it saw then.
-    pub fn attest(&self, point: usize, summary: &Summary) {
+    pub(super) fn attest(&self, point: usize, summary: &Summary) {
         lock(&self.feeds[point]).summary.clone_from(summary);
     }
 
     /// Takes in what a point was told of. Where it `may_wait`, this waits for other points that are
     /// behind while there is no room.
-    pub fn advance(&self, point: usize, may_wait: bool) {
+    pub(super) fn advance(&self, point: usize, may_wait: bool) {
         let taken = lock(&self.taken);
         let mut feed = lock(&self.feeds[point]);
         let mut batch = std::mem::take(&mut feed.spare);
@@ -181,8 +247,8 @@ impl Session {
         self.take_in(taken, point, batch, may_wait);
     }
 
-    /// Ends a point: no more frames come.
-    pub fn finish(&self, point: usize, summary: Summary) {
+    /// Ends a point, with what its source reports of itself.
+    pub(super) fn end(&self, point: usize, summary: Summary) {
         let mut batch = Batch::default();
         let taken = lock(&self.taken);
         let mut feed = lock(&self.feeds[point]);
@@ -194,7 +260,7 @@ impl Session {
     }
 
     /// Ends a point that was read elsewhere, as logs are.
-    pub fn finish_as(&self, point: usize, mut read: Point) {
+    pub(super) fn end_as(&self, point: usize, mut read: Point) {
         let batch = Batch {
             sightings: std::mem::take(&mut read.sightings),
             flows: read.flows.clone(),
@@ -267,7 +333,7 @@ impl Session {
 
     /// The points, if no packet was forgotten, once all are finished.
     #[must_use]
-    pub fn into_points(self) -> Option<Vec<Point>> {
+    pub(super) fn take_points(&self) -> Option<Vec<Point>> {
         let mut taken = lock(&self.taken);
         let is_complete = matches!(&*taken, Taken::All(_));
         is_complete.then(|| self.points(&mut taken, Taken::lend).0)
@@ -276,7 +342,7 @@ impl Session {
     /// Judges points of which everything is known.
     fn judge(&self, points: Vec<Point>, note: Option<&mut dyn FnMut(&Packet)>) -> Findings {
         let survey = Survey::of(&points);
-        let (points, survey) = stages::take_apart(points, survey);
+        let (points, survey) = sides::take_apart(points, survey);
         judge(&points, survey, &self.options, note)
     }
 

@@ -1,4 +1,4 @@
-//! Stages: a capture inside a forwarding host taken apart into the side where packets come in and
+//! Sides: a capture inside a forwarding host taken apart into the side where packets come in and
 //! the side where they go out, as two points of the path.
 //!
 //! A capture on all interfaces (`-i any`), or on several at once, shows a forwarded packet twice:
@@ -33,7 +33,7 @@ const MOST_COMPARED: usize = 32;
 /// Takes apart the points that show packets on two sides of a host, and surveys anew if there are
 /// any.
 #[must_use]
-pub fn take_apart(points: Vec<Point>, survey: Survey) -> (Vec<Point>, Survey) {
+pub(super) fn take_apart(points: Vec<Point>, survey: Survey) -> (Vec<Point>, Survey) {
     let is_candidate = |point: &Point| shows_forwarding(&point.sightings, &point.flows);
     if !points.iter().any(is_candidate) {
         return (points, survey);
@@ -60,7 +60,7 @@ pub fn take_apart(points: Vec<Point>, survey: Survey) -> (Vec<Point>, Survey) {
 /// Whether any packet is seen twice among these sightings (by rising timestamp), as a forwarding
 /// host shows it.
 #[must_use]
-pub fn shows_forwarding(sightings: &[Sighting], flows: &[FlowEntry]) -> bool {
+pub(super) fn shows_forwarding(sightings: &[Sighting], flows: &[FlowEntry]) -> bool {
     let flow = |sighting: &Sighting| &flows[sighting.flow as usize].flow;
     sightings
         .chunk_by(|a, b| a.timestamp_ns == b.timestamp_ns)

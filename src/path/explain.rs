@@ -1,13 +1,10 @@
-//! `hdp path --explain`: which packet was meant, and what is needed to tell its life.
+//! Explaining one packet: which one is meant, and what is needed to tell its life.
 
 use std::{fmt, str::FromStr};
 
-use anyhow::{Context as _, bail};
-
-use super::read::Planned;
+use super::{Error, Named, Options, Points, Unexplained};
 use crate::{
     correlate::Survey,
-    decode::Skip,
     explain::{self, Explanation, Material, Reread, Unseen, Wanted, Witness},
     findings::{Packet, PointKind},
     judge,
@@ -15,13 +12,18 @@ use crate::{
     source::{Origin, Packing, Recording},
 };
 
-/// The packet that is asked for, as typed.
+/// The packet to explain, written `TIMESTAMP` or `POINT:FRAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// HDP's timestamp.
+pub enum Subject {
+    /// By HDP's timestamp, in nanoseconds since the epoch.
     Timestamp(u64),
-    /// A frame of a capture or a line of a log.
-    Frame { point: String, frame: u64 },
+    /// By a frame of a capture or a line of a log.
+    Frame {
+        /// The point's name.
+        point: String,
+        /// Counted from 1.
+        frame: u64,
+    },
 }
 
 impl FromStr for Subject {
@@ -56,56 +58,55 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Tells the life of the packet: `plan` names the sources of the points.
+/// Tells the life of the packet: `points` name the sources of those that `seen` its like.
 pub(super) fn run(
     subject: &Subject,
-    plan: &[Planned],
-    (points, survey): (&[Point], Survey),
-    options: &judge::Options,
-    window_ns: u64,
-) -> anyhow::Result<Explanation> {
+    points: &Points,
+    (seen, survey): (&[Point], Survey),
+    options: &Options,
+) -> Result<Explanation, Error> {
     // The two sides of a host come from one source.
-    let plan: Vec<&Planned> = points
-        .iter()
-        .filter_map(|point| of_point(plan, point))
-        .collect();
-    let wanted = wanted(subject, &plan, points, window_ns)?;
-    let mut witness = Witness::new(points, wanted.timestamp_ns);
+    let source_of = |point: &Point| points.iter().find(|named| named.name == point.capture);
+    let sources: Vec<&Named> = seen.iter().filter_map(source_of).collect();
+    let wanted = wanted(subject, &sources, seen, options.window_ns())?;
+    let mut witness = Witness::new(seen, wanted.timestamp_ns);
     let mut see = |packet: &Packet| witness.see(packet);
-    let findings = judge::judge(points, survey, options, Some(&mut see));
-    let mut sources = plan
-        .iter()
-        .map(|planned| reread(planned))
-        .collect::<anyhow::Result<Vec<Reread>>>()?;
+    let findings = judge::judge(seen, survey, &options.judging(), Some(&mut see));
+    let sources = sources.into_iter().map(reread);
+    let mut sources = sources.collect::<Result<Vec<Reread>, Error>>()?;
     let asked = subject.to_string();
     let explanation = explain::explain(
         &asked,
         wanted,
         Material {
-            points,
+            points: seen,
             findings: &findings,
             witness: &witness,
             sources: &mut sources,
-            window_ns,
+            window_ns: options.window_ns(),
         },
     );
     if explanation.packets.is_empty() {
-        bail!("--explain {subject}: no point saw a packet with this timestamp");
+        return Err(unexplained(subject, Unexplained::Unseen));
     }
     Ok(explanation)
 }
 
-fn of_point<'a>(plan: &'a [Planned], point: &Point) -> Option<&'a Planned> {
-    plan.iter().find(|planned| planned.name == point.capture)
+fn unexplained(subject: &Subject, why: Unexplained) -> Error {
+    Error::Unexplained {
+        subject: subject.clone(),
+        why,
+    }
 }
 
-/// What the subject means at these points, whose sources the plan names in the same order.
+/// What the subject means at these points, whose sources come in the same order.
 fn wanted(
     subject: &Subject,
-    plan: &[&Planned],
+    sources: &[&Named],
     points: &[Point],
     window_ns: u64,
-) -> anyhow::Result<Wanted> {
+) -> Result<Wanted, Error> {
+    let unexplained = |why| Err(unexplained(subject, why));
     let with_timestamp = |timestamp_ns| Wanted {
         timestamp_ns,
         place: None,
@@ -121,11 +122,10 @@ fn wanted(
         .position(|point| is_meant(point) && holds_it(point))
         .or_else(|| points.iter().position(is_meant));
     let Some(index) = index else {
-        let names: Vec<&str> = points.iter().map(|point| point.name.as_str()).collect();
-        bail!(
-            "--explain {subject}: no point is called {name}; there are {}",
-            names.join(", ")
-        );
+        return unexplained(Unexplained::NoSuchPoint {
+            name: name.clone(),
+            names: points.iter().map(|point| point.name.clone()).collect(),
+        });
     };
     let point = &points[index];
     if let Some(sighting) = explain::sighting(point, frame) {
@@ -135,45 +135,42 @@ fn wanted(
         });
     }
     if point.kind != PointKind::Capture {
-        bail!("--explain {subject}: line {frame} of {name} tells of no packet that was on its way");
+        return unexplained(Unexplained::NoPacketInLine {
+            line: frame,
+            point: name.clone(),
+        });
     }
     if frame > point.frames {
-        bail!("--explain {subject}: {name} has {} frames", point.frames);
+        return unexplained(Unexplained::Beyond {
+            point: name.clone(),
+            frames: point.frames,
+        });
     }
-    let holds_none = |why: &dyn fmt::Display| {
-        anyhow::anyhow!("--explain {subject}: frame {frame} of {name} holds no HDP packet: {why}")
+    let why = match reread(sources[index])? {
+        Reread::Capture(mut source, _) => match Unseen::find(&mut source, window_ns, frame) {
+            Unseen::Quote(timestamp_ns) => return Ok(with_timestamp(timestamp_ns)),
+            unseen => Some(unseen),
+        },
+        Reread::Log(_) | Reread::Nothing => None,
     };
-    let Reread::Capture(mut source, _) = reread(plan[index])? else {
-        return Err(holds_none(
-            &"why cannot be told, for its source cannot be read twice",
-        ));
-    };
-    Err(match Unseen::find(&mut source, window_ns, frame) {
-        Unseen::Quote(timestamp_ns) => return Ok(with_timestamp(timestamp_ns)),
-        Unseen::Skipped(Skip::NotIp) => holds_none(&"there is no IP in it"),
-        Unseen::Skipped(Skip::NotHdp) => {
-            holds_none(&"it is IP, but has no HDP timestamp within --window of the capture time")
-        }
-        Unseen::Skipped(skip) => holds_none(&skip),
-        Unseen::Beyond => holds_none(&"the file ends before it now"),
-        Unseen::ShortQuote => holds_none(
-            &"an ICMP error that quotes only the upper half of a timestamp, which names no packet",
-        ),
-        Unseen::Overheard => holds_none(&"one for another host was overheard, which is no arrival"),
-        Unseen::Timeless => holds_none(&"it has no capture time, so it is left out"),
-        Unseen::LeftOut => holds_none(&"the filter (-f) left it out"),
+    unexplained(Unexplained::NotHdp {
+        frame,
+        point: name.clone(),
+        why,
     })
 }
 
 /// What a source gives after it was read.
-fn reread(planned: &Planned) -> anyhow::Result<Reread> {
-    let path = match &planned.origin {
+fn reread(Named { origin, .. }: &Named) -> Result<Reread, Error> {
+    let path = match origin {
         Origin::Path(path) if path.is_file() => path,
         _ => return Ok(Reread::Nothing),
     };
-    let packing =
-        Packing::of(path).with_context(|| format!("{}: cannot read again", planned.origin))?;
-    Ok(match Recording::open(planned.origin.clone())? {
+    let packing = Packing::of(path).map_err(|error| Error::ReadAgain {
+        origin: origin.clone(),
+        error,
+    })?;
+    Ok(match Recording::open(origin.clone())? {
         Recording::Capture(source) => Reread::Capture(source, packing),
         Recording::Log(_) => Reread::Log(packing),
     })

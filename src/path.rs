@@ -1,0 +1,152 @@
+//! The front door: what is known of the packets at the observation points of a path.
+//!
+//! A user names points and gets findings:
+//!
+//! ```
+//! use hdp::path::{self, Options};
+//!
+//! # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/three-points")).unwrap();
+//! let points = path::points(["client=client.pcap", "server.pcap"])?;
+//! let findings = path::findings(&points, &Options::default())?;
+//! for number in &findings.directions[0].protocols {
+//!     println!("{}: {:?}, {} of {} lost", number.protocol, number.verdict, number.lost, number.packets);
+//! }
+//! # assert!(findings.directions[0].protocols.iter().any(|number| number.lost > 0));
+//! # Ok::<(), path::Error>(())
+//! ```
+//!
+//! [`packets`] also reports the fate of every packet, [`explain`] tells the life of one, [`annotate`]
+//! writes the captures with each fate as a comment, and [`watch`] returns a [`Session`] whose
+//! findings can be read while interfaces and pipes are. Frames that a program captures by itself go
+//! into a [`Window`].
+//!
+//! There are two ways to read and one judgement. Files are surveyed in bulk, which is fastest;
+//! pipes and interfaces may be endless, so a window of their packets is kept, and findings take
+//! 64 MiB for two points however many packets there are. [`Options::memory`] chooses another way.
+//!
+//! The module promises that nothing is printed, that no signal is caught and no global state is
+//! changed: progress and what a user may want to know go to [`Options::events`], and every error
+//! is an [`Error`] that names its source. Privileges, signals and settings of the heap are the
+//! caller's business. It deliberately knows nothing of how findings are shown ([`crate::report`]).
+
+mod annotate;
+mod capture;
+mod error;
+mod explain;
+mod observations;
+mod options;
+mod order;
+mod points;
+mod read;
+mod session;
+mod shared_survey;
+mod sides;
+mod window;
+
+use std::io::Write;
+
+pub use annotate::{Annotation, Frames};
+pub use error::{Error, Unexplained};
+pub use explain::Subject;
+pub use options::{Capture, Event, Memory, Options, Order, Sandbox};
+pub use points::{Named, Points};
+pub use session::Session;
+pub use window::{Room, Window};
+
+pub(crate) use capture::{KernelFilter, open as capture_from};
+
+pub use crate::source::Until;
+
+use crate::{
+    explain::Explanation,
+    findings::{Findings, Packet},
+};
+
+use observations::Observations;
+
+/// The points that sources make, in path order, the sender's end first.
+///
+/// Each is `[NAME=]SOURCE`, where a source is a capture file, a log of `hdp send` or `hdp listen`, a
+/// FIFO, `-` for standard input, or `live:IFACE`. Without a name a point is called after its
+/// source. A name has no `/`, so `./a=b.pcap` is a file, as is `a=b.pcap` where there is one.
+///
+/// # Errors
+/// Where there are fewer than two, one is given twice, is a directory or does not exist, or two
+/// have the same name. No source is opened yet.
+pub fn points<S: AsRef<str>>(sources: impl IntoIterator<Item = S>) -> Result<Points, Error> {
+    Points::new(sources)
+}
+
+/// What the path does to each protocol number.
+///
+/// # Errors
+/// Where a source cannot be read or an option cannot be honoured.
+pub fn findings(points: &Points, options: &Options) -> Result<Findings, Error> {
+    if options.is_bounded(points) {
+        return watch(points, options)?.finish();
+    }
+    Ok(observations(points, options)?.judge(None))
+}
+
+/// [`findings`], with the fate of every packet, in the order of their timestamps.
+///
+/// All sightings are kept, which takes 64 bytes or so per packet and point.
+///
+/// # Errors
+/// Those of [`findings`].
+pub fn packets(
+    points: &Points,
+    options: &Options,
+    mut note: impl FnMut(&Packet),
+) -> Result<Findings, Error> {
+    let observations = observations(points, &options.unbounded())?;
+    Ok(observations.judge(Some(&mut note)))
+}
+
+/// The life of one packet: where it was seen, what changed on the way, and what became of it.
+///
+/// # Errors
+/// Those of [`findings`], and [`Error::Unexplained`] where the subject names no packet.
+pub fn explain(
+    points: &Points,
+    subject: &Subject,
+    options: &Options,
+) -> Result<Explanation, Error> {
+    observations(points, &options.unbounded())?.explain(subject)
+}
+
+/// [`packets`], and captures of the points' own frames with the fate of each packet as a comment.
+///
+/// # Errors
+/// Those of [`findings`]; where a source cannot be read twice, all points are logs, or a result
+/// cannot be written.
+pub fn annotate<W: Write>(
+    points: &Points,
+    options: &Options,
+    results: Vec<Annotation<W>>,
+    mut note: impl FnMut(&Packet),
+) -> Result<Findings, Error> {
+    annotate::ensure_repeatable(points)?;
+    observations(points, &options.unbounded())?.annotate(results, &mut note)
+}
+
+/// Starts to read the points, each in a thread, and returns at once.
+///
+/// Interfaces are captured from before any point is read.
+///
+/// # Errors
+/// Where a capture cannot start or there are too many points. What goes wrong later,
+/// [`Session::finish`] reports.
+pub fn watch(points: &Points, options: &Options) -> Result<Session, Error> {
+    Session::start(points, options)
+}
+
+/// Reads the points and keeps every packet, or as much of them as judging needs.
+fn observations(points: &Points, options: &Options) -> Result<Observations, Error> {
+    if points.have_streams() {
+        return watch(points, options)?.into_observations();
+    }
+    let (seen, survey) = read::files(points, options)?;
+    options.tell(Event::Read);
+    Ok(Observations::new(points.clone(), seen, survey, options))
+}

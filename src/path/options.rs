@@ -1,0 +1,203 @@
+//! What can be asked of reading and judging a path, settled before anything is read.
+
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+
+use super::{Points, Room};
+use crate::{
+    decode::DEFAULT_WINDOW_NS,
+    judge::{self, DEFAULT_WAIT_NS},
+    protocols::List,
+    source::{LinkType, Progress, Until},
+};
+
+/// How points are read and judged. The default is that of `hdp path`.
+#[derive(Clone)]
+pub struct Options {
+    /// How far the timestamp may lie from the capture time to be taken for HDP's; one day.
+    pub window: Duration,
+    /// An arrival later than this is late, not delivered (T<sub>max</sub> of RFC 7680); 51 s.
+    pub wait: Duration,
+    /// Assume that the clocks agree within this where no packet compares them. Without it nothing
+    /// is judged by such clocks.
+    pub clock_error: Option<Duration>,
+    /// The numbers to report; all if there is no list. The others still serve for comparison.
+    pub protocols: Option<List>,
+    /// In which order the points are taken.
+    pub order: Order,
+    /// How much is kept in memory.
+    pub memory: Memory,
+    /// Only frames that pass this pcap filter are read; the kernel applies it to interfaces.
+    pub filter: Option<String>,
+    /// How interfaces are captured from.
+    pub capture: Capture,
+    /// Interfaces and pipes end once one of them gave so many packets.
+    pub count: Option<u64>,
+    /// Interfaces and pipes end once this says so. It is asked several times a second by each
+    /// reader. Without it a pipe ends by itself, an interface at [`Options::count`] only.
+    pub until: Option<Until>,
+    /// Called with what happens while points are read, from any thread.
+    pub events: Option<Arc<dyn Fn(Event<'_>) + Send + Sync>>,
+    /// Called by each thread of a [`Session`](super::Session) once its source is open and before it
+    /// parses the first byte: the place to give up privileges.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// Gives up privileges of the thread that calls it.
+pub type Sandbox = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
+/// How interfaces are captured from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// Whether frames to other hosts are taken too, as on a mirror port. Anywhere else they would
+    /// be taken for arrivals. No system has that for `any`.
+    pub promiscuous: bool,
+    /// Bytes that the kernel may hold for a reader that is busy; 16 MiB if not given.
+    pub buffer_len: Option<u32>,
+    /// A folder in which each capture is saved as `POINT.pcapng`.
+    pub save: Option<PathBuf>,
+}
+
+/// In which order the points are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As they are given.
+    #[default]
+    Given,
+    /// As their packets show it, by TTL and direction; as given where they do not.
+    Auto,
+}
+
+/// How much is kept in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// Files are surveyed in bulk, pipes and interfaces in bounded memory.
+    #[default]
+    Automatic,
+    /// Bounded for files too. Delays of numbers with many packets are rounded to 1 %, losses in a
+    /// row are unknown, and copies that come much later than the packet are not counted.
+    Bounded(Room),
+    /// Every packet is kept, whatever the source.
+    Unbounded,
+}
+
+/// What happens while points are read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A file has been opened; how far it has been read.
+    Reading(Progress),
+    /// All files are being read again, because one of them is not in the order of its timestamps
+    /// or shows two sides of a host.
+    ReadingAgain,
+    /// All files have been read, and are going to be judged.
+    Read,
+    /// An interface is being captured from.
+    Capturing {
+        /// The interface.
+        interface: &'a str,
+        /// The link types of its frames.
+        link_types: &'a [LinkType],
+    },
+    /// All interfaces are being captured from, with this filter in the kernel because
+    /// [`Options::filter`] gave none.
+    DefaultFilter(&'a str),
+    /// Under [`Order::Auto`], the packets show another order than the given one: this.
+    Reordered(&'a [&'a str]),
+    /// Under [`Order::Auto`], the packets contradict each other; the points stay as given.
+    OrderContradictory,
+    /// Under [`Order::Auto`], no packet shows which of the two points comes first; they stay as given.
+    OrderUndecided([&'a str; 2]),
+    /// A log holds no frames of the packets that were lost behind it, so they could not be written.
+    LostBehindLog {
+        /// The log's point.
+        point: &'a str,
+        /// How many packets.
+        lost: usize,
+    },
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_nanos(DEFAULT_WINDOW_NS),
+            wait: Duration::from_nanos(DEFAULT_WAIT_NS),
+            clock_error: None,
+            protocols: None,
+            order: Order::default(),
+            memory: Memory::default(),
+            filter: None,
+            capture: Capture::default(),
+            count: None,
+            until: None,
+            events: None,
+            sandbox: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("window", &self.window)
+            .field("wait", &self.wait)
+            .field("clock_error", &self.clock_error)
+            .field("protocols", &self.protocols)
+            .field("order", &self.order)
+            .field("memory", &self.memory)
+            .field("filter", &self.filter)
+            .field("capture", &self.capture)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Whether the points are read in bounded memory: pipes and interfaces are, unless every packet
+    /// is asked for, and files where that is.
+    #[must_use]
+    pub fn is_bounded(&self, points: &Points) -> bool {
+        match self.memory {
+            Memory::Bounded(_) => true,
+            Memory::Automatic => points.have_streams() && self.order == Order::Given,
+            Memory::Unbounded => false,
+        }
+    }
+
+    /// The same, with every packet kept.
+    pub(super) fn unbounded(&self) -> Self {
+        Self {
+            memory: Memory::Unbounded,
+            ..self.clone()
+        }
+    }
+
+    /// How the points are judged.
+    pub(super) fn judging(&self) -> judge::Options {
+        judge::Options {
+            wait_ns: nanoseconds(self.wait),
+            clock_error_ns: self.clock_error.map(nanoseconds),
+            protocols: self.protocols.clone(),
+        }
+    }
+
+    /// [`Options::window`] in nanoseconds.
+    pub(super) fn window_ns(&self) -> u64 {
+        nanoseconds(self.window)
+    }
+
+    /// Whether interfaces and pipes are to end.
+    pub(super) fn is_over(&self) -> bool {
+        self.until.as_ref().is_some_and(|until| until())
+    }
+
+    /// Reports what happens.
+    pub(super) fn tell(&self, event: Event<'_>) {
+        if let Some(events) = &self.events {
+            events(event);
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

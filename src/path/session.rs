@@ -1,0 +1,210 @@
+//! A session: all points being read at once, each in a thread, into a [`Window`] that can be looked
+//! into meanwhile.
+
+use std::{
+    mem,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{
+    Error, Memory, Options, Order, Points, Room, Subject, Window, capture,
+    observations::Observations, read,
+};
+use crate::{
+    correlate::{Places, Survey},
+    explain::Explanation,
+    findings::{Findings, Packet},
+    observe::Point,
+    source::Until,
+};
+
+/// Points that are being read. Dropping it ends the captures.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    readers: Vec<JoinHandle<Result<(), Error>>>,
+}
+
+/// What the readers of a session share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) points: Points,
+    pub(super) options: Options,
+    pub(super) window: Window,
+    /// Somebody has ended the session.
+    has_ended: AtomicBool,
+    /// Readers that have not come to their ends.
+    reading: Mutex<usize>,
+    /// A reader has come to its end.
+    read: Condvar,
+}
+
+impl Session {
+    pub(super) fn start(points: &Points, options: &Options) -> Result<Self, Error> {
+        let room = match options.memory {
+            Memory::Bounded(_) if options.order == Order::Auto => return Err(Error::BoundedOrder),
+            Memory::Bounded(room) => room,
+            Memory::Automatic if options.order == Order::Given => Room::default(),
+            Memory::Automatic | Memory::Unbounded => Room::for_all(),
+        };
+        if points.len() > Places::MOST {
+            return Err(Error::TooManyPoints {
+                points: points.len(),
+                most: Places::MOST,
+            });
+        }
+        read::ensure_filters(options)?;
+        let captures = capture::start(points, options)?;
+        let shared = Arc::new(Shared {
+            window: Window::of(points, options, room),
+            points: points.clone(),
+            options: options.clone(),
+            has_ended: AtomicBool::new(false),
+            reading: Mutex::new(points.len()),
+            read: Condvar::new(),
+        });
+        let readers = captures.into_iter().enumerate().map(|(point, capturing)| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || read::into_window(&shared, point, capturing))
+        });
+        let readers = readers.collect();
+        Ok(Self { shared, readers })
+    }
+
+    /// The findings so far.
+    #[must_use]
+    pub fn snapshot(&self) -> Findings {
+        self.shared.window.snapshot()
+    }
+
+    /// The findings so far, and the last few packets of a number each way, the newest last.
+    #[must_use]
+    pub fn snapshot_with_packets(&self, number: u8) -> (Findings, Vec<Packet>) {
+        self.shared.window.snapshot_with_packets(number)
+    }
+
+    /// Ends interfaces and pipes, as [`Options::until`] does. What was captured is still read.
+    pub fn end(&self) {
+        self.shared.end();
+    }
+
+    /// Whether interfaces and pipes are about to end.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.shared.is_over()
+    }
+
+    /// Waits until all points are read, no longer than `time`; whether they are.
+    #[must_use]
+    pub fn wait(&self, time: Duration) -> bool {
+        let reading = self.shared.reading.lock();
+        let reading = reading.unwrap_or_else(PoisonError::into_inner);
+        let waited = (self.shared.read).wait_timeout_while(reading, time, |reading| *reading > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+    }
+
+    /// Waits until all points are read.
+    ///
+    /// # Errors
+    /// Those of reading, the first point's first.
+    ///
+    /// # Panics
+    /// Where a reader did.
+    pub fn finish(mut self) -> Result<Findings, Error> {
+        self.join()?;
+        if self.is_bounded() {
+            return Ok(self.snapshot());
+        }
+        Ok(self.into_observations()?.judge(None))
+    }
+
+    /// [`Session::finish`], with the fate of every packet; [`Memory::Unbounded`] keeps them.
+    ///
+    /// # Errors
+    /// Those of reading.
+    ///
+    /// # Panics
+    /// Where a reader did, and where packets were forgotten.
+    pub fn packets(self, mut note: impl FnMut(&Packet)) -> Result<Findings, Error> {
+        Ok(self.into_observations()?.judge(Some(&mut note)))
+    }
+
+    /// Waits until all points are read, and tells the life of one packet; [`Memory::Unbounded`]
+    /// keeps them.
+    ///
+    /// # Errors
+    /// Those of reading, and [`Error::Unexplained`].
+    ///
+    /// # Panics
+    /// Where a reader did, and where packets were forgotten.
+    pub fn explain(self, subject: &Subject) -> Result<Explanation, Error> {
+        self.into_observations()?.explain(subject)
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.shared.options.is_bounded(&self.shared.points)
+    }
+
+    pub(super) fn into_observations(mut self) -> Result<Observations, Error> {
+        self.join()?;
+        let seen: Vec<Point> = self
+            .shared
+            .window
+            .take_points()
+            .expect("all packets were kept");
+        let survey = Survey::of(&seen);
+        let Shared {
+            points, options, ..
+        } = &*self.shared;
+        Ok(Observations::new(points.clone(), seen, survey, options))
+    }
+
+    fn join(&mut self) -> Result<(), Error> {
+        // All of them, so that no thread outlives an error.
+        let read: Vec<Result<(), Error>> =
+            mem::take(&mut self.readers).into_iter().map(join).collect();
+        read.into_iter().collect()
+    }
+}
+
+fn join<T>(reader: JoinHandle<T>) -> T {
+    reader
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Shared {
+    /// Whether interfaces and pipes are to end.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed) || self.options.is_over()
+    }
+
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// When a pipe ends that does not by itself.
+    pub(super) fn until(self: &Arc<Self>) -> Until {
+        let shared = Arc::clone(self);
+        Arc::new(move || shared.is_over())
+    }
+
+    /// A reader has come to its end.
+    pub(super) fn leave(&self) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        *reading -= 1;
+        drop(reading);
+        self.read.notify_all();
+    }
+}
