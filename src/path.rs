@@ -33,14 +33,16 @@ mod annotate;
 mod capture;
 mod error;
 mod explain;
+mod files;
 mod observations;
 mod options;
 mod order;
 mod points;
-mod read;
+mod reader;
 mod session;
 mod shared_survey;
 mod sides;
+mod streams;
 mod window;
 
 use std::io::Write;
@@ -146,7 +148,7 @@ fn observations(points: &Points, options: &Options) -> Result<Observations, Erro
     if points.have_streams() {
         return watch(points, options)?.into_observations();
     }
-    let (seen, survey) = read::files(points, options)?;
+    let (seen, survey) = files::read(points, options)?;
     options.tell(Event::Read);
     Ok(Observations::new(points.clone(), seen, survey, options))
 }

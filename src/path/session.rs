@@ -3,24 +3,22 @@
 
 use std::{
     mem,
-    sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use super::{
     Error, Memory, Options, Order, Points, Room, Subject, Window, capture,
-    observations::Observations, read,
+    observations::Observations,
+    reader,
+    streams::{self, Shared},
 };
 use crate::{
     correlate::{Places, Survey},
     explain::Explanation,
     findings::{Findings, Packet},
     observe::Point,
-    source::Until,
 };
 
 /// Points that are being read. Dropping it ends the captures.
@@ -28,20 +26,6 @@ use crate::{
 pub struct Session {
     shared: Arc<Shared>,
     readers: Vec<JoinHandle<Result<(), Error>>>,
-}
-
-/// What the readers of a session share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) points: Points,
-    pub(super) options: Options,
-    pub(super) window: Window,
-    /// Somebody has ended the session.
-    has_ended: AtomicBool,
-    /// Readers that have not come to their ends.
-    reading: Mutex<usize>,
-    /// A reader has come to its end.
-    read: Condvar,
 }
 
 impl Session {
@@ -58,19 +42,13 @@ impl Session {
                 most: Places::MOST,
             });
         }
-        read::ensure_filters(options)?;
+        reader::ensure_filters(options)?;
         let captures = capture::start(points, options)?;
-        let shared = Arc::new(Shared {
-            window: Window::of(points, options, room),
-            points: points.clone(),
-            options: options.clone(),
-            has_ended: AtomicBool::new(false),
-            reading: Mutex::new(points.len()),
-            read: Condvar::new(),
-        });
+        let window = Window::of(points, options, room);
+        let shared = Arc::new(Shared::new(points, options, window));
         let readers = captures.into_iter().enumerate().map(|(point, capturing)| {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || read::into_window(&shared, point, capturing))
+            thread::spawn(move || streams::read(&shared, point, capturing))
         });
         let readers = readers.collect();
         Ok(Self { shared, readers })
@@ -102,10 +80,7 @@ impl Session {
     /// Waits until all points are read, no longer than `time`; whether they are.
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
-        let reading = self.shared.reading.lock();
-        let reading = reading.unwrap_or_else(PoisonError::into_inner);
-        let waited = (self.shared.read).wait_timeout_while(reading, time, |reading| *reading > 0);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+        self.shared.wait(time)
     }
 
     /// Waits until all points are read.
@@ -181,30 +156,5 @@ fn join<T>(reader: JoinHandle<T>) -> T {
 impl Drop for Session {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-impl Shared {
-    /// Whether interfaces and pipes are to end.
-    pub(super) fn is_over(&self) -> bool {
-        self.has_ended.load(Ordering::Relaxed) || self.options.is_over()
-    }
-
-    pub(super) fn end(&self) {
-        self.has_ended.store(true, Ordering::Relaxed);
-    }
-
-    /// When a pipe ends that does not by itself.
-    pub(super) fn until(self: &Arc<Self>) -> Until {
-        let shared = Arc::clone(self);
-        Arc::new(move || shared.is_over())
-    }
-
-    /// A reader has come to its end.
-    pub(super) fn leave(&self) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        *reading -= 1;
-        drop(reading);
-        self.read.notify_all();
     }
 }

@@ -1,0 +1,137 @@
+//! One point being read, from its source to an observer.
+
+use super::{Error, Event, Named, Options};
+#[cfg(feature = "libpcap")]
+use crate::source::Filter;
+use crate::{
+    decode::Shortcut,
+    observe::{Observer, Point},
+    source::{Log, Recording, Source},
+};
+
+/// Sees that this build has what it needs to filter.
+pub(super) fn ensure_filters(options: &Options) -> Result<(), Error> {
+    if cfg!(feature = "libpcap") || options.filter.is_none() {
+        Ok(())
+    } else {
+        Err(Error::NoFilters)
+    }
+}
+
+/// Reads one point, whatever kind of record it is.
+pub(super) fn read(point: &Named, options: &Options) -> Result<Point, Error> {
+    match Recording::open(point.origin.clone())? {
+        Recording::Capture(source) => Reader::of(point, options, *source).read(),
+        Recording::Log(log) => read_log(point, options, *log),
+    }
+}
+
+/// Reads a log, which is small next to captures.
+pub(super) fn read_log(point: &Named, options: &Options, log: Log) -> Result<Point, Error> {
+    if options.filter.is_some() {
+        return Err(Error::FilterOnLog {
+            origin: point.origin.clone(),
+        });
+    }
+    let (name, source) = (point.name.clone(), point.origin.to_string());
+    Ok(Point::of_log(log, name, source))
+}
+
+/// Lets an observer take a frame.
+pub(super) trait Witness {
+    fn watch(&mut self, take: impl FnOnce(&mut Observer));
+}
+
+impl Witness for Observer {
+    #[inline(always)]
+    fn watch(&mut self, take: impl FnOnce(&mut Observer)) {
+        take(self);
+    }
+}
+
+/// One point being read.
+pub(super) struct Reader<'a> {
+    point: &'a Named,
+    pub(super) source: Source,
+    pub(super) decoder: Shortcut,
+    #[cfg(feature = "libpcap")]
+    filter: Option<Filter>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn open(point: &'a Named, options: &Options) -> Result<Self, Error> {
+        let source = Source::open(point.origin.clone())?;
+        Ok(Self::of(point, options, source))
+    }
+
+    pub(super) fn of(point: &'a Named, options: &Options, source: Source) -> Self {
+        if let Some(progress) = source.progress() {
+            options.tell(Event::Reading(progress));
+        }
+        Self {
+            point,
+            source,
+            decoder: Shortcut::new(options.window_ns()),
+            #[cfg(feature = "libpcap")]
+            filter: options
+                .filter
+                .as_deref()
+                // The kernel applies an interface's.
+                .filter(|_| !point.origin.is_live())
+                .map(|filter| Filter::new(filter, &point.origin)),
+        }
+    }
+
+    /// Reads one frame; `false` at the end.
+    #[inline(always)]
+    #[cfg_attr(not(feature = "libpcap"), allow(clippy::unnecessary_wraps))]
+    pub(super) fn frame(&mut self, witness: &mut impl Witness) -> Result<bool, Error> {
+        let Some(frame) = self.source.next_frame() else {
+            return Ok(false);
+        };
+        #[cfg(feature = "libpcap")]
+        if let Some(filter) = &mut self.filter
+            && !filter.matches(&frame)?
+        {
+            witness.watch(|observer| {
+                observer.watch(&frame);
+                observer.pass_over(&frame);
+            });
+            return Ok(true);
+        }
+        witness.watch(|observer| {
+            observer.watch(&frame);
+            observer.read(&frame, &mut self.decoder);
+        });
+        Ok(true)
+    }
+
+    /// Reads to the end.
+    fn read(mut self) -> Result<Point, Error> {
+        let mut observer = Observer::default();
+        while self.frame(&mut observer)? {}
+        self.finish(observer)
+    }
+
+    /// The point, once its source has ended.
+    pub(super) fn finish(self, observer: Observer) -> Result<Point, Error> {
+        self.ensure_known(observer.understands_nothing())?;
+        let name = self.point.name.clone();
+        let source = self.point.origin.to_string();
+        let summary = self.source.summary().clone();
+        Ok(observer.finish(name, source, summary))
+    }
+
+    /// Sees that there was something to be understood.
+    pub(super) fn ensure_known(&self, is_unknown: bool) -> Result<(), Error> {
+        if is_unknown {
+            let unknown = self.source.summary().link_types.iter();
+            let unknown: Vec<_> = unknown.map(ToString::to_string).collect();
+            return Err(Error::LinkType {
+                origin: self.point.origin.clone(),
+                link_types: unknown.join(", "),
+            });
+        }
+        Ok(())
+    }
+}

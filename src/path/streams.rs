@@ -1,0 +1,256 @@
+//! Points that are read into a [`Window`], each in a thread of its own: pipes, interfaces, and files
+//! in bounded memory.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    Error, Named, Options, Points, Window,
+    capture::{Capturing, Saved},
+    reader::{self, Reader, Witness},
+};
+use crate::{
+    observe::Observer,
+    source::{self, Recording, Source, Summary, Until},
+};
+
+/// A source that is never idle reports on itself after so many frames.
+const ATTEST_EVERY: u64 = 1024;
+
+/// What the readers of a session share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) points: Points,
+    pub(super) options: Options,
+    pub(super) window: Window,
+    /// Somebody has ended the session.
+    has_ended: AtomicBool,
+    /// Readers that have not come to their ends.
+    reading: Mutex<usize>,
+    /// A reader has come to its end.
+    read: Condvar,
+}
+
+impl Shared {
+    pub(super) fn new(points: &Points, options: &Options, window: Window) -> Self {
+        Self {
+            window,
+            points: points.clone(),
+            options: options.clone(),
+            has_ended: AtomicBool::new(false),
+            reading: Mutex::new(points.len()),
+            read: Condvar::new(),
+        }
+    }
+
+    /// Waits until all points are read, no longer than `time`; whether they are.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let reading = self.reading.lock();
+        let reading = reading.unwrap_or_else(PoisonError::into_inner);
+        let waited = (self.read).wait_timeout_while(reading, time, |reading| *reading > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+    }
+
+    /// Whether interfaces and pipes are to end.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed) || self.options.is_over()
+    }
+
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// When a pipe ends that does not by itself.
+    pub(super) fn until(self: &Arc<Self>) -> Until {
+        let shared = Arc::clone(self);
+        Arc::new(move || shared.is_over())
+    }
+
+    /// A reader has come to its end.
+    pub(super) fn leave(&self) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        *reading -= 1;
+        drop(reading);
+        self.read.notify_all();
+    }
+}
+
+/// Reads one point of a session into its window.
+pub(super) fn read(
+    shared: &Arc<Shared>,
+    point: usize,
+    capturing: Option<Capturing>,
+) -> Result<(), Error> {
+    let mut failing = Failing {
+        shared,
+        point,
+        has_failed: true,
+    };
+    let told = Told { shared, point };
+    tell(told, capturing)?;
+    failing.has_failed = false;
+    Ok(())
+}
+
+/// Ends all captures with the reader that fails, by an error or a panic: the others do not wait for
+/// it.
+struct Failing<'a> {
+    shared: &'a Shared,
+    point: usize,
+    has_failed: bool,
+}
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        if self.has_failed {
+            self.shared.window.end(self.point, Summary::default());
+            self.shared.end();
+        }
+        self.shared.leave();
+    }
+}
+
+/// A point of a session, as its reader sees it.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    shared: &'a Arc<Shared>,
+    point: usize,
+}
+
+impl Witness for Told<'_> {
+    fn watch(&mut self, take: impl FnOnce(&mut Observer)) {
+        if self.take(take) {
+            self.shared.window.advance(self.point, true);
+        }
+    }
+}
+
+impl<'a> Told<'a> {
+    /// Has a frame taken; whether the window should take in what the point has seen.
+    fn take(self, take: impl FnOnce(&mut Observer)) -> bool {
+        let (seen, is_enough) = self.shared.window.watch(self.point, |observer| {
+            take(observer);
+            observer.seen()
+        });
+        if self.shared.options.count.is_some_and(|count| count <= seen) {
+            self.shared.end();
+        }
+        is_enough
+    }
+
+    /// Passes on what a source reports of itself, once all its frames were.
+    fn attest(self, source: &Source) {
+        self.shared.window.attest(self.point, source.summary());
+    }
+
+    fn named(self) -> &'a Named {
+        &self.shared.points.as_slice()[self.point]
+    }
+}
+
+/// Reads one point, whatever kind of record it is, into its window.
+fn tell(told: Told<'_>, capturing: Option<Capturing>) -> Result<(), Error> {
+    let (shared, point) = (told.shared, told.named());
+    let options = &shared.options;
+    let give_up_privileges = || match &options.sandbox {
+        Some(sandbox) => sandbox().map_err(Error::Sandbox),
+        None => Ok(()),
+    };
+    if let Some(Capturing { source, saved }) = capturing {
+        give_up_privileges()?;
+        let reader = Reader::of(point, options, source);
+        return tell_live(reader, told, saved);
+    }
+    let recording = Recording::open_until(point.origin.clone(), &shared.until());
+    let is_over = shared.is_over();
+    give_up_privileges()?;
+    let recording = match recording {
+        // The end came before its first byte: no reason to withhold what the others saw.
+        Err(source::Error::Empty { .. }) if is_over => {
+            let summary = Summary {
+                warnings: vec!["nothing came from it before the end".to_owned()],
+                ..Summary::default()
+            };
+            shared.window.end(told.point, summary);
+            return Ok(());
+        }
+        recording => recording?,
+    };
+    match recording {
+        Recording::Capture(source) => tell_all(Reader::of(point, options, *source), told),
+        Recording::Log(log) => {
+            let read = reader::read_log(point, options, *log)?;
+            shared.window.end_as(told.point, read);
+            Ok(())
+        }
+    }
+}
+
+/// Reads to the end into a window.
+fn tell_all(mut reader: Reader, mut told: Told) -> Result<(), Error> {
+    let mut frames: u64 = 0;
+    while reader.frame(&mut told)? {
+        if frames.is_multiple_of(ATTEST_EVERY) {
+            told.attest(&reader.source);
+        }
+        frames += 1;
+    }
+    end(&reader, told)
+}
+
+/// Reads an interface into a window, until it is to stop.
+fn tell_live(mut reader: Reader, told: Told, mut saved: Option<Saved>) -> Result<(), Error> {
+    told.attest(&reader.source);
+    loop {
+        if told.shared.is_over() {
+            reader.source.stop();
+        }
+        let is_idle = !reader.source.wait();
+        if let Some(saved) = &mut saved {
+            saved.drops(reader.source.summary())?;
+        }
+        if is_idle {
+            if let Some(saved) = &mut saved {
+                saved.flush()?;
+            }
+            told.attest(&reader.source);
+            continue;
+        }
+        let Some((frame, interface)) = reader.source.next_with_interface() else {
+            break;
+        };
+        if let Some(saved) = &mut saved {
+            saved.frame(&frame, interface)?;
+        }
+        let number = frame.number;
+        let is_enough = told.take(|observer| {
+            observer.watch(&frame);
+            observer.read(&frame, &mut reader.decoder);
+        });
+        if is_enough {
+            // The kernel's ring would run over.
+            told.shared.window.advance(told.point, false);
+        }
+        if number % ATTEST_EVERY == 1 {
+            told.attest(&reader.source);
+        }
+    }
+    if let Some(saved) = saved {
+        saved.end(reader.source.summary())?;
+    }
+    end(&reader, told)
+}
+
+/// Ends the point in its window.
+fn end(reader: &Reader, Told { shared, point }: Told) -> Result<(), Error> {
+    let window = &shared.window;
+    let (is_unknown, _) = window.watch(point, |observer| observer.understands_nothing());
+    reader.ensure_known(is_unknown)?;
+    window.end(point, reader.source.summary().clone());
+    Ok(())
+}
