@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let number = arguments.next().ok_or("which protocol number?")?.parse()?;
     let sources: Vec<String> = arguments.collect();
     let findings = follow(number, &sources, &mut io::stdout())?;
-    for warning in hdp::report::warnings(&findings) {
+    for warning in &findings.warnings {
         eprintln!("warning: {warning}");
     }
     Ok(())

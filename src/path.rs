@@ -94,6 +94,21 @@ pub fn findings(points: &Points, options: &Options) -> Result<Findings, Error> {
 ///
 /// All sightings are kept, which takes 64 bytes or so per packet and point.
 ///
+/// ```
+/// use hdp::{findings::Fate, path::{self, Options}};
+///
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/three-points")).unwrap();
+/// let points = path::points(["client.pcap", "router.pcap", "server.pcap"])?;
+/// let mut lost = 0;
+/// path::packets(&points, &Options::default(), |packet| {
+///     if packet.fate == Fate::Lost {
+///         lost += 1;
+///     }
+/// })?;
+/// # assert!(lost > 0);
+/// # Ok::<(), path::Error>(())
+/// ```
+///
 /// # Errors
 /// Those of [`findings`].
 pub fn packets(
@@ -106,6 +121,17 @@ pub fn packets(
 }
 
 /// The life of one packet: where it was seen, what changed on the way, and what became of it.
+///
+/// ```
+/// use hdp::path::{self, Options};
+///
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/three-points")).unwrap();
+/// let points = path::points(["client.pcap", "router.pcap", "server.pcap"])?;
+/// let subject = "router:65".parse().unwrap();
+/// let explanation = path::explain(&points, &subject, &Options::default())?;
+/// assert_eq!(explanation.packets[0].stations.len(), 4); // the router shows two sides
+/// # Ok::<(), path::Error>(())
+/// ```
 ///
 /// # Errors
 /// Those of [`findings`], and [`Error::Unexplained`] where the subject names no packet.
@@ -135,6 +161,21 @@ pub fn annotate<W: Write>(
 /// Starts to read the points, each in a thread, and returns at once.
 ///
 /// Interfaces are captured from before any point is read.
+///
+/// ```
+/// use std::time::Duration;
+/// use hdp::path::{self, Options};
+///
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/three-points")).unwrap();
+/// let points = path::points(["client.pcap", "server.pcap"])?;
+/// let session = path::watch(&points, &Options::default())?;
+/// while !session.wait(Duration::from_millis(500)) {
+///     println!("{} frames so far", session.snapshot().points[0].frames);
+/// }
+/// let findings = session.finish()?;
+/// # assert!(findings.points[0].frames > 0);
+/// # Ok::<(), path::Error>(())
+/// ```
 ///
 /// # Errors
 /// Where a capture cannot start or there are too many points. What goes wrong later,

@@ -75,7 +75,24 @@ const PACKETS: usize = 20;
 /// 256 numbers worth looking at.
 const RECENT: usize = 1 << 13;
 
-/// Points whose frames come one by one.
+/// Points whose frames come one by one, from whatever a program captures them with.
+///
+/// ```
+/// use hdp::{path::{Options, Window}, source::{Origin, Source}};
+///
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/three-points")).unwrap();
+/// let window = Window::new(["client", "server"], &Options::default());
+/// for (point, file) in ["client.pcap", "server.pcap"].into_iter().enumerate() {
+///     let mut source = Source::open(Origin::Path(file.into()))?;
+///     while let Some(frame) = source.next_frame() {
+///         window.frame(point, &frame);
+///     }
+///     window.finish(point);
+/// }
+/// let findings = window.snapshot();
+/// # assert!(!findings.directions.is_empty());
+/// # Ok::<(), hdp::source::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Window {
     options: judge::Options,

@@ -1,0 +1,101 @@
+//! The library gives what the program gives, through the example programs that users start from.
+#![cfg(feature = "cli")]
+
+mod support;
+
+#[path = "../examples/findings.rs"]
+#[allow(dead_code, reason = "its main is not run here")]
+mod findings;
+#[path = "../examples/follow.rs"]
+#[allow(dead_code, reason = "its main is not run here")]
+mod follow;
+
+use std::{fs, process::Command, thread};
+
+use hdp::findings::{Fate, Packet};
+use support::{hosts::success, scenario::Scenario};
+use tempfile::TempDir;
+
+/// What the program prints.
+fn program(arguments: &[String]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
+    command.args(["path", "--format", "json"]).args(arguments);
+    String::from_utf8(success(&mut command).stdout).unwrap()
+}
+
+#[test]
+fn findings_are_those_of_the_program_to_the_byte() {
+    for scenario in Scenario::all() {
+        for path in &scenario.paths {
+            let sources: Vec<String> = path
+                .iter()
+                .map(|point| {
+                    let file = scenario.folder.join(&point.file);
+                    format!("{}={}", point.name, file.display())
+                })
+                .collect();
+            for bounded in [false, true] {
+                let mut arguments = sources.clone();
+                if bounded {
+                    arguments.insert(0, "--bounded".to_owned());
+                }
+                let library = findings::findings(&arguments).unwrap();
+                assert!(library == program(&arguments), "{arguments:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn packets_from_two_pipes_come_with_their_fates() {
+    let folder = TempDir::new().unwrap();
+    let files = ["client", "server"].map(|name| format!("fixtures/three-points/{name}.pcap"));
+    let list = folder.path().join("packets.jsonl");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
+    command.args(["path", "--packets"]).arg(&list).args(&files);
+    success(&mut command);
+    let all: Vec<Packet> = fs::read_to_string(&list)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let lost = all.iter().find(|packet| packet.fate == Fate::Lost).unwrap();
+    let delivered = all.iter().find(|packet| packet.fate == Fate::Delivered);
+    for number in [lost.protocol, delivered.unwrap().protocol] {
+        let pipes: Vec<String> = ["client", "server"]
+            .map(|name| {
+                let pipe = folder.path().join(format!("{name}-{number}"));
+                success(Command::new("mkfifo").arg(&pipe));
+                pipe.to_str().unwrap().to_owned()
+            })
+            .into();
+        let writers: Vec<_> = files
+            .iter()
+            .zip(&pipes)
+            .map(|(file, pipe)| {
+                let (bytes, pipe) = (fs::read(file).unwrap(), pipe.clone());
+                thread::spawn(move || fs::write(pipe, bytes).unwrap())
+            })
+            .collect();
+        let mut written = Vec::new();
+        follow::follow(number, &pipes, &mut written).unwrap();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        let expected: Vec<String> = all
+            .iter()
+            .filter(|packet| packet.protocol == number && packet.fate != Fate::Edge)
+            .map(|packet| {
+                let seen: Vec<&str> = packet.seen.iter().map(|seen| &*seen.point).collect();
+                let (timestamp_ns, fate) = (packet.timestamp_ns, packet.fate);
+                let seen = seen
+                    .join(", ")
+                    .replace("client", &format!("client-{number}"));
+                let seen = seen.replace("server", &format!("server-{number}"));
+                format!("{timestamp_ns} {fate:?} seen at {seen}\n")
+            })
+            .collect();
+        assert!((1..=20).contains(&expected.len()), "{}", expected.len());
+        assert_eq!(String::from_utf8(written).unwrap(), expected.concat());
+    }
+}
