@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The findings as JSON.
+#[allow(unreachable_pub, reason = "a test calls it")]
 pub fn findings(arguments: &[String]) -> Result<String, path::Error> {
     let (sources, options) = match arguments.split_first() {
         Some((first, sources)) if first == "--bounded" => {

@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Writes a line for each packet of the number, until both pipes have ended.
+#[allow(unreachable_pub, reason = "a test calls it")]
 pub fn follow(
     number: u8,
     sources: &[String],

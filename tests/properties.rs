@@ -6,74 +6,18 @@ mod support;
 use std::collections::BTreeMap;
 
 use hdp::{
-    correlate::Survey,
     findings::{Fate, Findings},
-    observe::Disorder,
-    session::Room,
+    path::{Memory, Options, Room},
 };
 use proptest::{prelude::*, sample::Index};
 
-use support::scene::{
-    Captured, MILLISECOND, OPTIONS, Scene, Sent, findings, findings_bounded, judged, observe,
-    observe_rolling,
-};
-
-/// Scenes of 2 to 4 points, clocks off by up to an hour, delays with up to 5 ms of jitter a hop,
-/// traffic both ways, losses in any segment.
-fn scenes() -> impl Strategy<Value = Scene> {
-    (2_usize..=4).prop_flat_map(|points| {
-        let hour = 3_600_000 * MILLISECOND;
-        let clocks = prop::collection::vec(-hour..hour, points);
-        let packets = prop::collection::vec(packet(points), 1..60);
-        (clocks, packets).prop_map(|(clocks_ns, mut packets)| {
-            packets.sort_by_key(|sent| sent.at_ns);
-            // One sender writes no timestamp twice.
-            packets.dedup_by_key(|sent| sent.at_ns);
-            Scene {
-                clocks_ns,
-                packets,
-                length_ns: 400 * MILLISECOND,
-            }
-        })
-    })
-}
-
-fn packet(points: usize) -> impl Strategy<Value = Sent> {
-    let hops = prop::collection::vec((10_000..20_000_i64, 0..5 * MILLISECOND), points);
-    (
-        0..400 * MILLISECOND,
-        prop::sample::select(vec![0_u8, 1, 6, 17, 47, 50, 51, 132, 253, 255]),
-        prop::bool::weighted(0.2),
-        prop_oneof![3 => Just(points), 2 => 1..=points],
-        hops,
-        prop::collection::vec(any::<u8>(), 0..90),
-    )
-        .prop_map(|(at_ns, protocol, is_reply, reaches, hops, payload)| {
-            let delays_ns = hops
-                .iter()
-                .enumerate()
-                .scan(0, |sum, (hop, (fixed, jitter))| {
-                    // The sender's own capture is microseconds away.
-                    *sum += if hop == 0 { *fixed } else { *fixed + *jitter };
-                    Some(*sum)
-                })
-                .collect();
-            Sent {
-                at_ns,
-                protocol,
-                is_reply,
-                reaches,
-                delays_ns,
-                payload,
-            }
-        })
-}
+use support::scene::{Captured, copied, copy, findings, findings_bounded, judged, scenes};
 
 /// What became of a packet, and between which points it was lost.
 type Outcome = (Fate, Option<[String; 2]>);
 
 fn fates_of(captures: &[Vec<Captured>]) -> BTreeMap<(u64, u8), Outcome> {
-    judged(&observe(captures))
+    judged(captures)
         .1
         .into_iter()
         .map(|(key, mut fates)| {
@@ -93,25 +37,6 @@ fn shuffle<T>(items: &mut [T], by: &[usize]) {
     let len = items.len();
     for (index, other) in by.iter().enumerate() {
         items.swap(index % len, other % len);
-    }
-}
-
-/// A frame that a point captures again: which point, which frame, how much later.
-type Copied = (Index, Index, i64);
-
-fn copied() -> impl Strategy<Value = Copied> {
-    (any::<Index>(), any::<Index>(), 0..30 * MILLISECOND)
-}
-
-fn copy(captures: &mut [Vec<Captured>], copies: &[Copied]) {
-    let points = captures.len();
-    for (point, frame, later) in copies {
-        let frames = &mut captures[point.index(points)];
-        let (time, bytes) = frames[frame.index(frames.len())].clone();
-        frames.push((time + later, bytes));
-    }
-    for frames in captures {
-        frames.sort_by_key(|(time, _)| *time);
     }
 }
 
@@ -213,18 +138,11 @@ proptest! {
     fn surveying_while_reading_gives_the_same_findings(
         scene in scenes(),
         copies in prop::collection::vec(copied(), 0..20),
-        batch in 1..20_usize,
-        held_back in 0..20_usize,
     ) {
         let mut captures = scene.frames();
         copy(&mut captures, &copies);
-        let points = observe(&captures);
-        let at_once = findings(&points, Survey::of(&points));
-        match observe_rolling(&captures, batch, held_back) {
-            Ok((points, survey)) => prop_assert_eq!(at_once, findings(&points, survey)),
-            // Enough held back for the jitter and the copies of these scenes.
-            Err(Disorder) => prop_assert!(held_back < 10, "disorder with {} held back", held_back),
-        }
+        let at_once = Options { memory: Memory::Unbounded, ..Options::default() };
+        prop_assert_eq!(findings(&captures, &at_once), findings(&captures, &Options::default()));
     }
 
     #[test]
@@ -236,11 +154,10 @@ proptest! {
     ) {
         let mut captures = scene.frames();
         copy(&mut captures, &copies);
-        let points = observe(&captures);
-        let mut at_once = findings(&points, Survey::of(&points));
+        let mut at_once = findings(&captures, &Options::default());
         // Nothing is kept that all points saw; there is room for all others.
         let room = Room { all: 0, batch, ..Room::default() };
-        let mut bounded = findings_bounded(&captures, OPTIONS, room, &by);
+        let mut bounded = findings_bounded(&captures, room, &by);
         prop_assert!(bounded.warnings.iter().any(|warning| warning.contains("bounded memory")));
         bounded.warnings.retain(|warning| !warning.contains("bounded memory"));
         for findings in [&mut at_once, &mut bounded] {
@@ -263,10 +180,9 @@ proptest! {
     ) {
         let mut captures = scene.frames();
         copy(&mut captures, &copies);
-        let points = observe(&captures);
-        let at_once = findings(&points, Survey::of(&points));
+        let at_once = findings(&captures, &Options::default());
         let room = Room { all: 0, batch, waiting, delays: 10 };
-        let bounded = findings_bounded(&captures, OPTIONS, room, &by);
+        let bounded = findings_bounded(&captures, room, &by);
         let sums = |findings: &Findings| {
             let directions = findings.directions.iter();
             directions.flat_map(|direction| &direction.protocols).fold([0; 3], |[packets, arrived, lost], p| {

@@ -27,12 +27,8 @@ use std::{
 };
 
 use hdp::{
-    correlate::Survey,
-    decode::{DEFAULT_WINDOW_NS, Shortcut},
     findings::{Carrier, ClockMethod, Fate, Findings, Grade, Packet as Claim},
-    judge::{DEFAULT_WAIT_NS, Options, judge},
-    observe::{Observer, Point},
-    source::{Origin, Source},
+    path::{self, Options, Points},
 };
 
 use support::world::{
@@ -41,6 +37,9 @@ use support::world::{
 };
 
 const SCENARIOS: u64 = 200;
+
+/// How long a packet may take by default.
+const WAIT_NS: u64 = 51_000_000_000;
 
 /// Of the losses that could be known, so many at least must be found.
 const LEAST_FOUND: f64 = 0.99;
@@ -140,6 +139,8 @@ enum Kind {
     TooCertain,
     /// The fates do not add up.
     Sums,
+    /// Two ways of reading give two findings.
+    Engine,
     NegativeDelay,
     /// The clocks' true difference lies outside of what was said.
     ClockOffset,
@@ -171,39 +172,38 @@ struct Outcome {
 
 impl Outcome {
     fn of(scenario: &Scenario, folder: &Path) -> Self {
-        let points: Vec<Point> = (0..scenario.world.points)
-            .map(|index| read(scenario, index, folder))
-            .collect();
+        let points = written(scenario, folder);
+        let options = Options::default();
         let mut claims = Vec::new();
-        let options = Options {
-            clock_error_ns: None,
-            wait_ns: DEFAULT_WAIT_NS,
-            protocols: None,
-        };
-        let mut note = |claim: &Claim| claims.push(claim.clone());
-        let findings = judge(&points, Survey::of(&points), &options, Some(&mut note));
-        Trial::new(scenario, &findings, &claims).hold()
+        let note = |claim: &Claim| claims.push(claim.clone());
+        let findings = path::packets(&points, &options, note).unwrap();
+        for found in &findings.points {
+            let file = &scenario.files[point(&found.name)];
+            if found.side.is_none() {
+                assert_eq!(found.frames, file.shows.len() as u64);
+            }
+        }
+        let mut outcome = Trial::new(scenario, &findings, &claims).hold();
+        // As users read files.
+        if path::findings(&points, &options).unwrap() != findings {
+            outcome.faults.push(Fault {
+                kind: Kind::Engine,
+                cause: None,
+                what: "surveyed while reading, the findings are others".to_owned(),
+            });
+        }
+        outcome
     }
 }
 
-/// Reads a point's file as the command line does.
-fn read(scenario: &Scenario, index: usize, folder: &Path) -> Point {
-    let file = &scenario.files[index];
-    let name = format!("p{index}");
-    let path = folder.join(&name);
-    fs::write(&path, &file.bytes).unwrap();
-    let mut source = Source::open(Origin::Path(path)).unwrap();
-    let mut decoder = Shortcut::new(DEFAULT_WINDOW_NS);
-    let mut observer = Observer::default();
-    while let Some(frame) = source.next_frame() {
-        observer.watch(&frame);
-        observer.read(&frame, &mut decoder);
-    }
-    let summary = source.summary().clone();
-    assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
-    let point = observer.finish(name.clone(), name, summary);
-    assert_eq!(point.frames, file.shows.len() as u64);
-    point
+/// The points' files.
+fn written(scenario: &Scenario, folder: &Path) -> Points {
+    let files = scenario.files.iter().enumerate().map(|(index, file)| {
+        let path = folder.join(format!("p{index}"));
+        fs::write(&path, &file.bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    path::points(files).unwrap()
 }
 
 /// Claims held against the truth.
@@ -310,12 +310,22 @@ impl<'a> Trial<'a> {
     fn lost(&mut self, id: usize, claim: &Claim) {
         let scenario = self.scenario;
         let packet = &scenario.world.packets[id];
-        let Some([_, to]) = &claim.lost_at else {
+        let Some([from, to]) = &claim.lost_at else {
             panic!("{claim:?} is lost nowhere");
         };
-        let to = point(to);
+        let (from, to) = (point(from), point(to));
+        // Between the two sides of a host, a packet is lost that the next point does not see.
+        let is_inside = from == to;
+        let died_inside = packet.dies_inside && packet.original_reaches == packet.reaches;
         let behind = packet.position(to);
-        let record = scenario.watched[to].records[id];
+        if is_inside && packet.reaches == behind + 1 && died_inside {
+            return;
+        }
+        let record = match (is_inside, scenario.recorders[to].drops) {
+            // What it recorded of the packet is the other side's frame.
+            (true, Some(_)) => Record::Dropped,
+            _ => scenario.watched[to].records[id],
+        };
         let what = self.in_words(Some(id), claim);
         // What comes later than anybody waits is lost by definition.
         let is_slow = is_slow(scenario, id, behind);
@@ -503,12 +513,14 @@ fn truth_in_words(scenario: &Scenario, id: usize) -> String {
 /// Whether a packet came, or would have come, to this position later than anybody waits.
 fn is_slow(scenario: &Scenario, id: usize, position: usize) -> bool {
     let passages = &scenario.world.packets[id].passages;
-    passages[position].at_ns.abs_diff(passages[0].at_ns) > DEFAULT_WAIT_NS
+    passages[position].at_ns.abs_diff(passages[0].at_ns) > WAIT_NS
 }
 
 /// The index in a point's name.
+/// The index of `p1`, or of the capture that one of its sides, `p1 (in)`, belongs to.
 fn point(name: &str) -> usize {
-    name[1..].parse().unwrap()
+    let digits = name[1..].split(' ').next();
+    digits.unwrap().parse().unwrap()
 }
 
 /// What a whole sweep found.

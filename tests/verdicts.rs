@@ -3,15 +3,16 @@
 
 mod support;
 
+use std::time::Duration;
+
 use hdp::{
-    correlate::Survey,
     findings::{Carrier, Fate, Findings, Grade, Protocol, Verdict},
-    judge::{self, judge},
+    path::Options,
 };
 
 use support::{
     frames::Packet,
-    scene::{Captured, MILLISECOND, OPTIONS, START_NS, Scene, Sent, judged, observe},
+    scene::{Captured, MILLISECOND, START_NS, Scene, Sent, findings as findings_with, judged},
 };
 
 const SECOND: i64 = 1_000 * MILLISECOND;
@@ -42,7 +43,7 @@ fn scene(points: usize, packets: &[Sent]) -> Scene {
 }
 
 fn findings(captures: &[Vec<Captured>]) -> Findings {
-    judged(&observe(captures)).0
+    judged(captures).0
 }
 
 fn number(findings: &Findings, number: u16) -> &Protocol {
@@ -134,15 +135,14 @@ fn a_capture_without_frames_makes_everything_inconclusive() {
 fn an_empty_end_is_no_loss_unless_somebody_vouches_for_the_clocks() {
     let mut captures = scene(2, &[]).frames();
     captures[1].retain(|(_, bytes)| bytes[9] == 1);
-    let judged_with = |captures: &[Vec<Captured>], clock_error_ns| {
-        let points = observe(captures);
-        let options = judge::Options {
-            clock_error_ns,
-            ..OPTIONS
+    let judged_with = |captures: &[Vec<Captured>], clock_error| {
+        let options = Options {
+            clock_error,
+            ..Options::default()
         };
-        judge(&points, Survey::of(&points), &options, None)
+        findings_with(captures, &options)
     };
-    let second = Some(SECOND.unsigned_abs());
+    let second = Some(Duration::from_secs(1));
     // Half a second on both sides is less than the clocks may be off.
     let short = judged_with(&captures, second);
     assert_eq!(number(&short, 253).verdict, Verdict::Inconclusive);
@@ -182,7 +182,7 @@ fn late_is_not_lost() {
 fn a_coarse_clock_gives_many_numbers_one_timestamp() {
     let at = 5 * MILLISECOND;
     let same = [sent(at, 50, 1), sent(at, 51, 2), sent(at, 132, 2)];
-    let (findings, fates) = judged(&observe(&scene(2, &same).frames()));
+    let (findings, fates) = judged(&scene(2, &same).frames());
     assert_eq!(number(&findings, 51).verdict, Verdict::Passes);
     assert_eq!(number(&findings, 132).verdict, Verdict::Passes);
     assert_eq!(fates[&same[0].key()][0].0, Fate::Lost);

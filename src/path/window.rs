@@ -220,7 +220,8 @@ impl Window {
 
     /// Ends a point: no more frames come.
     pub fn finish(&self, point: usize) {
-        self.end(point, Summary::default());
+        let summary = lock(&self.feeds[point]).summary.clone();
+        self.end(point, summary);
     }
 
     /// Has a point's observer take a frame or several, however it wants to; and whether it holds
@@ -249,7 +250,7 @@ impl Window {
 
     /// Takes note of what a point's source says of itself, which must be true of all frames that
     /// the point was told of: a capture that attests when it watched has told of all it saw then.
-    pub(super) fn attest(&self, point: usize, summary: &Summary) {
+    pub fn attest(&self, point: usize, summary: &Summary) {
         lock(&self.feeds[point]).summary.clone_from(summary);
     }
 

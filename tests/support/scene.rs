@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use hdp::{
-    correlate::{Rolling, Survey},
-    decode::{DEFAULT_WINDOW_NS, Decoder},
     findings::{Fate, Findings, Packet as PacketFindings},
-    judge::{self, DEFAULT_WAIT_NS, judge},
-    observe::{Batch, Disorder, Observer, Point},
-    session::{Label, Room, Session},
+    path::{self, Memory, Options, Points, Room, Window},
     source::{Frame, LinkType, Summary},
 };
+use proptest::{prelude::*, sample::Index};
+use tempfile::TempDir;
 
-use super::frames::{Ip, Packet};
+use super::{
+    capture::{ByteOrder, Capture, Format, Packing},
+    frames::{Ip, Packet},
+};
 
 /// When scenes begin: 2026-11-22T12:00:00Z, ns since the epoch.
 pub const START_NS: i64 = 1_795_348_800_000_000_000;
@@ -98,64 +99,70 @@ fn echo_request() -> Vec<u8> {
     ip.datagram(&[8, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8])
 }
 
-/// What the points make of their frames, named `p0`, `p1` ...
-pub fn observe(captures: &[Vec<Captured>]) -> Vec<Point> {
-    captures
-        .iter()
-        .enumerate()
-        .map(|(index, frames)| {
-            let mut observer = Observer::default();
-            feed(&mut observer, 1, frames);
-            finish(observer, index)
-        })
-        .collect()
+/// The points' captures as files, called `p0`, `p1` ...
+pub struct Files {
+    folder: TempDir,
+    pub points: Points,
 }
 
-/// The same in a rolling survey: each point hands over all sightings but `held_back` whenever it
-/// has `batch` more.
-pub fn observe_rolling(
-    captures: &[Vec<Captured>],
-    batch: usize,
-    held_back: usize,
-) -> Result<(Vec<Point>, Survey), Disorder> {
-    let mut rolling = Rolling::new(captures.len());
-    let mut points: Vec<_> = captures
-        .iter()
-        .map(|frames| (Observer::default(), 1, frames.as_slice()))
-        .collect();
-    while let Some(point) = rolling.slowest() {
-        let (observer, number, frames) = &mut points[point];
-        if observer.held() >= batch + held_back {
-            let mut full = Batch::default();
-            observer.hand_over(held_back, &mut full)?;
-            rolling.add(point, &mut full);
-        } else if let Some((next, rest)) = frames.split_first() {
-            feed(observer, *number, std::slice::from_ref(next));
-            (*number, *frames) = (*number + 1, rest);
-        } else {
-            observer.check_end()?;
-            rolling.finish(point, finish(std::mem::take(observer), point));
+impl Files {
+    /// Writes what the points captured.
+    pub fn of(captures: &[Vec<Captured>]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let written = captures.iter().enumerate().map(|(index, frames)| {
+            let mut capture = Capture::new(101);
+            for (time_ns, bytes) in frames {
+                capture.push(*time_ns, bytes.clone());
+            }
+            let file = folder.path().join(format!("p{index}"));
+            let format = Format::Pcap {
+                order: ByteOrder::Little,
+                nanoseconds: true,
+            };
+            capture.write(&file, format, Packing::Plain);
+            file.to_str().unwrap().to_owned()
+        });
+        let files: Vec<String> = written.collect();
+        Self {
+            points: path::points(&files).unwrap(),
+            folder,
         }
     }
-    Ok(rolling.into_parts())
+
+    /// Findings as if the files lay in the current folder.
+    fn without_folder(&self, mut findings: Findings) -> Findings {
+        let folder = format!("{}/", self.folder.path().display());
+        let sources = findings.points.iter_mut().map(|point| &mut point.source);
+        for text in sources.chain(&mut findings.warnings) {
+            *text = text.replace(&folder, "");
+        }
+        findings
+    }
 }
 
-/// The findings of a session that is told of each point's frames in turn, so many at a time as `by`
+/// The findings on captures, without what files were read from.
+pub fn findings(captures: &[Vec<Captured>], options: &Options) -> Findings {
+    let files = Files::of(captures);
+    files.without_folder(path::findings(&files.points, options).unwrap())
+}
+
+/// The findings of a window that is given each point's frames in turn, so many at a time as `by`
 /// says, and asked for its findings on the way.
-pub fn findings_bounded(
-    captures: &[Vec<Captured>],
-    options: judge::Options,
-    room: Room,
-    by: &[usize],
-) -> Findings {
-    let label = |index| {
-        let name = format!("p{index}");
-        Label {
-            name: name.clone(),
-            source: name,
-        }
+pub fn findings_bounded(captures: &[Vec<Captured>], room: Room, by: &[usize]) -> Findings {
+    let names = (0..captures.len()).map(|index| format!("p{index}"));
+    let options = Options {
+        memory: Memory::Bounded(room),
+        ..Options::default()
     };
-    let session = Session::new((0..captures.len()).map(label).collect(), options, room);
+    let window = Window::new(names, &options);
+    let summary = Summary {
+        link_types: vec![LinkType::RAW],
+        resolution_ns: Some(1),
+        ..Summary::default()
+    };
+    for point in 0..captures.len() {
+        window.attest(point, &summary);
+    }
     let mut left: Vec<(u64, &[Captured])> = captures
         .iter()
         .map(|frames| (1, frames.as_slice()))
@@ -170,70 +177,50 @@ pub fn findings_bounded(
         if now.is_empty() {
             continue;
         }
-        let ((), is_enough) = session.watch(point, |observer| feed(observer, *number, now));
-        if is_enough {
-            session.advance(point, false);
+        for captured in now {
+            window.frame(point, &frame(*number, captured));
+            *number += 1;
         }
-        *number += now.len() as u64;
         *frames = later;
         if later.is_empty() {
-            session.finish(point, Summary::default());
+            window.finish(point);
         }
         if turn % 7 == 0 {
-            let _ = session.snapshot();
+            let _ = window.snapshot();
         }
     }
-    session.snapshot()
+    window.snapshot()
 }
 
-fn feed(observer: &mut Observer, first_number: u64, frames: &[Captured]) {
-    let mut decoder = Decoder::new(DEFAULT_WINDOW_NS);
-    for (number, (time_ns, bytes)) in (first_number..).zip(frames) {
-        let frame = Frame {
-            number,
-            time_ns: Some(*time_ns),
-            link_type: LinkType::RAW,
-            interface: 0,
-            direction: None,
-            original_len: u32::try_from(bytes.len()).unwrap(),
-            bytes,
-        };
-        observer.watch(&frame);
-        observer.observe(&frame, decoder.decode(&frame));
+/// What a point captured, as a frame.
+pub fn frame<'a>(number: u64, (time_ns, bytes): &'a Captured) -> Frame<'a> {
+    Frame {
+        number,
+        time_ns: Some(*time_ns),
+        link_type: LinkType::RAW,
+        interface: 0,
+        direction: None,
+        original_len: u32::try_from(bytes.len()).unwrap(),
+        bytes,
     }
 }
-
-fn finish(observer: Observer, index: usize) -> Point {
-    let name = format!("p{index}");
-    observer.finish(name.clone(), name, Summary::default())
-}
-
-/// The findings of what was surveyed.
-pub fn findings(points: &[Point], survey: Survey) -> Findings {
-    judge(points, survey, &OPTIONS, None)
-}
-
-/// What scenes are judged by.
-pub const OPTIONS: judge::Options = judge::Options {
-    wait_ns: DEFAULT_WAIT_NS,
-    clock_error_ns: None,
-    protocols: None,
-};
 
 /// A packet's fate, and between which points it was lost.
 pub type Verdict = (Fate, Option<[String; 2]>);
 
 /// The findings, and every packet's fate by timestamp and number.
-pub fn judged(points: &[Point]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>) {
+pub fn judged(captures: &[Vec<Captured>]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>) {
     let mut fates: BTreeMap<_, Vec<Verdict>> = BTreeMap::new();
-    let mut note = |packet: &PacketFindings| {
+    let note = |packet: &PacketFindings| {
         let fate = (packet.fate, packet.lost_at.clone());
         fates
             .entry((packet.timestamp_ns, packet.protocol))
             .or_default()
             .push(fate);
     };
-    let findings = judge(points, Survey::of(points), &OPTIONS, Some(&mut note));
+    let files = Files::of(captures);
+    let findings = path::packets(&files.points, &Options::default(), note).unwrap();
+    let findings = files.without_folder(findings);
     for protocol in findings
         .directions
         .iter()
@@ -248,4 +235,74 @@ pub fn judged(points: &[Point]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>)
         );
     }
     (findings, fates)
+}
+
+/// Scenes of 2 to 4 points, clocks off by up to an hour, delays with up to 5 ms of jitter a hop,
+/// traffic both ways, losses in any segment.
+pub fn scenes() -> impl Strategy<Value = Scene> {
+    (2_usize..=4).prop_flat_map(|points| {
+        let hour = 3_600_000 * MILLISECOND;
+        let clocks = prop::collection::vec(-hour..hour, points);
+        let packets = prop::collection::vec(packet(points), 1..60);
+        (clocks, packets).prop_map(|(clocks_ns, mut packets)| {
+            packets.sort_by_key(|sent| sent.at_ns);
+            // One sender writes no timestamp twice.
+            packets.dedup_by_key(|sent| sent.at_ns);
+            Scene {
+                clocks_ns,
+                packets,
+                length_ns: 400 * MILLISECOND,
+            }
+        })
+    })
+}
+
+fn packet(points: usize) -> impl Strategy<Value = Sent> {
+    let hops = prop::collection::vec((10_000..20_000_i64, 0..5 * MILLISECOND), points);
+    (
+        0..400 * MILLISECOND,
+        prop::sample::select(vec![0_u8, 1, 6, 17, 47, 50, 51, 132, 253, 255]),
+        prop::bool::weighted(0.2),
+        prop_oneof![3 => Just(points), 2 => 1..=points],
+        hops,
+        prop::collection::vec(any::<u8>(), 0..90),
+    )
+        .prop_map(|(at_ns, protocol, is_reply, reaches, hops, payload)| {
+            let delays_ns = hops
+                .iter()
+                .enumerate()
+                .scan(0, |sum, (hop, (fixed, jitter))| {
+                    // The sender's own capture is microseconds away.
+                    *sum += if hop == 0 { *fixed } else { *fixed + *jitter };
+                    Some(*sum)
+                })
+                .collect();
+            Sent {
+                at_ns,
+                protocol,
+                is_reply,
+                reaches,
+                delays_ns,
+                payload,
+            }
+        })
+}
+
+/// A frame that a point captures again: which point, which frame, how much later.
+pub type Copied = (Index, Index, i64);
+
+pub fn copied() -> impl Strategy<Value = Copied> {
+    (any::<Index>(), any::<Index>(), 0..30 * MILLISECOND)
+}
+
+pub fn copy(captures: &mut [Vec<Captured>], copies: &[Copied]) {
+    let points = captures.len();
+    for (point, frame, later) in copies {
+        let frames = &mut captures[point.index(points)];
+        let (time, bytes) = frames[frame.index(frames.len())].clone();
+        frames.push((time + later, bytes));
+    }
+    for frames in captures {
+        frames.sort_by_key(|(time, _)| *time);
+    }
 }

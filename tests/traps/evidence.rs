@@ -1,18 +1,18 @@
 //! ICMP errors as witnesses, statistics, translation and changes.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr};
 
 use hdp::{
-    findings::{Carrier, Findings, Grade, IcmpEvidence, Protocol, Side, Verdict},
+    findings::{Carrier, Findings, Grade, IcmpEvidence, Protocol, Verdict},
+    path::Options,
     report,
 };
 
+use super::path::{capture, findings as findings_of_captures, run};
 use crate::support::{
+    capture::{ByteOrder, Interface, Pcapng, Statistics},
     frames::{Ip, Packet, Quote, icmp_error},
-    scene::{
-        Captured, MILLISECOND, START_NS, Scene, Sent, findings as scene_findings, judged, observe,
-        observe_rolling,
-    },
+    scene::{Captured, MILLISECOND, START_NS, Scene, Sent, findings as scene_findings, judged},
 };
 
 /// From a packet's passing the first point to the error's.
@@ -54,7 +54,7 @@ fn findings(captures: &mut [Vec<Captured>]) -> Findings {
     for frames in captures.iter_mut() {
         frames.sort_by_key(|(time, _)| *time);
     }
-    judged(&observe(captures)).0
+    judged(captures).0
 }
 
 fn number(findings: &Findings, number: u16) -> &Protocol {
@@ -132,10 +132,26 @@ fn trap_03_an_answer_gives_no_certainty_to_losses_that_a_capture_may_have_droppe
     let packets = lost(50, 3, 1);
     let mut captures = scene(2, &packets);
     REJECTED.answer(&mut captures, 1, &packets[0]);
-    let grade = |drops| {
-        let mut points = observe(&captures);
-        points[1].summary.capture_drops = drops;
-        let findings = judged(&points).0;
+    let grade = |drops: Option<u64>| {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, frames) in ["p0", "p1"].into_iter().zip(&captures) {
+            let mut file = Pcapng::new(ByteOrder::Little);
+            file.interface(Interface::new(101));
+            for frame in &capture(frames).frames {
+                file.enhanced(frame, None);
+            }
+            if name == "p1" && drops.is_some() {
+                let statistics = Statistics {
+                    ifdrop: drops,
+                    osdrop: None,
+                    watched_ns: None,
+                };
+                file.statistics(0, statistics);
+            }
+            fs::write(folder.path().join(name), file.into_bytes()).unwrap();
+        }
+        let findings = run(folder.path(), &["p0", "p1"], &[]);
+        assert_eq!(findings.points[1].capture_drops, drops);
         let p = number(&findings, 50);
         assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 3));
         p.grade
@@ -434,17 +450,14 @@ fn trap_24_both_sides_of_a_host_know_of_an_error_and_one_of_them_saw_it() {
     for packet in &packets {
         REJECTED.answer(&mut captures, 2, packet);
     }
-    captures[..2]
-        .iter_mut()
-        .for_each(|frames| frames.sort_by_key(|(time, _)| *time));
-    let mut points = observe(&captures);
-    points[1].side = Some(Side::In);
-    points[2].side = Some(Side::Out);
-    points[2].icmp = points[1].icmp.clone();
-    let findings = judged(&points).0;
+    // What came in and what went out, by two interfaces of one host.
+    let [client, inside, outside] = [0, 1, 2].map(|point| capture(&captures[point]));
+    let host = inside.mixed_with(&outside);
+    let findings = findings_of_captures(&[("p0", &client), ("p1", &host)]);
+    assert_eq!(findings.points[2].name, "p1 (out)");
     let icmp = only_icmp(&findings, 50);
     assert_eq!((icmp.count, icmp.answered), (3, 3));
-    assert_eq!(icmp.seen_at, ["p0", "p1"]);
+    assert_eq!(icmp.seen_at, ["p0", "p1 (in)"]);
     assert!(!reasons(&findings, 50).contains("came that far"));
 }
 
@@ -579,9 +592,9 @@ fn trap_30_runs_of_losses_are_the_same_surveyed_in_halves_and_while_reading() {
         .collect();
     let captures = scene(2, &packets);
     let runs = |findings: Findings| number(&findings, 50).loss_runs.unwrap();
-    let in_halves = runs(judged(&observe(&captures)).0);
-    let (points, survey) = observe_rolling(&captures, 5000, 50).unwrap();
-    assert_eq!(in_halves, runs(scene_findings(&points, survey)));
+    let in_halves = runs(judged(&captures).0);
+    let while_reading = scene_findings(&captures, &Options::default());
+    assert_eq!(in_halves, runs(while_reading));
     let mut expected = (0, 0);
     let mut run = 0;
     for packet in &packets {

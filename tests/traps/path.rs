@@ -159,7 +159,7 @@ pub(super) fn scene(points: usize, length_ms: i64, packets: &[Sent]) -> Vec<Capt
 
 /// Raw IP datagrams as a capture.
 #[allow(clippy::ptr_arg, reason = "mapped over what a scene gives")]
-fn capture(frames: &Vec<Captured>) -> Capture {
+pub(super) fn capture(frames: &Vec<Captured>) -> Capture {
     let mut capture = Capture::new(101);
     for (time_ns, bytes) in frames {
         capture.push(*time_ns, bytes.clone());
