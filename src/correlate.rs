@@ -28,7 +28,7 @@ mod trend;
 
 pub use flow_pairs::FlowPairs;
 pub use merge::{Journey, Seen, Station, all_journeys, journeys};
-pub use order::{Precedence, Proposal, Sign, propose};
+pub use order::{Precedence, Proposal, propose};
 pub use passed::Mark;
 pub use pending::{Again, Copies, GivenUp, Pending, Places, Returned};
 pub use relations::{Offsets, Relations, Way};

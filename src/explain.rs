@@ -24,7 +24,7 @@ pub use witness::{Wanted, Witness};
 use crate::{
     decode::{HeaderView, PacketType, icmp_meaning},
     dissect::digits,
-    findings::{Clock, ClockMethod, DelayReference, Findings, Packet, PointKind},
+    findings::{Clock, ClockMethod, DelayReference, Findings, Packet, PointKind, Warning},
     observe::{Flow, Point, Sighting},
     protocols::{self, Carrier},
     source::{Packing, Source},
@@ -44,8 +44,9 @@ pub struct Explanation {
     pub asked: String,
     /// Several where a timestamp occurs in several packets.
     pub packets: Vec<Life>,
-    /// What a reader must know before trusting the rest.
-    pub warnings: Vec<String>,
+    /// What a reader must know before trusting the rest. JSON has it in words too, as `warnings`.
+    #[serde(rename = "warnings_typed")]
+    pub warnings: Vec<Warning>,
 }
 
 /// The life of one packet.

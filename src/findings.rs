@@ -7,9 +7,15 @@
 //! The module deliberately knows nothing of how a verdict is reached ([`crate::judge`]) nor of how
 //! it is shown ([`crate::report`]).
 
+mod reason;
+mod warning;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use reason::{Cause, Kept, NotTheNumber, Reason, Rule};
+pub use warning::{NamedSource, OrderSign, Warning};
 
 pub use crate::protocols::Carrier;
 
@@ -20,17 +26,23 @@ pub struct Findings {
     pub schema_version: u32,
     /// `hdp X.Y.Z`.
     pub generator: String,
+    /// Version of the rules of judgement; raised whenever the same input may give another verdict.
+    pub ruleset: u32,
     /// The observation points in path order, the sender's end first.
     pub points: Vec<Point>,
     /// The direction along the points first; the reverse one too if HDP was seen going that way.
     pub directions: Vec<Direction>,
-    /// What a reader must know before trusting the rest, one sentence each.
-    pub warnings: Vec<String>,
+    /// What a reader must know before trusting the rest. JSON has it in words too, as `warnings`.
+    #[serde(rename = "warnings_typed")]
+    pub warnings: Vec<Warning>,
 }
 
 impl Findings {
     /// The value of [`Findings::schema_version`].
     pub const SCHEMA_VERSION: u32 = 1;
+
+    /// The value of [`Findings::ruleset`].
+    pub const RULESET: u32 = 1;
 }
 
 /// What one observation point recorded.
@@ -312,8 +324,11 @@ pub struct Protocol {
     /// The judged packets by HDP's ports at the first point that saw them, where some were lost and
     /// several pairs of ports were used; else empty.
     pub flows: Vec<PortPair>,
-    /// What the verdict rests on, one sentence each.
-    pub reasons: Vec<String>,
+    /// The rule that gave the verdict.
+    pub rule: Rule,
+    /// What the verdict rests on. JSON has it in words too, as `reasons`.
+    #[serde(rename = "reasons_typed")]
+    pub reasons: Vec<Reason>,
 }
 
 /// The packets of one number that had the same ports.
@@ -486,7 +501,28 @@ pub struct Change {
     /// In how many packets.
     pub count: u64,
     /// What most likely did it, where the number's own protocol or the values say; null elsewhere.
-    pub explanation: Option<String>,
+    /// JSON has it in words too, as `explanation`.
+    pub cause: Option<Cause>,
+}
+
+impl Change {
+    /// The value before of what is not kept: a timestamp, a payload.
+    pub const AS_SENT: &str = "as sent";
+    /// The value after of a payload.
+    pub const ALTERED: &str = "altered";
+    /// The value of a fragmented packet's `fragmentation`.
+    pub const FIRST_FRAGMENT: &str = "first fragment";
+    /// That of a packet in one piece.
+    pub const WHOLE: &str = "whole";
+
+    /// The value after of a timestamp, by HDP's bytes that differ.
+    pub(crate) fn altered_bytes(first: u32, last: u32) -> String {
+        if first == last {
+            format!("byte {first} altered")
+        } else {
+            format!("bytes {first}-{last} altered")
+        }
+    }
 }
 
 /// Exact quantiles of the delay in nanoseconds.

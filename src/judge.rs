@@ -8,18 +8,20 @@
 //! It deliberately does not say *which box* lost a packet: "lost between A and B" is all that two
 //! captures can show (RFC 7872, appendix).
 
+mod cause;
 mod changes;
 mod clocks;
 mod control;
-mod decided;
-mod explain_change;
+mod fate;
 mod flows;
 mod gaps;
 mod hull;
 mod icmp;
+mod ledger;
 mod levels;
 mod packets;
 mod refusals;
+mod refusers;
 mod statistics;
 mod tally;
 mod translation;
@@ -32,7 +34,7 @@ use crate::{
     correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
     findings::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
-        Point as PointFindings, PointKind, Protocol, Refusal, Segment, System,
+        Point as PointFindings, PointKind, Protocol, Refusal, Segment, System, Warning,
     },
     observe::{Coverage, Point},
     protocols::{self, Carrier},
@@ -48,8 +50,8 @@ use refusals::Refusals;
 use tally::{PassedBefore, Tally};
 use verdict::Reference;
 
-pub use decided::{Decided, Reading, Settled};
-pub use tally::Decision;
+pub use fate::Decision;
+pub use ledger::{Ledger, Reading, Settled};
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
 pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
@@ -75,7 +77,7 @@ pub fn judge(
     options: &Options,
     packet: Option<&mut dyn FnMut(&Packet)>,
 ) -> Findings {
-    conclude(points, survey, options, Decided::new(points.len()), packet)
+    conclude(points, survey, options, Ledger::new(points.len()), packet)
 }
 
 /// The same, of points some of whose packets were decided before and are no longer known. The
@@ -85,7 +87,7 @@ pub fn conclude(
     points: &[Point],
     mut survey: Survey,
     options: &Options,
-    decided: Decided,
+    decided: Ledger,
     packet: Option<&mut dyn FnMut(&Packet)>,
 ) -> Findings {
     let known = Known::learn(points, &survey, options, &decided);
@@ -122,7 +124,7 @@ pub fn conclude(
         });
     }
     judgement.complete();
-    judgement.finish(misplaced.as_deref(), suspicions)
+    judgement.finish(misplaced, suspicions)
 }
 
 /// What the points have to do with each other, and who was watching when.
@@ -135,7 +137,7 @@ struct Known {
 }
 
 impl Known {
-    fn learn(points: &[Point], survey: &Survey, options: &Options, decided: &Decided) -> Self {
+    fn learn(points: &[Point], survey: &Survey, options: &Options, decided: &Ledger) -> Self {
         let relations = Relations::learn(points, survey);
         let second_chance = SecondChance::find(points, &relations, survey, options.wait_ns);
         let wait_ns = i64::try_from(options.wait_ns).unwrap_or(i64::MAX);
@@ -177,7 +179,7 @@ struct Judgement<'a> {
     tally_of_flow: Vec<Vec<usize>>,
     /// Points that are still being read; none where all are known to the end.
     open: &'a [bool],
-    decided: Decided,
+    decided: Ledger,
     /// What had gone through in bulk at each loss; nothing where packets were decided before.
     passed: PassedBefore,
 }
@@ -197,7 +199,7 @@ impl<'a> Judgement<'a> {
         points: &'a [Point],
         options: &'a Options,
         known: &'a Known,
-        mut decided: Decided,
+        mut decided: Ledger,
         open: &'a [bool],
     ) -> Self {
         decided.make_room(points);
@@ -218,19 +220,20 @@ impl<'a> Judgement<'a> {
     }
 
     /// Makes the findings of all that was counted.
-    fn finish(mut self, misplaced: Option<&str>, suspicions: Vec<String>) -> Findings {
+    fn finish(mut self, misplaced: Option<Warning>, suspicions: Vec<Warning>) -> Findings {
+        let is_misplaced = misplaced.is_some();
         let mut warnings = self.warnings();
         warnings.extend(self.decided.warnings(self.points));
-        warnings.extend(misplaced.map(str::to_owned));
+        warnings.extend(misplaced);
         warnings.extend(suspicions);
         let forward = self.direction(Way::Forward);
         let reverse = self.direction(Way::Reverse);
         let is_against = forward.protocols.is_empty() && !reverse.protocols.is_empty();
-        if is_against && misplaced.is_none() {
-            warnings.push(format!(
-                "all HDP goes from {} to {}, against the order of the points: give {} first",
-                reverse.from, reverse.to, reverse.from
-            ));
+        if is_against && !is_misplaced {
+            warnings.push(Warning::AgainstOrder {
+                from: reverse.from.clone(),
+                to: reverse.to.clone(),
+            });
         }
         let mut directions = vec![forward];
         if !reverse.protocols.is_empty() {
@@ -239,29 +242,20 @@ impl<'a> Judgement<'a> {
         for direction in &directions {
             let comparable = direction.protocols.iter().any(|p| p.packets > 0);
             for segment in &direction.segments {
+                let (from, to) = (|| segment.from.clone(), || segment.to.clone());
                 if comparable && segment.clock.method == ClockMethod::None {
-                    warnings.push(match self.options.clock_error_ns {
-                        None => format!(
-                            "{} → {}: no packet was seen alike at both, so nothing tells whether {} \
-                             was watching at the time; if both clocks are right, say so with \
-                             --clock-error 1s",
-                            segment.from, segment.to, segment.to
-                        ),
-                        Some(_) => format!(
-                            "{} → {}: no packet was seen alike at both, so their clocks cannot be \
-                             compared; they are taken as right within --clock-error",
-                            segment.from, segment.to
-                        ),
+                    warnings.push(Warning::ClocksUnrelated {
+                        from: from(),
+                        to: to(),
+                        assumed: self.options.clock_error_ns.is_some(),
                     });
                 }
                 if !segment.clock.steps.is_empty() {
-                    warnings.push(format!(
-                        "{} → {}: a clock was set while the captures ran ({} times), or the path \
-                         changed as abruptly; delays are counted anew from there",
-                        segment.from,
-                        segment.to,
-                        segment.clock.steps.len()
-                    ));
+                    warnings.push(Warning::ClockSet {
+                        from: from(),
+                        to: to(),
+                        steps: segment.clock.steps.len() as u64,
+                    });
                 }
             }
         }
@@ -269,6 +263,7 @@ impl<'a> Judgement<'a> {
         Findings {
             schema_version: Findings::SCHEMA_VERSION,
             generator: concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ruleset: Findings::RULESET,
             points: (0..self.points.len())
                 .map(|p| self.point_findings(p))
                 .collect(),
@@ -332,7 +327,7 @@ impl<'a> Judgement<'a> {
             .filter(|(protocol, ..)| self.is_reported(*protocol))
             .map(|(_, carrier, tally, icmp, _)| (*carrier, tally, icmp.as_slice()))
             .collect();
-        let refusers = icmp::refusers(&numbers);
+        let refusers = refusers::find(&numbers);
         let by_ports = self.by_ports(way);
         let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally));
         let control = tallies

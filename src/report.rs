@@ -24,6 +24,7 @@ mod remarks;
 pub(crate) mod rows;
 pub(crate) mod table;
 pub(crate) mod units;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -33,13 +34,14 @@ use crate::findings::Verdict;
 pub use csv::csv;
 pub use explain::explanation;
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
-pub use json::json;
+pub use json::{explanation_json, json, json_of};
 pub use live::{Align, Column, OrDash, RowFormat, Rows};
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
 pub use markdown::markdown;
 pub use packets::packet_line;
 pub use print::print_whole;
 pub use table::{Layout, table};
+pub(crate) use words::icmp;
 
 /// The verdict as people read it.
 pub(crate) fn word(verdict: Verdict) -> &'static str {

@@ -220,6 +220,49 @@ fn a_planted_circle_is_found() {
     assert_eq!(circles(&circle[..2]), [""; 0]);
 }
 
+/// String literals that read like English, but for what a programmer is told.
+fn english(file: &File) -> Vec<String> {
+    let lines = file.code.lines().filter(|line| {
+        let for_programmers = ["expect(", "panic!(", "unreachable!(", "assert", "reason ="];
+        !for_programmers.iter().any(|told| line.contains(told))
+    });
+    let literals = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
+    let is_english = |literal: &&str| {
+        let words = literal.split(' ');
+        words
+            .filter(|word| word.chars().all(char::is_alphabetic))
+            .filter(|word| word.len() > 1)
+            .count()
+            > 1
+    };
+    literals
+        .filter(is_english)
+        .map(|literal| format!("{}: {literal}", file.module))
+        .collect()
+}
+
+#[test]
+fn judging_makes_no_sentence() {
+    let silent = ["judge", "correlate", "observe"];
+    let files = library();
+    let files = files.iter().filter(|file| silent.contains(&file.stage()));
+    assert_eq!(files.flat_map(english).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn a_planted_sentence_is_found() {
+    let file = |code| File::new(Path::new("src/judge/planted.rs"), code);
+    let planted = file("reasons.push(format!(\"{} seen at client\", count));");
+    assert_eq!(english(&planted), ["judge::planted: {} seen at client"]);
+    for innocent in [
+        "point.expect(\"all points are finished\")",
+        "// says \"not a sentence\"",
+        "let field = \"source_address\";",
+    ] {
+        assert_eq!(english(&file(innocent)), [""; 0]);
+    }
+}
+
 #[test]
 fn the_command_line_only_parses_and_writes() {
     let mut lines = fs::read_to_string("src/cli.rs").unwrap().lines().count();

@@ -14,13 +14,13 @@ use std::{
 };
 
 use hdp::{
-    findings::{Carrier, Findings, Protocol},
+    findings::{Carrier, Findings, Protocol, Warning},
     path::{self, Memory, Options, Points, Room, Window},
     source::{Origin, Source},
 };
 use support::{
     frames::Packet,
-    scenario,
+    scenario, scene,
     world::{self, Ingredient},
 };
 use tempfile::TempDir;
@@ -103,13 +103,14 @@ fn bounded(files: &[PathBuf], room: Room) -> Findings {
 /// Holds one against the other, but for losses in a row and what bounded memory says of itself.
 /// `false` where a host was taken apart, which needs all packets.
 fn same_findings(files: &[PathBuf], what: &str) -> bool {
-    let is_own = |warning: &String| warning.contains("bounded memory");
+    let is_own = |warning: &Warning| *warning == Warning::BoundedMemory;
     let sorted = |mut findings: Findings| {
         // A window knows no files.
-        let sources = findings.points.iter_mut().map(|point| &mut point.source);
-        for text in sources.chain(&mut findings.warnings) {
+        let points = findings.points.iter_mut().map(|point| &mut point.source);
+        let warnings = findings.warnings.iter_mut().flat_map(scene::sources);
+        for source in points.chain(warnings) {
             for (index, file) in files.iter().enumerate() {
-                *text = text.replace(file.to_str().unwrap(), &format!("p{index}"));
+                *source = source.replace(file.to_str().unwrap(), &format!("p{index}"));
             }
         }
         findings.warnings.retain(|warning| !is_own(warning));

@@ -18,6 +18,7 @@ use hdp::findings::{Carrier, ClockMethod, DelayReference, Findings, Protocol, Ve
 use support::{
     hosts::{self, Host, Routed, Running, file, send_signal, success, text, until},
     live::{Live, hdp_in, sweep},
+    words,
 };
 use tempfile::TempDir;
 
@@ -630,7 +631,9 @@ fn an_interface_that_is_removed_makes_no_loss_and_the_rest_goes_on() {
         );
         let warnings = findings.warnings.iter();
         assert_eq!(
-            warnings.filter(|warning| warning.starts_with(&why)).count(),
+            warnings
+                .filter(|warning| warning.to_string().starts_with(&why))
+                .count(),
             1,
             "{findings:?}"
         );
@@ -685,7 +688,7 @@ fn a_point_that_watched_and_saw_nothing_is_not_said_to_have_been_blind() {
     let p = number(&findings, 253);
     assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 5), "{p:?}");
     assert_eq!(
-        findings.warnings,
+        words(&findings.warnings),
         ["out: it was watching, and no frame came that it was to record"]
     );
 }

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use hdp::{
-    findings::{Fate, Findings},
+    findings::{Fate, Findings, Warning},
     path::{Memory, Options, Room},
 };
 use proptest::{prelude::*, sample::Index};
@@ -158,8 +158,8 @@ proptest! {
         // Nothing is kept that all points saw; there is room for all others.
         let room = Room { all: 0, batch, ..Room::default() };
         let mut bounded = findings_bounded(&captures, room, &by);
-        prop_assert!(bounded.warnings.iter().any(|warning| warning.contains("bounded memory")));
-        bounded.warnings.retain(|warning| !warning.contains("bounded memory"));
+        prop_assert!(bounded.warnings.contains(&Warning::BoundedMemory));
+        bounded.warnings.retain(|warning| *warning != Warning::BoundedMemory);
         for findings in [&mut at_once, &mut bounded] {
             findings.warnings.sort();
             let directions = findings.directions.iter_mut();

@@ -408,7 +408,12 @@ impl<'a> Trial<'a> {
                     "number {protocol} is {:?} for certain, and all {drops} losses are counted \
                      drops of the capture: {}",
                     found.verdict,
-                    found.reasons.join("; ")
+                    found
+                        .reasons
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join("; ")
                 );
                 self.fault(Kind::TooCertain, Some(Record::Dropped), what);
             }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hdp::findings::{Carrier, Direction, Findings, Packet, PointKind, Protocol, Side, Verdict};
-use support::scenario::Scenario;
+use support::{scenario::Scenario, words};
 
 fn is_installed() -> bool {
     let counts = Command::new("tcpdump").arg("--version").output();
@@ -117,7 +117,7 @@ impl Subject<'_> {
     fn check_losses(&self, title: &str) -> usize {
         let mut checks = 0;
         let mut told = 0;
-        for reason in &self.protocol.reasons {
+        for reason in &words(&self.protocol.reasons) {
             if let Some((seen, missed)) = between(reason) {
                 let lost = number_before(reason, " seen at ").unwrap();
                 told += lost;

@@ -223,7 +223,7 @@ mod tests {
             })
         };
         let findings = serde_json::json!({
-            "schema_version": 1, "generator": "", "warnings": [],
+            "schema_version": 1, "generator": "", "ruleset": 1, "warnings": [],
             "points": [point("a"), point("b"), point("c")],
             "directions": [{
                 "from": "a", "to": "c", "protocols": [], "against_control": null,

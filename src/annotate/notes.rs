@@ -367,6 +367,7 @@ mod tests {
             generator: String::new(),
             points: Vec::new(),
             directions: Vec::new(),
+            ruleset: Findings::RULESET,
             warnings: Vec::new(),
         };
         let clocks = notes.clocks(&findings);

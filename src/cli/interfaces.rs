@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         output::Format::Table => report::interfaces_table(&devices, width),
         output::Format::Markdown => report::interfaces_markdown(&devices),
         output::Format::Csv => report::interfaces_csv(&devices),
-        output::Format::Json => report::json(&Answer {
+        output::Format::Json => report::json_of(&Answer {
             schema_version: 1,
             generator: concat!("hdp ", env!("CARGO_PKG_VERSION")),
             interfaces: devices,

@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         output::Format::Table => report::loopback_table(&loopback, arguments.all, width),
         output::Format::Markdown => report::loopback_markdown(&loopback, arguments.all),
         output::Format::Csv => report::loopback_csv(&loopback),
-        output::Format::Json => report::json(&loopback),
+        output::Format::Json => report::json_of(&loopback),
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;

@@ -322,7 +322,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     if let Some(subject) = &arguments.explain {
         let explanation = explain(&points, subject, &options)?;
         let text = match arguments.format {
-            Format::Json => report::json(&explanation),
+            Format::Json => report::explanation_json(&explanation),
             _ => report::explanation(&explanation, &layout),
         };
         results.out.write_all(text.as_bytes())?;

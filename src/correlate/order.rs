@@ -15,7 +15,11 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use super::{Survey, relations::INITIAL_TTLS, survey::ENOUGH_FOR_NEARNESS};
-use crate::{decode::PacketType, findings::PointKind, observe::Point};
+use crate::{
+    decode::PacketType,
+    findings::{OrderSign, PointKind},
+    observe::Point,
+};
 
 /// No path is longer: a TTL that differs by more was set anew on the way.
 const MOST_HOPS: u8 = 32;
@@ -43,24 +47,7 @@ pub struct Precedence {
     /// The other.
     pub second: usize,
     /// What tells.
-    pub sign: Sign,
-}
-
-/// What tells which of two points comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// The first is the log of what was sent.
-    SendLog,
-    /// The second is the log of what was received.
-    ListenLog,
-    /// TTL is higher at the first.
-    Ttl,
-    /// Packets leave their host at the first, or come in at the second and go no further.
-    Stage,
-    /// Capture times are nearer to the timestamps at the first.
-    Nearness,
-    /// The second saw no HDP, the first did.
-    Silence,
+    pub sign: OrderSign,
 }
 
 /// Finds the order of these points, of which this is the survey.
@@ -73,10 +60,10 @@ pub fn propose(points: &[Point], survey: &Survey) -> Proposal {
 
     let is_turned = signs.is_turned(points);
     // Who comes first along the way that the streams call forward, or along the other one.
-    let precedes = |a: usize, b: usize, turned: bool| -> Option<Sign> {
+    let precedes = |a: usize, b: usize, turned: bool| -> Option<OrderSign> {
         let (sign, is_first) = decided(a, b)?;
         // Who saw nothing is behind, whichever way packets go.
-        let is_first = is_first != (turned && sign != Sign::Silence);
+        let is_first = is_first != (turned && sign != OrderSign::Silence);
         is_first.then_some(sign)
     };
     let violation = |turned: bool| {
@@ -432,14 +419,14 @@ impl Signs {
     }
 
     /// Which sign tells the two points apart, and whether by it `a` comes first along forward.
-    fn decide(&self, points: &[Point], a: usize, b: usize) -> Option<(Sign, bool)> {
+    fn decide(&self, points: &[Point], a: usize, b: usize) -> Option<(OrderSign, bool)> {
         let (role_a, role_b) = (self.role(a), self.role(b));
         if points[a].kind != points[b].kind {
             for (log, role, is_a) in [(a, role_a, true), (b, role_b, false)] {
                 let sign = match points[log].kind {
                     PointKind::Capture => continue,
-                    PointKind::SendLog => Sign::SendLog,
-                    PointKind::ListenLog => Sign::ListenLog,
+                    PointKind::SendLog => OrderSign::SendLog,
+                    PointKind::ListenLog => OrderSign::ListenLog,
                 };
                 match role {
                     Some(Role::Sends) => return Some((sign, is_a)),
@@ -460,15 +447,15 @@ impl Signs {
         let are_both_known = role_a.is_some() && role_b.is_some();
         match (by_ttl, by_stage) {
             (Some(ttl), Some(stage)) if ttl != stage && are_both_known => return None,
-            (Some(is_first), _) => return Some((Sign::Ttl, is_first)),
-            (None, Some(is_first)) => return Some((Sign::Stage, is_first)),
+            (Some(is_first), _) => return Some((OrderSign::Ttl, is_first)),
+            (None, Some(is_first)) => return Some((OrderSign::Stage, is_first)),
             (None, None) => {}
         }
         if let Some(is_first) = self.by_nearness(points.len(), a, b) {
-            return Some((Sign::Nearness, is_first));
+            return Some((OrderSign::Nearness, is_first));
         }
         let is_silent = |point: usize| points[point].hdp == 0;
-        (is_silent(a) != is_silent(b)).then(|| (Sign::Silence, is_silent(b)))
+        (is_silent(a) != is_silent(b)).then(|| (OrderSign::Silence, is_silent(b)))
     }
 
     /// Which of two points is a sender's end by its times. Only there do capture time and timestamp

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::explain_change;
+use super::cause;
 use crate::{
     correlate::{FlowPairs, Relations, Way},
     findings::Change,
@@ -187,7 +187,11 @@ impl Changes {
             for (&alteration, count) in alterations {
                 let (rank, from, to) = match alteration {
                     Alteration::Length { from, to } => (LENGTH, from.to_string(), to.to_string()),
-                    Alteration::Payload => (PAYLOAD, "as sent".to_owned(), "altered".to_owned()),
+                    Alteration::Payload => (
+                        PAYLOAD,
+                        Change::AS_SENT.to_owned(),
+                        Change::ALTERED.to_owned(),
+                    ),
                 };
                 *found.entry((first, second, rank, from, to)).or_default() += count;
             }
@@ -201,8 +205,9 @@ impl Changes {
             }
         }
         for (&(first, second), all) in &rewritten {
-            let to = format!("{} altered", bytes_in_words(all.bits));
-            let change = (first, second, TIMESTAMP, "as sent".to_owned(), to);
+            let (first_byte, last_byte) = bytes(all.bits);
+            let to = Change::altered_bytes(first_byte, last_byte);
+            let change = (first, second, TIMESTAMP, Change::AS_SENT.to_owned(), to);
             found.insert(change, all.count);
         }
         let name = |point: usize| points[point].name.clone();
@@ -213,7 +218,7 @@ impl Changes {
             .into_iter()
             .map(|((first, second, rank, from, to), count)| Change {
                 field: FIELDS[rank].to_owned(),
-                explanation: explain_change::explanation(explain_change::Subject {
+                cause: cause::of(cause::Subject {
                     carrier,
                     protocol,
                     is_ipv6,
@@ -257,16 +262,12 @@ pub(super) fn is_altered(points: &[Point], a: (usize, &Sighting), b: (usize, &Si
         || Alteration::of(points, a, b).is_some()
 }
 
-/// The bytes of HDP that these bits of the timestamp lie in: `bytes 6-7`.
-fn bytes_in_words(bits: u64) -> String {
+/// The first and the last byte of HDP that these bits of the timestamp lie in.
+fn bytes(bits: u64) -> (u32, u32) {
     const TIMESTAMP_AT: u32 = 4;
     let first = TIMESTAMP_AT + bits.leading_zeros() / 8;
     let last = TIMESTAMP_AT + 7 - bits.trailing_zeros() / 8;
-    if first == last {
-        format!("byte {first}")
-    } else {
-        format!("bytes {first}-{last}")
-    }
+    (first, last)
 }
 
 /// Names of the fields, in the order in which changes are listed.
@@ -295,9 +296,9 @@ fn differences(a: &Flow, b: &Flow) -> impl Iterator<Item = (usize, (String, Stri
     let hops = i16::from(a.ttl) - i16::from(b.ttl);
     let pieces = |flow: &Flow| {
         if flow.is_fragment {
-            "first fragment"
+            Change::FIRST_FRAGMENT
         } else {
-            "whole"
+            Change::WHOLE
         }
     };
     let pair = |a: &dyn ToString, b: &dyn ToString| (a.to_string(), b.to_string());

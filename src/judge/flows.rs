@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{statistics, tally::Judged};
-use crate::findings::PortPair;
+use crate::findings::{PortPair, Reason};
 
 /// A split so likely among packets that are lost at random tells nothing.
 const BY_CHANCE: f64 = 0.05;
@@ -33,7 +33,7 @@ pub(super) fn port_pairs(by_ports: &ByPorts) -> Vec<PortPair> {
 
 /// That the losses belong to flows and not to the number, where some pairs of ports lost all
 /// packets, the others next to none, and that is no chance.
-pub(super) fn reason(pairs: &[PortPair]) -> Option<String> {
+pub(super) fn reason(pairs: &[PortPair]) -> Option<Reason> {
     let (lost, came): (Vec<&PortPair>, Vec<&PortPair>) =
         pairs.iter().partition(|pair| pair.lost == pair.packets);
     if lost.is_empty() || came.is_empty() {
@@ -50,26 +50,11 @@ pub(super) fn reason(pairs: &[PortPair]) -> Option<String> {
     if chance >= BY_CHANCE {
         return None;
     }
-    Some(format!(
-        "the flow, not the number: all {} lost under the ports {}, {} of {} under {}",
-        of_lost.lost,
-        in_words(&lost),
-        of_came.lost,
-        of_came.packets,
-        in_words(&came)
-    ))
-}
-
-/// `420 → 7, 420 → 8 and 3 more`.
-fn in_words(pairs: &[&PortPair]) -> String {
-    const SHOWN: usize = 3;
-    let shown = pairs.iter().take(SHOWN);
-    let shown: Vec<_> = shown
-        .map(|pair| format!("{} → {}", pair.srcport, pair.dstport))
-        .collect();
-    let more = pairs.len().saturating_sub(SHOWN);
-    let more = (more > 0).then(|| format!(" and {more} more"));
-    shown.join(", ") + &more.unwrap_or_default()
+    let owned = |pairs: Vec<&PortPair>| pairs.into_iter().copied().collect();
+    Some(Reason::FlowNotNumber {
+        lost: owned(lost),
+        came: owned(came),
+    })
 }
 
 #[cfg(test)]
@@ -95,11 +80,12 @@ mod tests {
 
     #[test]
     fn a_flow_that_lost_all_beside_others_that_lost_none_is_named() {
-        let reason = reason(&pairs(&[(5, 5), (0, 5), (0, 5)])).unwrap();
-        assert_eq!(
-            reason,
-            "the flow, not the number: all 5 lost under the ports 420 → 1, 0 of 10 under 420 → 2, \
-             420 → 3"
-        );
+        let Some(Reason::FlowNotNumber { lost, came }) = reason(&pairs(&[(5, 5), (0, 5), (0, 5)]))
+        else {
+            panic!("no flow is named");
+        };
+        let ports =
+            |pairs: Vec<PortPair>| pairs.iter().map(|pair| pair.dstport).collect::<Vec<_>>();
+        assert_eq!((ports(lost), ports(came)), (vec![1], vec![2, 3]));
     }
 }

@@ -1,8 +1,9 @@
 //! Packets one by one: the fate of each, for `--packets`.
 
 use super::{
-    Judgement, changes, order,
-    tally::{Ruling, ends, is_unheard},
+    Judgement, changes,
+    fate::{Ruling, ends, is_unheard},
+    order,
 };
 use crate::{
     correlate::{Journey, Station, Way},

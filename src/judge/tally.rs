@@ -1,10 +1,14 @@
-//! Fates: what became of each packet, counted by number.
+//! Tallies: what became of packets, counted by number.
 
-use super::{Judgement, TALLIES, icmp::Answer, order};
+use super::{
+    Judgement, TALLIES,
+    fate::{Absence, Ruling, ends},
+    icmp::Answer,
+    order,
+};
 use crate::{
     correlate::{Journey, Mark, Spans, Station, Through, Way},
-    findings::PointKind,
-    observe::{Flow, Point, Sighting},
+    observe::Flow,
 };
 
 /// What was counted of one number, one carrier, one way.
@@ -212,40 +216,6 @@ impl Tally {
     }
 }
 
-/// A fate with what it rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ruling {
-    /// Seen at the end of its way.
-    Delivered,
-    /// The same, after the wait time.
-    Late,
-    /// Lost between two points.
-    Lost(usize, usize),
-    /// Nobody knows whether it came to the point.
-    Edge(usize, Absence),
-    /// Cannot be told from another packet, or cannot be told yet.
-    Ambiguous,
-}
-
-/// Why nobody knows whether a packet came to a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Absence {
-    /// The point was not watching.
-    Unwatched,
-    /// It missed the packet: its destination answered.
-    Missed,
-    /// It is a listener that had no socket open for such packets.
-    Unheard,
-}
-
-/// A ruling as it was counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decision {
-    /// Which way the packet was taken to go: more is known of that later.
-    pub(super) way: Way,
-    pub(super) ruling: Ruling,
-}
-
 impl Judgement<'_> {
     /// Counts the packets that the survey found to have been seen at every point.
     pub(super) fn through(&mut self, (first_flow, last_flow): (u32, u32), through: Through) {
@@ -402,124 +372,6 @@ impl Judgement<'_> {
         }
     }
 
-    /// What became of a packet that was seen first and last at these stations.
-    pub(super) fn ruling(&self, journey: &Journey, first: &Station, last: &Station) -> Ruling {
-        let (origin, end) = (first.seen.sighting, last.seen.sighting);
-        if last.position >= self.reach[journey.way.index()] {
-            if self.is_late(journey.way, (first.point, origin), (last.point, end)) {
-                Ruling::Late
-            } else {
-                Ruling::Delivered
-            }
-        } else if journey.is_indistinct {
-            Ruling::Ambiguous
-        } else {
-            self.lost_or_edge(journey, last)
-        }
-    }
-
-    /// The fate of a packet that was not seen at the last point, by who was watching for it.
-    fn lost_or_edge(&self, journey: &Journey, last: &Station) -> Ruling {
-        let way = journey.way;
-        let order = order(self.points.len(), way);
-        let behind = &order[last.position + 1..=self.reach[way.index()]];
-        let from = (last.point, last.seen.sighting);
-        match behind
-            .iter()
-            .find(|&&next| self.was_watching(way, from, next))
-        {
-            Some(&next) if self.was_missed(journey, last, next) => {
-                Ruling::Edge(next, Absence::Missed)
-            }
-            Some(_) if self.may_be_a_part(journey, last) => Ruling::Ambiguous,
-            Some(&next) => Ruling::Lost(last.point, next),
-            None if self.may_still_come(way, from, behind) => Ruling::Ambiguous,
-            None => Ruling::Edge(behind[0], self.absence(journey, last, behind[0])),
-        }
-    }
-
-    /// Why nobody knows whether a packet came to a point that was not watching.
-    fn absence(&self, journey: &Journey, last: &Station, point: usize) -> Absence {
-        let flow =
-            ends(journey).map(|(first, _)| self.points[first.point].flow(first.seen.sighting));
-        if flow.is_some_and(|flow| is_unheard(self.points, point, flow)) {
-            Absence::Unheard
-        } else if self.was_missed(journey, last, point) {
-            Absence::Missed
-        } else {
-            Absence::Unwatched
-        }
-    }
-
-    /// Whether a point that is being read has not come as far as it should see what `from` saw.
-    fn may_still_come(
-        &self,
-        way: Way,
-        (from, sighting): (usize, &Sighting),
-        behind: &[usize],
-    ) -> bool {
-        behind.iter().any(|&next| {
-            let is_open = self.open.get(next).is_some_and(|open| *open);
-            is_open && !self.has_passed(next, self.due(way, (from, sighting), next))
-        })
-    }
-
-    /// When point `to` should be done with what `from` saw, on its own clock.
-    fn due(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> Option<i64> {
-        let window = self.clocks.window(way, from, to, sighting.time_ns)?;
-        Some(sighting.time_ns.saturating_add(window.to_ns))
-    }
-
-    fn has_passed(&self, point: usize, due_ns: Option<i64>) -> bool {
-        due_ns.is_some() && self.coverages[point].last_ns() >= due_ns
-    }
-
-    /// Whether a packet has got its fate for good: no point that is being read may tell of it any
-    /// more, not even after the wait time.
-    pub(super) fn is_ripe(&self, journey: &Journey) -> bool {
-        self.is_reached(journey, self.wait_ns)
-    }
-
-    /// Whether some point has not been read as far as the packet should have come by.
-    pub(super) fn is_unreached(&self, journey: &Journey) -> bool {
-        !self.is_reached(journey, 0)
-    }
-
-    /// Whether all points that are being read have come past the time at which they should see the
-    /// packet, by so much.
-    fn is_reached(&self, journey: &Journey, by_ns: i64) -> bool {
-        let Some(last) = journey.stations().last() else {
-            return true;
-        };
-        let seen = (last.point, last.seen.sighting);
-        (0..self.points.len()).all(|point| {
-            let due_ns = if point == last.point {
-                Some(seen.1.time_ns)
-            } else {
-                self.due(journey.way, seen, point)
-            };
-            !self.open.get(point).is_some_and(|open| *open)
-                || self.has_passed(point, due_ns.map(|due_ns| due_ns.saturating_add(by_ns)))
-        })
-    }
-
-    /// How long ago a packet was seen last, on the clock of the point that did.
-    pub(super) fn age_ns(&self, journey: &Journey) -> i64 {
-        let last = journey.stations().last();
-        last.map_or(0, |last| {
-            let until_ns = self.coverages[last.point].last_ns();
-            let until_ns = until_ns.unwrap_or(last.seen.sighting.time_ns);
-            until_ns.saturating_sub(last.seen.sighting.time_ns)
-        })
-    }
-
-    /// Whether a capture that did not see the packet missed it: the packet came to its destination,
-    /// which answered. Of a program inside that host an answer proves nothing.
-    fn was_missed(&self, journey: &Journey, last: &Station, point: usize) -> bool {
-        let flow = self.points[last.point].flow(last.seen.sighting);
-        self.points[point].kind == PointKind::Capture && self.evidence.proves_arrival(journey, flow)
-    }
-
     /// Counts the points between the packet's first and last that were watching and missed it.
     fn note_missed(&mut self, journey: &Journey, first: &Station, last: &Station) {
         let order = order(self.points.len(), journey.way);
@@ -533,87 +385,6 @@ impl Judgement<'_> {
             }
         }
     }
-
-    /// Whether point `to` was watching when it should have seen what `from` saw.
-    #[inline]
-    fn was_watching(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> bool {
-        if self.points[to].kind != PointKind::Capture
-            && !sees(self.points, to, self.points[from].flow(sighting))
-        {
-            return false;
-        }
-        if is_blind(&self.points[to]) {
-            return false;
-        }
-        let protocol = self.points[from].flow(sighting).protocol;
-        if self.points[to].cut_short.contains(&protocol) {
-            return false;
-        }
-        let at_ns = sighting.time_ns;
-        let Some(window) = self.clocks.window(way, from, to, at_ns) else {
-            return false;
-        };
-        self.clocks_are_known(way, from, to, at_ns)
-            && self.coverages[to].contains(
-                at_ns.saturating_add(window.from_ns),
-                at_ns.saturating_add(window.to_ns),
-            )
-    }
-
-    /// Whether the relation of two points' clocks is known for what `from` saw at this time: neither
-    /// can have been set since the last packet before that shows it, or until the next one.
-    fn clocks_are_known(&self, way: Way, from: usize, to: usize, at_ns: i64) -> bool {
-        let runs_on = |point: usize, (from_ns, to_ns): (i64, i64)| {
-            self.coverages[point].clock_runs_on(from_ns, to_ns)
-        };
-        let may_hold = |[here, there]: [(i64, i64); 2]| {
-            let mut ways = Way::BOTH.into_iter();
-            runs_on(from, here)
-                && runs_on(to, there)
-                && !ways.any(|way| self.clocks.were_set(way, from, to, here))
-        };
-        self.coverages[from].showed_once(at_ns)
-            && !self.clocks.were_set(way, from, to, (at_ns, at_ns))
-            && self
-                .clocks
-                .unknown_stretches(way, from, to, at_ns)
-                .is_none_or(may_hold)
-    }
-
-    #[inline]
-    pub(super) fn is_late(
-        &self,
-        way: Way,
-        (from, origin): (usize, &Sighting),
-        (to, end): (usize, &Sighting),
-    ) -> bool {
-        let difference_ns = end.time_ns.saturating_sub(origin.time_ns);
-        self.clocks.lateness(way, from, to, difference_ns) > self.wait_ns
-    }
-}
-
-/// Whether a point could not have told that a packet came: all its HDP was for other hosts, or too
-/// short to be known.
-pub(super) fn is_blind(point: &Point) -> bool {
-    point.hdp == 0 && (point.skipped.other_host > 0 || point.skipped.cut_short > 0)
-}
-
-/// Whether the point, a log, would tell of a packet that comes from elsewhere.
-fn sees(points: &[Point], point: usize, flow: &Flow) -> bool {
-    points[point].kind != PointKind::SendLog && !is_unheard(points, point, flow)
-}
-
-/// Whether the point is a listener that had no socket open for such packets.
-pub(super) fn is_unheard(points: &[Point], point: usize, flow: &Flow) -> bool {
-    let heard = points[point].claims.heard.as_ref();
-    heard.is_some_and(|heard| !heard.includes(flow))
-}
-
-/// The first and the last station of a packet's journey.
-pub(super) fn ends<'a>(journey: &Journey<'a>) -> Option<(Station<'a>, Station<'a>)> {
-    let first = journey.stations().next()?;
-    let last = journey.stations().last()?;
-    Some((first, last))
 }
 
 /// Counts one more of `key`.

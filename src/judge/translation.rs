@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     correlate::{Relations, Way},
-    findings::{Protocol, Segment, Translation},
+    findings::{Protocol, Reason, Segment, Translation},
     observe::Point,
     protocols::Carrier,
 };
@@ -77,11 +77,8 @@ pub(super) fn explain_losses(segment: &Segment, protocols: &mut [Protocol]) {
             && protocol.lost_at.iter().any(|lost| lost.from == segment.to)
     });
     for protocol in lost_behind {
-        let reason = format!(
-            "came to {} with its private source untranslated, which the Internet drops",
-            segment.to
-        );
-        protocol.reasons.insert(0, reason);
+        let point = segment.to.clone();
+        protocol.reasons.insert(0, Reason::Untranslated { point });
     }
 }
 

@@ -1,4 +1,6 @@
 //! Verdicts: what the path does to a number, how sure that is, and on what it rests.
+//!
+//! Each verdict comes from one [`Rule`], by the judged packets of the number.
 
 use super::{
     flows::{self, ByPorts},
@@ -8,10 +10,10 @@ use super::{
 };
 use crate::{
     correlate::Spans,
-    decode::icmp_meaning,
     findings::{
         AgainstControl, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
-        LostAt, PointKind, PortPair, Protocol, Refusal, Verdict, WithLost,
+        LostAt, NotTheNumber, PointKind, PortPair, Protocol, Reason, Refusal, Rule, Verdict,
+        WithLost,
     },
     observe::Point,
     protocols::{self, Carrier},
@@ -51,7 +53,7 @@ impl Comparison {
     pub(super) fn new<'t>(tallies: impl Iterator<Item = &'t Tally> + Clone) -> Self {
         let ordinary: Vec<Judged> = tallies
             .clone()
-            .map(|tally| match verdict(tally) {
+            .map(|tally| match verdict(rule(tally)) {
                 Verdict::Blocked | Verdict::CutOff => Judged::default(),
                 _ => tally.judged(),
             })
@@ -84,12 +86,13 @@ pub(super) fn protocol(
     index: usize,
     reference: Option<Reference>,
 ) -> Protocol {
-    let verdict = match verdict(&tally) {
-        Verdict::Inconclusive if tally.packets == 0 && !subject.refused.is_empty() => {
-            Verdict::Refused
+    let rule = match rule(&tally) {
+        Rule::NothingJudged if tally.packets == 0 && !subject.refused.is_empty() => {
+            Rule::SenderRefused
         }
-        verdict => verdict,
+        rule => rule,
     };
+    let verdict = verdict(rule);
     let others = comparison.others(index);
     let chance = statistics::chance(tally.judged(), others);
     let corrected = (chance * comparison.asked as f64).min(1.0);
@@ -152,19 +155,34 @@ pub(super) fn protocol(
         changes: subject.changes,
         more_packets,
         flows,
+        rule,
         reasons,
     }
 }
 
-fn verdict(tally: &Tally) -> Verdict {
+fn rule(tally: &Tally) -> Rule {
     match (tally.delivered, tally.lost) {
-        (0, 0) => Verdict::Inconclusive,
-        (_, 0) => Verdict::Passes,
+        (0, 0) => Rule::NothingJudged,
+        (1, 0) => Rule::OnlyOneArrived,
+        (_, 0) => Rule::AllArrived,
         // The others came as far as was looked.
-        (0, _) if tally.unheard.iter().any(|unheard| *unheard > 0) => Verdict::Lossy,
-        (0, _) => Verdict::Blocked,
-        (_, lost) if lost >= 2 && tally.first_lost_ns > tally.last_delivered_ns => Verdict::CutOff,
-        _ => Verdict::Lossy,
+        (0, _) if tally.unheard.iter().any(|unheard| *unheard > 0) => Rule::SomeLostSomeUnheard,
+        (0, _) => Rule::AllLost,
+        (_, lost) if lost >= 2 && tally.first_lost_ns > tally.last_delivered_ns => {
+            Rule::NoneAfterFirstLoss
+        }
+        _ => Rule::SomeLost,
+    }
+}
+
+fn verdict(rule: Rule) -> Verdict {
+    match rule {
+        Rule::AllArrived | Rule::OnlyOneArrived => Verdict::Passes,
+        Rule::SomeLost | Rule::SomeLostSomeUnheard => Verdict::Lossy,
+        Rule::AllLost => Verdict::Blocked,
+        Rule::NoneAfterFirstLoss => Verdict::CutOff,
+        Rule::SenderRefused => Verdict::Refused,
+        Rule::NothingJudged => Verdict::Inconclusive,
     }
 }
 
@@ -237,7 +255,8 @@ pub(super) fn refused_request(
         seen: vec![0; points],
         lost_at: Vec::new(),
         loss_interval: None,
-        reasons: refused.iter().map(refusal_in_words).collect(),
+        rule: Rule::SenderRefused,
+        reasons: refused.iter().map(refusal).collect(),
         refused,
         icmp: Vec::new(),
         changes: Vec::new(),
@@ -248,19 +267,14 @@ pub(super) fn refused_request(
     }
 }
 
-fn refusal_in_words(refusal: &Refusal) -> String {
-    let Refusal {
-        requested,
-        call,
-        errno,
-        name,
-        count,
-    } = refusal;
-    let meaning = match (call.as_str(), name.as_str()) {
-        ("sendto", "EPERM") => ": a firewall on the sending system, most likely",
-        _ => "",
-    };
-    format!("{call} refused {requested} with {name} ({errno}), {count} of {count}{meaning}")
+fn refusal(refusal: &Refusal) -> Reason {
+    Reason::Refused {
+        requested: refusal.requested,
+        call: refusal.call.clone(),
+        errno: refusal.errno,
+        name: refusal.name.clone(),
+        count: refusal.count,
+    }
 }
 
 /// Quantiles over the delivered packets, and over so many more that never came in time.
@@ -305,93 +319,74 @@ fn reasons(
     verdict: Verdict,
     others: Judged,
     (chance, asked): (f64, u64),
-) -> Vec<String> {
-    let name = |point: usize| subject.points[point].name.as_str();
+) -> Vec<Reason> {
+    let name = |point: usize| subject.points[point].name.clone();
     let mut reasons = Vec::new();
     let judged = tally.judged();
     match verdict {
-        Verdict::Passes if tally.delivered == 1 => reasons
-            .push("only one packet: the first may get through where later ones do not".to_owned()),
+        Verdict::Passes if tally.delivered == 1 => reasons.push(Reason::OnlyOnePacket),
         Verdict::Passes => {}
-        Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal_in_words)),
+        Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal)),
         Verdict::Inconclusive => reasons.extend(unjudged(subject, tally)),
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
             if is_ipv6_extension(subject) {
-                reasons.push(
-                    "over IPv6 the number is an extension header, which kernels and routers act \
-                     on: it need be no filter"
-                        .to_owned(),
-                );
+                reasons.push(Reason::Ipv6ExtensionHeader);
             }
             reasons.extend(answers(tally));
             reasons.extend(flows::reason(flows));
-            for &((from, to), count) in &tally.lost_at {
-                reasons.push(format!(
-                    "{count} seen at {} and not at {}",
-                    name(from),
-                    name(to)
-                ));
-            }
-            for &((point, byte), count) in &tally.missing_pieces {
-                reasons.push(format!(
-                    "of {} some fragments came to {}, the piece from byte {byte} did not",
-                    packets(count),
-                    name(point)
-                ));
-            }
-            if let Some((point, number)) = tally.first_lost {
-                let unit = match subject.points[point].kind {
-                    PointKind::Capture => "frame",
-                    PointKind::SendLog | PointKind::ListenLog => "line",
-                };
-                reasons.push(format!("first in {unit} {number} of {}", name(point)));
-            }
-            for &(point, count) in &tally.answered_beyond {
-                reasons.push(format!(
-                    "{} saw the errors about {}: they came that far, and the captures before \
-                     missed them",
-                    name(point),
-                    packets(count)
-                ));
-            }
+            reasons.extend(tally.lost_at.iter().map(|&((from, to), count)| {
+                let (from, to) = (name(from), name(to));
+                Reason::SeenAndNot { from, to, count }
+            }));
+            reasons.extend(tally.missing_pieces.iter().map(|&((point, byte), count)| {
+                Reason::MissingFragment {
+                    point: name(point),
+                    from_byte: byte,
+                    count,
+                }
+            }));
+            reasons.extend(tally.first_lost.map(|(point, number)| Reason::FirstLost {
+                point: name(point),
+                record: subject.points[point].kind,
+                number: number.into(),
+            }));
+            reasons.extend(tally.answered_beyond.iter().map(|&(point, count)| {
+                let point = name(point);
+                Reason::AnsweredBeyond { point, count }
+            }));
             for &((_, to), _) in &tally.lost_at {
-                let drops = subject.points[to].summary.unplaced_drops();
-                if drops > 0 && subject.points[to].kind == PointKind::Capture {
-                    reasons.push(format!(
-                        "the capture at {} dropped {drops} frames itself, nobody knows which",
-                        name(to)
-                    ));
+                let frames = subject.points[to].summary.unplaced_drops();
+                if frames > 0 && subject.points[to].kind == PointKind::Capture {
+                    let point = name(to);
+                    reasons.push(Reason::CaptureDropped { point, frames });
                 }
             }
             reasons.extend(unheard(subject, tally));
             reasons.extend(overflows(subject, tally));
             if verdict == Verdict::CutOff {
-                reasons.push(format!("the first {} passed, then none", tally.delivered));
+                reasons.push(Reason::FirstPassed {
+                    count: tally.delivered,
+                });
             }
             reasons.push(if others.packets == 0 {
-                "no other number arrived to compare with".to_owned()
+                Reason::NothingToCompare
             } else {
-                format!(
-                    "{} of {} lost where the other numbers lost {} of {}: chance {}{}",
-                    judged.lost,
-                    judged.packets,
-                    others.lost,
-                    others.packets,
-                    in_words(chance),
-                    if asked > 1 {
-                        format!(", asked of {asked} numbers")
-                    } else {
-                        String::new()
-                    }
-                )
+                Reason::Chance {
+                    lost: judged.lost,
+                    packets: judged.packets,
+                    others_lost: others.lost,
+                    others_packets: others.packets,
+                    chance,
+                    asked,
+                }
             });
         }
     }
     reasons
 }
 
-/// Who refused lost packets, and why.
-fn answers(tally: &Tally) -> Vec<String> {
+/// The hosts that answered lost packets.
+fn answers(tally: &Tally) -> impl Iterator<Item = Reason> {
     let mut counts: Vec<(Answer, u64)> = Vec::new();
     for &((answer, _), count) in &tally.answered {
         match counts.iter_mut().find(|(known, _)| *known == answer) {
@@ -399,75 +394,70 @@ fn answers(tally: &Tally) -> Vec<String> {
             None => counts.push((answer, count)),
         }
     }
-    let answers = counts.iter();
-    answers
-        .map(|&((from, version, icmp_type, code), count)| {
+    let lost = tally.lost;
+    counts
+        .into_iter()
+        .map(move |((from, version, icmp_type, code), answered)| {
             // What would have befallen any number.
-            let not_the_number = match (version, icmp_type, code) {
-                (4, 3, 4) | (6, 2, _) => ": for their size, not their number",
-                (4, 11, 0) | (6, 3, 0) => ": for their TTL, not their number",
-                (4, 3, 0 | 1 | 6 | 7) | (6, 1, 0 | 3) => ": for their address, not their number",
-                _ => "",
+            let about = match (version, icmp_type, code) {
+                (4, 3, 4) | (6, 2, _) => Some(NotTheNumber::Size),
+                (4, 11, 0) | (6, 3, 0) => Some(NotTheNumber::Ttl),
+                (4, 3, 0 | 1 | 6 | 7) | (6, 1, 0 | 3) => Some(NotTheNumber::Address),
+                _ => None,
             };
-            format!(
-                "{from} answered ICMP {icmp_type}/{code} ({}) to {count} of {} lost{not_the_number}",
-                icmp_meaning(version, icmp_type, code),
-                tally.lost
-            )
+            Reason::IcmpAnswer {
+                from: from.to_string(),
+                version,
+                icmp_type,
+                code,
+                answered,
+                lost,
+                about,
+            }
         })
-        .collect()
 }
 
 /// Why nothing could be judged.
-fn unjudged(subject: &Subject, tally: &Tally) -> Vec<String> {
-    let name = |point: usize| subject.points[point].name.as_str();
-    let mut reasons = Vec::new();
-    reasons.extend(unheard(subject, tally));
-    for (point, count) in tally.unseen.iter().enumerate().filter(|(_, n)| **n > 0) {
-        reasons.push(format!(
-            "the destination answered {}, which {} missed: not lost before",
-            packets(*count),
-            name(point)
-        ));
+fn unjudged(subject: &Subject, tally: &Tally) -> Vec<Reason> {
+    let name = |point: usize| subject.points[point].name.clone();
+    let some = |counts: &[u64]| {
+        let counts = counts.iter().copied().enumerate();
+        counts.filter(|(_, count)| *count > 0).collect::<Vec<_>>()
+    };
+    let mut reasons: Vec<Reason> = unheard(subject, tally).collect();
+    for (point, count) in some(&tally.unseen) {
+        let point = name(point);
+        reasons.push(Reason::MissedByCapture { point, count });
     }
-    for (point, count) in tally.unwatched.iter().enumerate().filter(|(_, n)| **n > 0) {
-        if subject.points[point].cut_short.contains(&subject.protocol) {
-            reasons.push(format!(
-                "the snapshot length at {} is too small to know such packets: {} cannot be \
-                 judged there",
-                name(point),
-                packets(*count)
-            ));
-            continue;
-        }
-        let what = if subject.points[point].summary.placed_drops > 0 {
-            "was not watching, or dropped frames,"
+    for (index, count) in some(&tally.unwatched) {
+        let point = name(index);
+        let is_cut_short = subject.points[index].cut_short.contains(&subject.protocol);
+        reasons.push(if is_cut_short {
+            Reason::SnapshotTooShort { point, count }
         } else {
-            "was not watching"
-        };
-        reasons.push(format!(
-            "{} {what} when {} should have come by",
-            name(point),
-            packets(*count)
-        ));
+            Reason::NotWatching {
+                point,
+                count,
+                may_have_dropped: subject.points[index].summary.placed_drops > 0,
+            }
+        });
     }
     if tally.late > 0 {
-        reasons.push(format!("{} came after the wait time", packets(tally.late)));
+        reasons.push(Reason::Late { count: tally.late });
     }
     if tally.ambiguous > 0 {
-        reasons.push(format!(
-            "{} cannot be told from others",
-            packets(tally.ambiguous)
-        ));
+        reasons.push(Reason::Ambiguous {
+            count: tally.ambiguous,
+        });
     }
     if tally.packets == 0 {
-        reasons.push("only an ICMP error quotes it; no point saw the packet".to_owned());
+        reasons.push(Reason::OnlyQuoted);
     }
     reasons
 }
 
 /// Where a listener's socket for the number was full: those packets had arrived.
-fn overflows(subject: &Subject, tally: &Tally) -> Vec<String> {
+fn overflows(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
     let of_number = |point: &Point| -> u64 {
         let overflows = point.claims.overflows.iter();
         overflows
@@ -479,45 +469,19 @@ fn overflows(subject: &Subject, tally: &Tally) -> Vec<String> {
         .lost_at
         .iter()
         .map(|((_, to), _)| &subject.points[*to]);
-    listeners
-        .filter(|point| of_number(point) > 0)
-        .map(|point| {
-            format!(
-                "the socket at {} was full and lost {}",
-                point.name,
-                packets(of_number(point))
-            )
-        })
-        .collect()
+    let full = listeners.map(move |point| Reason::SocketFull {
+        point: point.name.clone(),
+        count: of_number(point),
+    });
+    full.filter(|full| !matches!(full, Reason::SocketFull { count: 0, .. }))
 }
 
 /// Which listener had no socket open for the number.
-fn unheard(subject: &Subject, tally: &Tally) -> Vec<String> {
+fn unheard(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
     let deaf = subject.points.iter().zip(&tally.unheard);
     deaf.filter(|(_, count)| **count > 0)
-        .map(|(point, count)| {
-            format!(
-                "a listener for the number was not open at {}: {} cannot be judged there",
-                point.name,
-                packets(*count)
-            )
+        .map(|(point, &count)| Reason::Unheard {
+            point: point.name.clone(),
+            count,
         })
-        .collect()
-}
-
-fn packets(count: u64) -> String {
-    if count == 1 {
-        "1 packet".to_owned()
-    } else {
-        format!("{count} packets")
-    }
-}
-
-/// A probability as people read it.
-fn in_words(chance: f64) -> String {
-    if chance >= 0.001 {
-        format!("{chance:.3}")
-    } else {
-        format!("{chance:.0e}")
-    }
 }

@@ -4,88 +4,78 @@ use std::cmp::Ordering;
 
 use super::Judgement;
 use crate::{
-    correlate::{Precedence, Proposal, Relations, Sign, Survey, Way},
-    findings::{PointKind, Side},
+    correlate::{Precedence, Proposal, Relations, Survey, Way},
+    findings::{NamedSource, PointKind, Side, Warning},
     observe::Point,
-    shell,
 };
 
 impl Judgement<'_> {
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+    /// What each capture and log makes doubtful by itself.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
         // What is true of a capture is said once, not of both its sides.
         let captures = self.points.iter();
-        for point in captures.filter(|point| point.side != Some(Side::Out)) {
-            let name = &point.capture;
-            warnings.extend(
-                point
-                    .summary
-                    .warnings
-                    .iter()
-                    .map(|why| format!("{name}: {why}")),
-            );
-            if point.kind != PointKind::Capture {
-                continue;
-            }
-            if point.frames == 0 {
-                // Some say by themselves when they watched.
-                let why = match point.summary.watched_ns {
-                    Some(_) => "it was watching, and no frame came that it was to record",
-                    None => {
-                        "the capture holds no frame, so nothing shows that it was watching; \
-                         capture all traffic, not only HDP"
-                    }
-                };
-                warnings.push(format!("{name}: {why}"));
-            }
-            let skipped = &point.skipped;
-            if skipped.unsupported_link > 0 {
-                let unknown = point
-                    .summary
-                    .link_types
-                    .iter()
-                    .filter(|link| link.name().is_none());
-                let names: Vec<String> = unknown.map(ToString::to_string).collect();
-                warnings.push(format!(
-                    "{name}: {} frames of link type {} cannot be decoded",
-                    skipped.unsupported_link,
-                    names.join(", ")
-                ));
-            }
-            if skipped.no_time > 0 {
-                warnings.push(format!(
-                    "{name}: {} HDP packets have no capture time (simple packet blocks) and are left out",
-                    skipped.no_time
-                ));
-            }
-            if point.hdp == 0 && skipped.other_host > 0 {
-                warnings.push(format!(
-                    "{name}: all {} HDP packets were for other hosts: what is overheard has not \
-                     arrived, so nothing is judged there; capture the mirror port's own interface \
-                     in place of any",
-                    skipped.other_host
-                ));
-            } else if point.hdp == 0 && skipped.cut_short > 0 {
-                warnings.push(format!(
-                    "{name}: {} packets were cut before the end of HDP's header and none is whole, so \
-                     nothing is judged there; capture with a longer snapshot length (-s)",
-                    skipped.cut_short
-                ));
-            } else if point.hdp == 0 && skipped.not_hdp > 0 {
-                warnings.push(format!(
-                    "{name}: none of {} IP packets is HDP; if some should be, is the sender's clock \
-                     off by more than --window?",
-                    skipped.not_hdp
-                ));
-            }
-        }
-        warnings
+        let captures = captures.filter(|point| point.side != Some(Side::Out));
+        captures.flat_map(of_source).collect()
     }
 }
 
-/// What speaks against the points being in path order, with the command that puts them right. It
-/// speaks of captures, for which of a host's sides is which hangs on the order.
-pub(super) fn misplaced(points: &[Point], proposal: &Proposal) -> Option<String> {
+fn of_source(source: &Point) -> Vec<Warning> {
+    let point = || source.capture.clone();
+    let messages = source.summary.warnings.iter();
+    let mut warnings: Vec<Warning> = messages
+        .map(|message| Warning::Source {
+            point: point(),
+            message: message.clone(),
+        })
+        .collect();
+    if source.kind != PointKind::Capture {
+        return warnings;
+    }
+    if source.frames == 0 {
+        warnings.push(Warning::NoFrames {
+            point: point(),
+            // Some say by themselves when they watched.
+            was_watching: source.summary.watched_ns.is_some(),
+        });
+    }
+    let skipped = &source.skipped;
+    if skipped.unsupported_link > 0 {
+        let link_types = source.summary.link_types.iter();
+        let unknown = link_types.filter(|link| link.name().is_none());
+        warnings.push(Warning::UnsupportedLink {
+            point: point(),
+            frames: skipped.unsupported_link,
+            link_types: unknown.map(ToString::to_string).collect(),
+        });
+    }
+    if skipped.no_time > 0 {
+        warnings.push(Warning::NoCaptureTime {
+            point: point(),
+            packets: skipped.no_time,
+        });
+    }
+    if source.hdp == 0 && skipped.other_host > 0 {
+        warnings.push(Warning::AllOverheard {
+            point: point(),
+            packets: skipped.other_host,
+        });
+    } else if source.hdp == 0 && skipped.cut_short > 0 {
+        warnings.push(Warning::AllCutShort {
+            point: point(),
+            packets: skipped.cut_short,
+        });
+    } else if source.hdp == 0 && skipped.not_hdp > 0 {
+        warnings.push(Warning::NoHdp {
+            point: point(),
+            packets: skipped.not_hdp,
+        });
+    }
+    warnings
+}
+
+/// What speaks against the points being in path order. It speaks of captures, for which of a host's
+/// sides is which hangs on the order.
+pub(super) fn misplaced(points: &[Point], proposal: &Proposal) -> Option<Warning> {
     let Precedence {
         first,
         second,
@@ -97,35 +87,21 @@ pub(super) fn misplaced(points: &[Point], proposal: &Proposal) -> Option<String>
     } else {
         (&first.capture, &second.capture)
     };
-    let why = match sign {
-        Sign::SendLog => format!("{first} is the log of what was sent"),
-        Sign::ListenLog => format!("{second} is the log of what was received"),
-        Sign::Ttl => format!("the TTL falls from {first} to {second}"),
-        Sign::Stage => format!("packets leave {first} and come in at {second}"),
-        Sign::Nearness => {
-            format!("packets were captured nearer to their timestamps at {first} than at {second}")
-        }
-        Sign::Silence => format!("{first} saw HDP that never came to {second}"),
-    };
-    let mut in_order: Vec<&Point> = Vec::new();
+    let mut order: Vec<NamedSource> = Vec::new();
     for point in proposal.order.iter().map(|&point| &points[point]) {
-        if in_order.iter().all(|other| other.capture != point.capture) {
-            in_order.push(point);
+        if order.iter().all(|other| other.name != point.capture) {
+            order.push(NamedSource {
+                name: point.capture.clone(),
+                source: point.source.clone(),
+            });
         }
     }
-    // A shell's <(...) goes by another name the next time.
-    let is_nameless = |point: &Point| point.source.starts_with("/dev/fd/");
-    let remedy = if in_order.iter().any(|point| is_nameless(point)) {
-        let names: Vec<&str> = in_order.iter().map(|point| &*point.capture).collect();
-        format!("try --order auto, or give them so: {}", names.join(", "))
-    } else {
-        let words: Vec<String> = in_order
-            .iter()
-            .map(|point| shell::quoted(&format!("{}={}", point.capture, point.source)))
-            .collect();
-        format!("try: hdp path {}", words.join(" "))
-    };
-    Some(format!("the points are not in path order: {why}; {remedy}"))
+    Some(Warning::Misplaced {
+        first: first.clone(),
+        second: second.clone(),
+        sign,
+        order,
+    })
 }
 
 /// What speaks against the points being neighbours in path order, or different places at all.
@@ -134,7 +110,7 @@ pub(super) fn suspicions(
     survey: &Survey,
     relations: &Relations,
     is_misplaced: bool,
-) -> Vec<String> {
+) -> Vec<Warning> {
     let mut suspicions = Vec::new();
     for second in 1..points.len() {
         let first = second - 1;
@@ -161,16 +137,19 @@ pub(super) fn suspicions(
         let are_captures = [first, second]
             .iter()
             .all(|&p| points[p].kind == PointKind::Capture);
-        let (from, to) = (&points[first].name, &points[second].name);
+        let (from, to) = (points[first].name.clone(), points[second].name.clone());
         if rises > falls && !is_misplaced {
-            suspicions.push(format!(
-                "the TTL of {rises} packets rises between {from} and {to}: are the points in path order?"
-            ));
-        }
-        if are_captures && same > 1 && falls + rises == 0 {
-            suspicions.push(format!(
-                "{from} and {to} saw {same} packets at the very same times: are they one capture?"
-            ));
+            suspicions.push(Warning::TtlRises {
+                from,
+                to,
+                packets: rises,
+            });
+        } else if are_captures && same > 1 && falls + rises == 0 {
+            suspicions.push(Warning::SameTimes {
+                from,
+                to,
+                packets: same,
+            });
         }
     }
     suspicions
@@ -180,6 +159,7 @@ pub(super) fn suspicions(
 mod tests {
     use crate::{
         correlate::Survey,
+        findings::Warning,
         judge::{DEFAULT_WAIT_NS, Options, judge},
         observe::Observer,
         source::Summary,
@@ -200,14 +180,14 @@ mod tests {
             protocols: None,
         };
         let findings = judge(&points, Survey::of(&points), &options, None);
-        let [one, other] = findings.warnings.as_slice() else {
-            panic!("{:?}", findings.warnings);
+        let no_frames = |point: &str, was_watching| Warning::NoFrames {
+            point: point.to_owned(),
+            was_watching,
         };
         assert_eq!(
-            one,
-            "one: it was watching, and no frame came that it was to record"
+            findings.warnings,
+            [no_frames("one", true), no_frames("other", false)]
         );
-        assert!(other.starts_with("other: the capture holds no frame"));
         assert_eq!(findings.points[0].last_ns, Some(10));
     }
 }

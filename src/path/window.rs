@@ -8,7 +8,7 @@
 //!
 //! As long as there are few sightings they are all kept, and the findings are those of
 //! [`crate::judge`], to the letter. From then on packets that all points saw alike are counted
-//! and forgotten; the others wait ([`Pending`]) until their fate is certain ([`Decided`]). A point
+//! and forgotten; the others wait ([`Pending`]) until their fate is certain ([`Ledger`]). A point
 //! that is read faster than others is held up rather than that a fate is guessed, unless it must not
 //! be, or nothing has come from the others for as long as a packet may take.
 
@@ -23,7 +23,7 @@ use crate::{
     correlate::{Pending, Places, Survey},
     decode::Shortcut,
     findings::{Findings, Packet},
-    judge::{self, Decided, Decision, Reading, conclude, judge},
+    judge::{self, Decision, Ledger, Reading, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
     source::{Frame, Summary},
 };
@@ -142,7 +142,7 @@ enum Taken {
 #[derive(Debug)]
 struct Bounded {
     pending: Pending<Decision>,
-    decided: Decided,
+    decided: Ledger,
     /// When so many wait, some are decided.
     decide_at: usize,
     /// How often something was taken in.
@@ -514,7 +514,7 @@ impl Taken {
             return;
         }
         let mut bounded = Bounded {
-            decided: Decided::new(kept.len()),
+            decided: Ledger::new(kept.len()),
             pending: Pending::new(kept.len()),
             decide_at: room.waiting,
             taken: 0,

@@ -3,6 +3,7 @@
 use super::{
     GLUE, path,
     units::{count, grouped, span},
+    words,
 };
 use crate::{
     findings::{
@@ -155,8 +156,7 @@ pub(super) fn is_about_lost(icmp: &IcmpEvidence) -> bool {
 /// Who said what about a number's packets.
 pub(super) fn answers(protocol: &Protocol, which: fn(&IcmpEvidence) -> bool) -> Vec<String> {
     let icmp = protocol.icmp.iter().filter(|icmp| which(icmp));
-    icmp.map(|icmp| format!("{} answered: {}", icmp.from, icmp.meaning))
-        .collect()
+    icmp.map(words::icmp).collect()
 }
 
 fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -> String {
@@ -321,7 +321,7 @@ fn inconclusive(direction: &Direction) -> Vec<Line> {
             verdict: Some(Verdict::Inconclusive),
             numbers: list_numbers(group),
             evidence: match group[0].reasons.first() {
-                Some(reason) => reason.clone(),
+                Some(reason) => reason.to_string(),
                 None => count(total(group, |protocol| protocol.packets), "packet"),
             },
         })

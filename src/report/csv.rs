@@ -185,7 +185,7 @@ impl<'a> Row<'a> {
             delay_ns_p99: delay.map(|delay| delay.p99),
             delay_ns_max: delay.map(|delay| delay.max),
             delay_ns_reference: delay.map(|delay| delay.reference),
-            reasons: list(&protocol.reasons, String::clone),
+            reasons: list(&protocol.reasons, ToString::to_string),
             unheard: protocol.unheard,
             control_median_difference_ns: control.and_then(|control| control.median_difference_ns),
             control_p_value: control.and_then(|control| control.p_value),

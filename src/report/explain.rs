@@ -37,7 +37,7 @@ pub fn explanation(explanation: &Explanation, layout: &Layout) -> String {
     if !explanation.warnings.is_empty() {
         page.title("Warnings");
         for warning in &explanation.warnings {
-            page.paragraph(" - ", "   ", warning);
+            page.paragraph(" - ", "   ", &warning.to_string());
         }
     }
     unglued(&page.text)

@@ -1,15 +1,95 @@
-//! Findings as they are, in JSON.
+//! Findings as they are, in JSON, with the words beside what has a type.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    explain::Explanation,
+    findings::{Cause, Findings, Reason, Warning},
+};
 
 /// Findings as one pretty-printed JSON object with a newline at its end.
 ///
-/// # Panics
-///
-/// Never: a type whose keys are all names always serializes.
+/// Beside `reasons_typed`, `warnings_typed` and `cause` stand `reasons`, `warnings` and
+/// `explanation`, which say the same in words.
 #[must_use]
-pub fn json(findings: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(findings).expect("all keys are strings");
+pub fn json(findings: &Findings) -> String {
+    let mut value = value(findings);
+    for direction in array(&mut value, "directions") {
+        for protocol in array(direction, "protocols") {
+            add_words(
+                protocol,
+                "reasons",
+                "reasons_typed",
+                |reasons: Vec<Reason>| reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            );
+            for change in array(protocol, "changes") {
+                add_words(change, "explanation", "cause", |cause: Option<Cause>| {
+                    cause.map(|cause| cause.to_string())
+                });
+            }
+        }
+    }
+    add_warnings(&mut value);
+    text(&value)
+}
+
+/// An explanation likewise.
+#[must_use]
+pub fn explanation_json(explanation: &Explanation) -> String {
+    let mut value = value(explanation);
+    add_warnings(&mut value);
+    text(&value)
+}
+
+fn add_warnings(value: &mut Value) {
+    add_words(
+        value,
+        "warnings",
+        "warnings_typed",
+        |warnings: Vec<Warning>| warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    );
+}
+
+/// Anything else as one pretty-printed JSON object.
+#[must_use]
+pub fn json_of(object: &impl Serialize) -> String {
+    text(&value(object))
+}
+
+/// Puts words before the member that they are made from.
+fn add_words<T: for<'de> serde::Deserialize<'de>, W: Serialize>(
+    object: &mut Value,
+    words: &str,
+    typed: &str,
+    say: impl Fn(T) -> W,
+) {
+    let Value::Object(members) = object else {
+        return;
+    };
+    *members = std::mem::take(members)
+        .into_iter()
+        .flat_map(|(name, member)| {
+            let said = (name == typed).then(|| {
+                let typed = T::deserialize(&member).expect("it was serialized from such");
+                (words.to_owned(), value(&say(typed)))
+            });
+            said.into_iter().chain([(name, member)])
+        })
+        .collect::<Map<String, Value>>();
+}
+
+fn array<'a>(object: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    let array = object.get_mut(name).and_then(Value::as_array_mut);
+    array.into_iter().flatten()
+}
+
+fn value(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).expect("all keys are strings")
+}
+
+fn text(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("all keys are strings");
     text.push('\n');
     text
 }

@@ -63,7 +63,10 @@ pub fn markdown(findings: &Findings, all: bool) -> String {
     if !findings.warnings.is_empty() {
         blocks.push("### Warnings".to_owned());
         blocks.push(list(
-            findings.warnings.iter().map(|warning| escape(warning)),
+            findings
+                .warnings
+                .iter()
+                .map(|warning| escape(&warning.to_string())),
         ));
     }
     unglued(&blocks.join("\n\n")) + "\n"

@@ -112,10 +112,8 @@ fn fields(findings: &Findings, here: &[Changed], came: &[&Protocol]) -> String {
                 clauses.push(format!("{value} {}{part}", under(&protocols, came)));
             }
         }
-        let explained = of_field().filter_map(|(protocol, change)| {
-            let explanation = change.explanation.as_deref()?;
-            Some((*protocol, explanation))
-        });
+        let explained =
+            of_field().filter_map(|(protocol, change)| Some((*protocol, change.cause?)));
         let explained: Vec<_> = explained.collect();
         for why in distinct(explained.iter().map(|(_, why)| *why)) {
             let protocols = explained.iter().filter(|(_, own)| *own == why);

@@ -121,7 +121,10 @@ impl Row<'_> {
 
     /// The first reasons.
     fn why(&self) -> String {
-        or_none(self.0[0].reasons.iter().take(2).cloned(), "; ")
+        or_none(
+            self.0[0].reasons.iter().take(2).map(ToString::to_string),
+            "; ",
+        )
     }
 
     /// A count that holds for each number of the row.

@@ -58,7 +58,7 @@ pub fn table(findings: &Findings, layout: &Layout) -> String {
         page.blank();
         page.bold("Warnings");
         for warning in &findings.warnings {
-            page.paragraph(" - ", "   ", warning);
+            page.paragraph(" - ", "   ", &warning.to_string());
         }
     }
     unglued(&page.text)

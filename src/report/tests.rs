@@ -5,10 +5,10 @@
 use super::*;
 use crate::{
     findings::{
-        Carrier, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
+        Carrier, Cause, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
         Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting,
-        Point, PointKind, Protocol, Quoted, Refusal, Refuser, RoundTrip, Segment, Skipped,
-        Translation, Verdict, WithLost,
+        Point, PointKind, Protocol, Quoted, Reason, Refusal, Refuser, RoundTrip, Rule, Segment,
+        Skipped, Translation, Verdict, Warning, WithLost,
     },
     protocols::keyword,
 };
@@ -49,6 +49,7 @@ fn findings(points: &[&str], protocols: Vec<Protocol>) -> Findings {
     Findings {
         schema_version: Findings::SCHEMA_VERSION,
         generator: "hdp 0.1.0".to_owned(),
+        ruleset: Findings::RULESET,
         points: points
             .iter()
             .enumerate()
@@ -112,11 +113,14 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         _ => Verdict::Passes,
     };
     let reasons = match verdict {
-        Verdict::Blocked => vec![
-            format!("0 of {packets} arrived where the other numbers lost 2 %"),
-            "2 more would make it certain".to_owned(),
-        ],
-        Verdict::Lossy => vec![format!("{delivered} of {packets} arrived, p = 0.012")],
+        Verdict::Blocked | Verdict::Lossy => vec![Reason::Chance {
+            lost: packets - delivered,
+            packets,
+            others_lost: 2,
+            others_packets: 100,
+            chance: 0.012,
+            asked: 1,
+        }],
         _ => Vec::new(),
     };
     let jitter = i64::from(protocol % 7) * 1_000;
@@ -173,6 +177,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         against_control: None,
         more_packets: (delivered < packets).then_some(2),
         flows: Vec::new(),
+        rule: Rule::AllArrived,
         reasons,
     }
 }
@@ -223,13 +228,21 @@ pub(crate) fn router_drops_some() -> Findings {
                 seen_at: vec!["client".to_owned()],
             }],
             more_packets: None,
-            reasons: vec!["ICMP 3/13 from 10.77.1.1 quotes 2 of 3".to_owned()],
+            reasons: vec![Reason::IcmpAnswer {
+                from: "10.77.1.1".to_owned(),
+                version: 4,
+                icmp_type: 3,
+                code: 13,
+                answered: 2,
+                lost: 3,
+                about: None,
+            }],
             ..number(&THREE, 47, &[3, 3, 0])
         }),
         50 | 51 | 132 => Some(number(&THREE, protocol, &[3, 3, 0])),
         100..=131 => Some(Protocol {
             verdict: Verdict::CutOff,
-            reasons: vec!["1 passed, then 2 in a row did not".to_owned()],
+            reasons: vec![Reason::FirstPassed { count: 1 }],
             ..number(&THREE, protocol, &[3, 3, 1])
         }),
         200 | 201 | 203..=205 | 208..=210 => Some(number(&THREE, protocol, &[3, 3, 2])),
@@ -248,7 +261,13 @@ pub(crate) fn router_drops_some() -> Findings {
         grade: Grade::Certain,
         refused: vec![refusal],
         delay_ns: None,
-        reasons: vec!["socket: EPROTONOSUPPORT (93)".to_owned()],
+        reasons: vec![Reason::Refused {
+            requested: 0,
+            call: "socket".to_owned(),
+            errno: 93,
+            name: "EPROTONOSUPPORT".to_owned(),
+            count: 3,
+        }],
         ..number(&THREE, 0, &[0, 0, 0])
     });
     let mut findings = findings(&THREE, protocols);
@@ -277,8 +296,10 @@ pub(crate) fn nothing_seen() -> Findings {
     let empty = &mut findings.points[1];
     (empty.frames, empty.first_ns, empty.last_ns) = (0, None, None);
     empty.skipped = Skipped::default();
-    findings.warnings =
-        vec!["server: no HDP among 0 frames; was the capture on the right interface?".to_owned()];
+    findings.warnings = vec![Warning::NoFrames {
+        point: "server".to_owned(),
+        was_watching: false,
+    }];
     findings
 }
 
@@ -302,7 +323,11 @@ fn blind_middle() -> Findings {
             edge: 3,
             lost: 0,
             lost_at: Vec::new(),
-            reasons: vec!["all packets were sent after the server's capture had ended".to_owned()],
+            reasons: vec![Reason::NotWatching {
+                point: "server".to_owned(),
+                count: 3,
+                may_have_dropped: false,
+            }],
             ..number(&THREE, protocol, &[3, 0, 0])
         }),
         89 => Some(Protocol {
@@ -316,11 +341,10 @@ fn blind_middle() -> Findings {
     let mut findings = findings(&THREE, protocols);
     findings.points[1].missed = 3;
     findings.points[1].skipped.fragment = 12;
-    findings.warnings = vec![
-        "router recorded nothing from 09:58:30.000 to 09:58:41.500: what was lost then was lost \
-         somewhere between its neighbours"
-            .to_owned(),
-    ];
+    findings.warnings = vec![Warning::Source {
+        point: "router".to_owned(),
+        message: "the file was cut in the middle of a record".to_owned(),
+    }];
     findings
 }
 
@@ -372,7 +396,7 @@ fn masquerade() -> Findings {
         to: to.to_owned(),
         between: ["router".to_owned(), "server".to_owned()],
         count: 3,
-        explanation: None,
+        cause: None,
     };
     let mut protocols = sweep(&THREE, |_| None);
     protocols.push(control(&THREE, &[3, 3, 3]));
@@ -447,7 +471,7 @@ fn odds_and_ends() -> Findings {
         to: to.to_owned(),
         between: ["sent".to_owned(), "received".to_owned()],
         count: 1,
-        explanation: Some("remarked: the class is set anew on the way".to_owned()),
+        cause: Some(Cause::DscpRemarked),
     };
     let mut protocols = vec![
         Protocol {

@@ -137,10 +137,7 @@ impl Page<'_> {
         }
         for icmp in &protocol.icmp {
             let packets = units::count(icmp.count, "packet");
-            self.text(&format!(
-                "{} answered: {}, {packets}",
-                icmp.from, icmp.meaning
-            ));
+            self.text(&format!("{}, {packets}", report::icmp(icmp)));
         }
         for change in &protocol.changes {
             let place = report::path(change.between.iter().map(String::as_str));
@@ -158,9 +155,10 @@ impl Page<'_> {
             self.text(&format!("delay: median {p50} ({min} to {max}){from}"));
         }
         for reason in &protocol.reasons {
-            for (index, line) in report::table::wrap(reason, self.width.saturating_sub(2).max(1))
-                .into_iter()
-                .enumerate()
+            for (index, line) in
+                report::table::wrap(&reason.to_string(), self.width.saturating_sub(2).max(1))
+                    .into_iter()
+                    .enumerate()
             {
                 let bullet = if index == 0 { "- " } else { "  " };
                 self.lines

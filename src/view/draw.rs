@@ -263,7 +263,10 @@ fn warnings<'a>(view: &View, width: u16) -> Vec<Line<'a>> {
         lines.push(Line::styled("none", quiet()));
     }
     for warning in warnings {
-        let wrapped = report::table::wrap(warning, usize::from(width.saturating_sub(2).max(1)));
+        let wrapped = report::table::wrap(
+            &warning.to_string(),
+            usize::from(width.saturating_sub(2).max(1)),
+        );
         for (index, line) in wrapped.into_iter().enumerate() {
             let bullet = if index == 0 { "- " } else { "  " };
             lines.push(Line::raw(format!("{bullet}{}", report::unglued(&line))));

@@ -154,7 +154,10 @@ fn row<'a>(view: &View, protocol: &Protocol, width: u16) -> Line<'a> {
         Span::styled(format!("{verdict:<VERDICT$} "), style),
     ];
     if width >= WIDE {
-        let why = protocol.reasons.first().map_or("", String::as_str);
+        let why = protocol
+            .reasons
+            .first()
+            .map_or_else(String::new, ToString::to_string);
         let grade = grade(protocol.grade);
         let place = places(&protocol.lost_at);
         spans.push(Span::raw(format!(

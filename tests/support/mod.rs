@@ -14,3 +14,8 @@ pub mod live;
 pub mod scenario;
 pub mod scene;
 pub mod world;
+
+/// What each says.
+pub fn words<T: ToString>(all: &[T]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use hdp::{
-    findings::{Fate, Findings, Packet as PacketFindings},
+    findings::{Fate, Findings, Packet as PacketFindings, Warning},
     path::{self, Memory, Options, Points, Room, Window},
     source::{Frame, LinkType, Summary},
 };
@@ -132,12 +132,22 @@ impl Files {
     /// Findings as if the files lay in the current folder.
     fn without_folder(&self, mut findings: Findings) -> Findings {
         let folder = format!("{}/", self.folder.path().display());
-        let sources = findings.points.iter_mut().map(|point| &mut point.source);
-        for text in sources.chain(&mut findings.warnings) {
-            *text = text.replace(&folder, "");
+        let points = findings.points.iter_mut().map(|point| &mut point.source);
+        let warnings = findings.warnings.iter_mut().flat_map(sources);
+        for source in points.chain(warnings) {
+            *source = source.replace(&folder, "");
         }
         findings
     }
+}
+
+/// The sources that a warning names.
+pub fn sources(warning: &mut Warning) -> impl Iterator<Item = &mut String> {
+    let order = match warning {
+        Warning::Misplaced { order, .. } => order.as_mut_slice(),
+        _ => &mut [],
+    };
+    order.iter_mut().map(|named| &mut named.source)
 }
 
 /// The findings on captures, without what files were read from.

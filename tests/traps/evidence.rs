@@ -71,7 +71,11 @@ fn only_icmp(findings: &Findings, of: u16) -> &IcmpEvidence {
 }
 
 fn reasons(findings: &Findings, of: u16) -> String {
-    number(findings, of).reasons.join("; ")
+    let reasons = number(findings, of).reasons.iter();
+    reasons
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn table(findings: &Findings) -> String {
@@ -361,7 +365,7 @@ fn trap_24_the_control_is_not_answered_for_the_bare_number() {
         !bare
             .reasons
             .iter()
-            .any(|reason| reason.contains("answered"))
+            .any(|reason| reason.to_string().contains("answered"))
     );
 }
 
@@ -381,7 +385,7 @@ fn trap_24_a_quote_tells_who_refused_why_and_how_the_packet_looked_there() {
         assert_eq!(icmp.quoted.source.as_deref(), Some("10.77.1.2"));
         assert_eq!(icmp.quoted.dscp, Some(0));
         assert_eq!(
-            number(&findings, 50).reasons[0],
+            number(&findings, 50).reasons[0].to_string(),
             "10.77.1.1 answered ICMP 3/13 (administratively prohibited) to 3 of 3 lost"
         );
         assert_eq!(number(&findings, 50).grade, Grade::Certain);
@@ -694,7 +698,7 @@ fn trap_31_a_number_that_is_lost_under_some_ports_only_is_a_flow() {
         [(420, 1000, 0, 4), (420, 1001, 4, 4), (420, 1002, 0, 4)]
     );
     assert!(
-        p.reasons.iter().any(|reason| reason
+        p.reasons.iter().any(|reason| reason.to_string()
             == "the flow, not the number: all 4 lost under the ports 420 → 1001, 0 of 8 under \
                 420 → 1000, 420 → 1002"),
         "{:?}",
@@ -733,7 +737,7 @@ fn an_untranslated_private_source_that_is_lost_behind_the_translator_is_named() 
     assert!(translation.left_private);
     assert!(!reasons(&findings, 51).contains("untranslated"));
     assert_eq!(
-        number(&findings, 50).reasons[0],
+        number(&findings, 50).reasons[0].to_string(),
         "came to p1 with its private source untranslated, which the Internet drops"
     );
     assert!(table(&findings).contains(
@@ -793,7 +797,7 @@ fn a_port_where_icmp_keeps_its_checksum_is_explained_and_one_under_253_is_not() 
     let ports = |findings: &Findings, of| {
         let changes = number(findings, of).changes.iter();
         let mut ports = changes.filter(|change| change.field == "destination_port");
-        ports.next().unwrap().explanation.clone()
+        ports.next().unwrap().cause.map(|cause| cause.to_string())
     };
     for (_, bytes) in &mut captures[1] {
         // Not the echo requests.
@@ -837,7 +841,7 @@ fn bytes_inside_the_timestamp_are_explained_where_the_number_has_a_checksum_ther
         assert_eq!((change.from.as_str(), change.count), ("as sent", 5));
         (
             change.to.clone(),
-            change.explanation.clone(),
+            change.cause.map(|cause| cause.to_string()),
             table(&findings),
         )
     };

@@ -128,7 +128,7 @@ pub(super) fn lost(findings: &Findings) -> u64 {
 /// Whether a warning has these words.
 pub(super) fn warns(findings: &Findings, words: &str) -> bool {
     let mut warnings = findings.warnings.iter();
-    warnings.any(|warning| warning.contains(words))
+    warnings.any(|warning| warning.to_string().contains(words))
 }
 
 // --- Made up -------------------------------------------------------------------------------------

@@ -5,17 +5,18 @@
 //! would have told of it, with the wait time on top, by what is known of the clocks by then. Where
 //! there is no room to wait so long, the oldest are decided before: lost only where the next point
 //! has come past the time and was watching, otherwise `ambiguous`. What comes all the same puts
-//! that right ([`Decided::admit`]).
+//! that right ([`Ledger::admit`]).
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Judgement, Known, Options, TALLIES,
     changes::Changes,
+    fate::{Absence, Decision, Ruling, ends},
     gaps::{History, subject},
     icmp::Evidence,
     order,
-    tally::{Absence, Decision, OfFlow, Ruling, Tallies, ends},
+    tally::{OfFlow, Tallies},
     tally_index,
 };
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
         Again, Copies, GivenUp, Journey, Pending, Places, Relations, Returned, SecondChance, Seen,
         Station, Survey, Way, journeys,
     },
+    findings::Warning,
     observe::{Point, Sighting},
 };
 
@@ -31,7 +33,7 @@ const MOST_EXACT: usize = 1024;
 
 /// What was decided of packets that are no longer known.
 #[derive(Debug, Clone)]
-pub struct Decided {
+pub struct Ledger {
     /// By way, carrier and number.
     pub(super) tallies: Tallies,
     /// By point and flow, the judged packets whose first sighting that is.
@@ -101,7 +103,7 @@ pub struct Settled {
     pub is_held_up: bool,
 }
 
-impl Decided {
+impl Ledger {
     /// Nothing is decided, of so many points.
     #[must_use]
     pub fn new(points: usize) -> Self {
@@ -251,32 +253,17 @@ impl Decided {
     }
 
     /// What a reader must know of the packets that were forgotten.
-    pub(super) fn warnings(&self, points: &[Point]) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.has_forgotten {
-            warnings.push(
-                "more packets than are kept in bounded memory: delays of numbers with many packets \
-                 are rounded to 1 %, losses in a row are not told, copies that come much later than \
-                 the packet are not counted, and a capture inside a forwarding host is not taken \
-                 apart into its sides"
-                    .to_owned(),
-            );
-        }
-        if self.unsure > 0 {
-            warnings.push(format!(
-                "{} packets are ambiguous: there was no more room to wait for what other points \
-                 tell of them",
-                self.unsure
-            ));
-        }
-        for (point, stale) in points.iter().zip(&self.stale).filter(|(_, n)| **n > 0) {
-            warnings.push(format!(
-                "{}: {stale} packets came so much later than others that nothing tells any more \
-                 whether they are copies; they are left out",
-                point.name
-            ));
-        }
-        warnings
+    pub(super) fn warnings(&self, points: &[Point]) -> Vec<Warning> {
+        let forgotten = self.has_forgotten.then_some(Warning::BoundedMemory);
+        let unsure = (self.unsure > 0).then_some(Warning::NoRoomToWait {
+            packets: self.unsure,
+        });
+        let stale = points.iter().zip(&self.stale).filter(|(_, n)| **n > 0);
+        let stale = stale.map(|(point, &packets)| Warning::Stale {
+            point: point.name.clone(),
+            packets,
+        });
+        forgotten.into_iter().chain(unsure).chain(stale).collect()
     }
 }
 

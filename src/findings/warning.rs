@@ -1,0 +1,155 @@
+//! Warnings: what a reader must know before trusting the findings, as data.
+
+use serde::{Deserialize, Serialize};
+
+/// One warning, with its figures. Words are made from it in [`crate::report`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Warning {
+    /// A source reports something of itself, such as a cut or damage.
+    Source {
+        /// The capture or log.
+        point: String,
+        /// Its own words.
+        message: String,
+    },
+    /// A capture holds no frame.
+    NoFrames {
+        /// The capture.
+        point: String,
+        /// Whether it states that it was watching all the same.
+        was_watching: bool,
+    },
+    /// Frames of a link type that is not decoded.
+    UnsupportedLink {
+        /// The capture.
+        point: String,
+        /// How many frames.
+        frames: u64,
+        /// The link types.
+        link_types: Vec<String>,
+    },
+    /// HDP packets without a capture time are left out.
+    NoCaptureTime {
+        /// The capture.
+        point: String,
+        /// How many packets.
+        packets: u64,
+    },
+    /// All HDP packets were for other hosts.
+    AllOverheard {
+        /// The capture.
+        point: String,
+        /// How many packets.
+        packets: u64,
+    },
+    /// All packets that may be HDP were cut before the end of its header.
+    AllCutShort {
+        /// The capture.
+        point: String,
+        /// How many packets.
+        packets: u64,
+    },
+    /// None of the IP packets is HDP.
+    NoHdp {
+        /// The capture.
+        point: String,
+        /// How many IP packets.
+        packets: u64,
+    },
+    /// More packets than bounded memory keeps.
+    BoundedMemory,
+    /// Packets are ambiguous because bounded memory had no room to wait for them.
+    NoRoomToWait {
+        /// How many packets.
+        packets: u64,
+    },
+    /// Packets came too late to know whether they are copies, and are left out.
+    Stale {
+        /// The point.
+        point: String,
+        /// How many packets.
+        packets: u64,
+    },
+    /// The points are not in path order.
+    Misplaced {
+        /// The point that comes first.
+        first: String,
+        /// The point that comes after it.
+        second: String,
+        /// What shows it.
+        sign: OrderSign,
+        /// The captures in the order that the packets show.
+        order: Vec<NamedSource>,
+    },
+    /// The TTL rises along the path.
+    TtlRises {
+        /// From this point ...
+        from: String,
+        /// ... to this one.
+        to: String,
+        /// In how many packets.
+        packets: u64,
+    },
+    /// Two points saw packets at the very same times.
+    SameTimes {
+        /// One point.
+        from: String,
+        /// The other.
+        to: String,
+        /// How many packets.
+        packets: u64,
+    },
+    /// All HDP goes against the order of the points.
+    AgainstOrder {
+        /// Where it comes from.
+        from: String,
+        /// Where it goes.
+        to: String,
+    },
+    /// No packet was seen at both points, so their clocks cannot be compared.
+    ClocksUnrelated {
+        /// One point.
+        from: String,
+        /// The other.
+        to: String,
+        /// Whether the clocks are assumed to agree all the same (`--clock-error`).
+        assumed: bool,
+    },
+    /// A clock was set, or the path changed as abruptly.
+    ClockSet {
+        /// One point.
+        from: String,
+        /// The other.
+        to: String,
+        /// How often.
+        steps: u64,
+    },
+}
+
+/// What shows which of two points comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderSign {
+    /// The first is the log of what was sent.
+    SendLog,
+    /// The second is the log of what was received.
+    ListenLog,
+    /// The TTL is higher at the first.
+    Ttl,
+    /// Packets leave their host at the first, or come in at the second and go no further.
+    Stage,
+    /// Capture times are nearer to the timestamps at the first.
+    Nearness,
+    /// The second saw no HDP, the first did.
+    Silence,
+}
+
+/// A capture or log as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NamedSource {
+    /// Its point's name.
+    pub name: String,
+    /// The source as the user named it.
+    pub source: String,
+}

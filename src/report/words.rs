@@ -1,0 +1,402 @@
+//! Words: what the findings' reasons, warnings and causes say to a reader.
+//!
+//! This is the one place where they are made, as [`fmt::Display`]; every report uses it.
+
+use std::fmt;
+
+use crate::{
+    decode::icmp_meaning,
+    findings::{
+        Cause, IcmpEvidence, Kept, NamedSource, NotTheNumber, OrderSign, PointKind, PortPair,
+        Reason, Warning,
+    },
+    shell,
+};
+
+/// One sentence, without a full stop.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&reason(self))
+    }
+}
+
+/// One line.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&warning(self))
+    }
+}
+
+/// What most likely changed a field.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&cause(*self))
+    }
+}
+
+fn reason(reason: &Reason) -> String {
+    match reason {
+        Reason::OnlyOnePacket => {
+            "only one packet: the first may get through where later ones do not".to_owned()
+        }
+        Reason::Refused {
+            requested,
+            call,
+            errno,
+            name,
+            count,
+        } => {
+            let meaning = match (call.as_str(), name.as_str()) {
+                ("sendto", "EPERM") => ": a firewall on the sending system, most likely",
+                _ => "",
+            };
+            format!("{call} refused {requested} with {name} ({errno}), {count} of {count}{meaning}")
+        }
+        Reason::Ipv6ExtensionHeader => "over IPv6 the number is an extension header, which \
+             kernels and routers act on: it need be no filter"
+            .to_owned(),
+        Reason::IcmpAnswer {
+            from,
+            version,
+            icmp_type,
+            code,
+            answered,
+            lost,
+            about,
+        } => {
+            let meaning = icmp_meaning(*version, *icmp_type, *code);
+            let not_the_number = match about {
+                Some(NotTheNumber::Size) => ": for their size, not their number",
+                Some(NotTheNumber::Ttl) => ": for their TTL, not their number",
+                Some(NotTheNumber::Address) => ": for their address, not their number",
+                None => "",
+            };
+            format!(
+                "{from} answered ICMP {icmp_type}/{code} ({meaning}) to {answered} of {lost} \
+                 lost{not_the_number}"
+            )
+        }
+        Reason::FlowNotNumber { lost, came } => {
+            let sum = |pairs: &[PortPair], of: fn(&PortPair) -> u64| -> u64 {
+                pairs.iter().map(of).sum()
+            };
+            format!(
+                "the flow, not the number: all {} lost under the ports {}, {} of {} under {}",
+                sum(lost, |pair| pair.lost),
+                ports(lost),
+                sum(came, |pair| pair.lost),
+                sum(came, |pair| pair.packets),
+                ports(came)
+            )
+        }
+        Reason::SeenAndNot { from, to, count } => format!("{count} seen at {from} and not at {to}"),
+        Reason::MissingFragment {
+            point,
+            from_byte,
+            count,
+        } => format!(
+            "of {} some fragments came to {point}, the piece from byte {from_byte} did not",
+            packets(*count)
+        ),
+        Reason::FirstLost {
+            point,
+            record,
+            number,
+        } => {
+            let unit = match record {
+                PointKind::Capture => "frame",
+                PointKind::SendLog | PointKind::ListenLog => "line",
+            };
+            format!("first in {unit} {number} of {point}")
+        }
+        Reason::AnsweredBeyond { point, count } => format!(
+            "{point} saw the errors about {}: they came that far, and the captures before missed \
+             them",
+            packets(*count)
+        ),
+        Reason::CaptureDropped { point, frames } => {
+            format!("the capture at {point} dropped {frames} frames itself, which ones is unknown")
+        }
+        Reason::Unheard { point, count } => format!(
+            "a listener for the number was not open at {point}: {} cannot be judged there",
+            packets(*count)
+        ),
+        Reason::SocketFull { point, count } => {
+            format!(
+                "the socket at {point} was full and lost {}",
+                packets(*count)
+            )
+        }
+        Reason::FirstPassed { count } => format!("the first {count} passed, then none"),
+        Reason::NothingToCompare => "no other number arrived to compare with".to_owned(),
+        Reason::Chance {
+            lost,
+            packets,
+            others_lost,
+            others_packets,
+            chance,
+            asked,
+        } => {
+            let asked = if *asked > 1 {
+                format!(", asked of {asked} numbers")
+            } else {
+                String::new()
+            };
+            format!(
+                "{lost} of {packets} lost where the other numbers lost {others_lost} of \
+                 {others_packets}: chance {}{asked}",
+                probability(*chance)
+            )
+        }
+        Reason::MissedByCapture { point, count } => format!(
+            "the destination answered {}, which {point} missed: not lost before",
+            packets(*count)
+        ),
+        Reason::SnapshotTooShort { point, count } => format!(
+            "the snapshot length at {point} is too small to recognise such packets: {} cannot be \
+             judged there",
+            packets(*count)
+        ),
+        Reason::NotWatching {
+            point,
+            count,
+            may_have_dropped,
+        } => {
+            let what = if *may_have_dropped {
+                "was not watching, or dropped frames,"
+            } else {
+                "was not watching"
+            };
+            format!(
+                "{point} {what} when {} should have come by",
+                packets(*count)
+            )
+        }
+        Reason::Late { count } => format!("{} came after the wait time", packets(*count)),
+        Reason::Ambiguous { count } => {
+            format!("{} cannot be distinguished from others", packets(*count))
+        }
+        Reason::OnlyQuoted => "only an ICMP error quotes it; no point saw the packet".to_owned(),
+        Reason::Untranslated { point } => format!(
+            "came to {point} with its private source untranslated, which the Internet drops"
+        ),
+    }
+}
+
+fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::Source { point, message } => format!("{point}: {message}"),
+        Warning::NoFrames {
+            point,
+            was_watching: true,
+        } => format!("{point}: it was watching, and no frame came that it was to record"),
+        Warning::NoFrames {
+            point,
+            was_watching: false,
+        } => format!(
+            "{point}: the capture holds no frame, so nothing shows that it was watching; capture \
+             all traffic, not only HDP"
+        ),
+        Warning::UnsupportedLink {
+            point,
+            frames,
+            link_types,
+        } => format!(
+            "{point}: {frames} frames of link type {} cannot be decoded",
+            link_types.join(", ")
+        ),
+        Warning::NoCaptureTime { point, packets } => format!(
+            "{point}: {packets} HDP packets have no capture time (simple packet blocks) and are \
+             left out"
+        ),
+        Warning::AllOverheard { point, packets } => format!(
+            "{point}: all {packets} HDP packets were for other hosts: what is overheard has not \
+             arrived, so nothing is judged there; capture the mirror port's own interface in place \
+             of any"
+        ),
+        Warning::AllCutShort { point, packets } => format!(
+            "{point}: {packets} packets were cut before the end of HDP's header and none is \
+             whole, so nothing is judged there; capture with a longer snapshot length (-s)"
+        ),
+        Warning::NoHdp { point, packets } => format!(
+            "{point}: none of {packets} IP packets is HDP; if some should be, is the sender's \
+             clock off by more than --window?"
+        ),
+        Warning::BoundedMemory => "more packets than are kept in bounded memory: delays of \
+             numbers with many packets are rounded to 1 %, losses in a row are not counted, copies \
+             that come much later than the packet are not counted, and a capture inside a \
+             forwarding host is not taken apart into its sides"
+            .to_owned(),
+        Warning::NoRoomToWait { packets } => format!(
+            "{packets} packets are ambiguous: there was no more room to wait for what other points \
+             saw of them"
+        ),
+        Warning::Stale { point, packets } => format!(
+            "{point}: {packets} packets came so much later than others that it is unknown whether \
+             they are copies; they are left out"
+        ),
+        Warning::Misplaced {
+            first,
+            second,
+            sign,
+            order,
+        } => format!(
+            "the points are not in path order: {}; {}",
+            order_sign(first, second, *sign),
+            reordering(order)
+        ),
+        Warning::TtlRises { from, to, packets } => format!(
+            "the TTL of {packets} packets rises between {from} and {to}: are the points in path \
+             order?"
+        ),
+        Warning::SameTimes { from, to, packets } => format!(
+            "{from} and {to} saw {packets} packets at the very same times: are they one capture?"
+        ),
+        Warning::AgainstOrder { from, to } => format!(
+            "all HDP goes from {from} to {to}, against the order of the points: give {from} first"
+        ),
+        Warning::ClocksUnrelated {
+            from,
+            to,
+            assumed: false,
+        } => format!(
+            "{from} → {to}: the captures have no packet in common, so their clocks cannot be \
+             compared, and whether {to} was watching at the time is unknown; they are probably of \
+             different runs; if both clocks are right, say so with --clock-error 1s"
+        ),
+        Warning::ClocksUnrelated {
+            from,
+            to,
+            assumed: true,
+        } => format!(
+            "{from} → {to}: the captures have no packet in common, so their clocks cannot be \
+             compared; they are taken as right within --clock-error"
+        ),
+        Warning::ClockSet { from, to, steps } => format!(
+            "{from} → {to}: a clock was set while the captures ran ({steps} times), or the path \
+             changed as abruptly; delays are counted anew from there"
+        ),
+    }
+}
+
+fn order_sign(first: &str, second: &str, sign: OrderSign) -> String {
+    match sign {
+        OrderSign::SendLog => format!("{first} is the log of what was sent"),
+        OrderSign::ListenLog => format!("{second} is the log of what was received"),
+        OrderSign::Ttl => format!("the TTL falls from {first} to {second}"),
+        OrderSign::Stage => format!("packets leave {first} and come in at {second}"),
+        OrderSign::Nearness => {
+            format!("packets were captured nearer to their timestamps at {first} than at {second}")
+        }
+        OrderSign::Silence => format!("{first} saw HDP that never came to {second}"),
+    }
+}
+
+/// The command that puts the points in order.
+fn reordering(order: &[NamedSource]) -> String {
+    // A shell's <(...) goes by another name the next time.
+    if order
+        .iter()
+        .any(|point| point.source.starts_with("/dev/fd/"))
+    {
+        let names: Vec<&str> = order.iter().map(|point| point.name.as_str()).collect();
+        return format!("try --order auto, or give them so: {}", names.join(", "));
+    }
+    let words = order
+        .iter()
+        .map(|point| shell::quoted(&format!("{}={}", point.name, point.source)));
+    format!("try: hdp path {}", words.collect::<Vec<_>>().join(" "))
+}
+
+fn cause(cause: Cause) -> String {
+    let words = match cause {
+        Cause::DscpBleached => "bleached, the class is cleared on the way",
+        Cause::DscpRemarked => "remarked, the class is set anew on the way",
+        Cause::CongestionMarked => "congestion experienced, a queue on the way marked it",
+        Cause::EcnBleached => "bleached, the bits are cleared on the way",
+        Cause::EctRewritten => "rewritten, one ECT codepoint became the other",
+        Cause::EcnSet => "set on the way, which no router should do (RFC 3168)",
+        Cause::Cut => "cut on the way, not by a capture, for the IP header itself says so",
+        Cause::Lengthened => "lengthened on the way, for the IP header itself says so",
+        Cause::TakenFor {
+            protocol,
+            keeps: Kept::Ports,
+            ..
+        } => {
+            return format!(
+                "HDP's ports lie where {} keeps its own; something translated them as such",
+                transport(protocol)
+            );
+        }
+        Cause::TakenFor {
+            protocol,
+            keeps,
+            first_byte,
+            last_byte,
+        } => {
+            let place = match first_byte {
+                0..4 => ", its destination port,",
+                4..12 => ", inside the timestamp,",
+                _ => ", in the payload,",
+            };
+            let keeps = match keeps {
+                Kept::Identifier => "identifier",
+                Kept::Checksum | Kept::Ports => "checksum",
+            };
+            return format!(
+                "HDP's bytes {first_byte}-{last_byte}{place} are where {} keeps its {keeps}; \
+                 something took it for that",
+                transport(protocol)
+            );
+        }
+    };
+    words.to_owned()
+}
+
+/// The protocols that boxes on the path take HDP for.
+fn transport(protocol: u8) -> &'static str {
+    match protocol {
+        1 => "ICMP",
+        6 => "TCP",
+        17 => "UDP",
+        33 => "DCCP",
+        58 => "ICMPv6",
+        132 => "SCTP",
+        135 => "Mobile IPv6",
+        _ => "UDP-Lite",
+    }
+}
+
+/// ICMP errors of one kind from one host: `10.77.1.1 answered: protocol unreachable`.
+pub(crate) fn icmp(icmp: &IcmpEvidence) -> String {
+    format!("{} answered: {}", icmp.from, icmp.meaning)
+}
+
+/// `420 → 7, 420 → 8 and 3 more`.
+fn ports(pairs: &[PortPair]) -> String {
+    const SHOWN: usize = 3;
+    let shown = pairs.iter().take(SHOWN);
+    let shown: Vec<_> = shown
+        .map(|pair| format!("{} → {}", pair.srcport, pair.dstport))
+        .collect();
+    let more = pairs.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!(" and {more} more"));
+    shown.join(", ") + &more.unwrap_or_default()
+}
+
+fn packets(count: u64) -> String {
+    if count == 1 {
+        "1 packet".to_owned()
+    } else {
+        format!("{count} packets")
+    }
+}
+
+/// A probability as people read it.
+fn probability(chance: f64) -> String {
+    if chance >= 0.001 {
+        format!("{chance:.3}")
+    } else {
+        format!("{chance:.0e}")
+    }
+}
