@@ -1,35 +1,49 @@
 //! Where along the path did each IP protocol number disappear?
 //!
-//! Data flows one way, and each stage sees only what the one before it gives:
+//! HDP is a transport protocol put straight on IP under any protocol number. This library matches its
+//! packets between captures from along a path, and finds where each number disappeared:
+//!
+//! ```no_run
+//! let points = hdp::path::points(["client=a.pcap", "b.pcap"])?;
+//! let findings = hdp::path::findings(&points, &hdp::path::Options::default())?;
+//! print!("{}", hdp::report::json(&findings));
+//! # Ok::<(), hdp::path::Error>(())
+//! ```
+//!
+//! [`path`] is the door to all of this. [`dissect`] shows single packets, [`probe`] sends and receives
+//! them, [`report`] writes what was found. Features: `libpcap` for capture filters and live capture,
+//! `cli` for the program and the reports that are drawn for a terminal.
+//!
+//! Data flows one way, and each stage sees only what the ones before it give:
 //!
 //! ```text
-//! source ──► decode ──► observe ──► (stages) ──► correlate ──► judge ──► report
-//!  Frame     Datagram    Sighting                  Journey     Findings   table | markdown | csv | json
-//!              └──► dissect ─────────────────────────────► text | tree | jsonl
-//!   └─ the files once more, with the findings ──► annotate ► pcapng
-//!                                      └─ session: these three while points are being read, in bounded memory
-//!              view: the findings so far, while they grow ──► a terminal, or a line a change
-//!              explain: one packet, with a second reading of its frames ──► text | json
+//! source ──► decode ──► observe ──► correlate ──► judge ──► findings ──► report
+//!  Frame     Datagram    Sighting     Journey      Verdict                table | markdown | csv | json
+//!              └──► dissect ───────────────────────────────────────────► text | tree | jsonl
+//!   └─ the files once more, with the findings ──► annotate, explain ───► pcapng | text | json
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
-//!                cli composes all; nobody imports cli
+//!   path: points, reading, sessions, sides; the one door to all of this       cli, view: what a person types and sees
 //! ```
 
-pub mod annotate;
-pub mod capture_file;
+mod annotate;
+mod capture_file;
+#[cfg(feature = "cli")]
 pub mod cli;
-pub mod correlate;
+mod correlate;
 pub mod decode;
 pub mod dissect;
 pub mod explain;
 pub mod findings;
 pub mod hdp;
-pub mod judge;
+mod judge;
 pub mod log;
-pub mod observe;
+mod observe;
 pub mod path;
 pub mod probe;
 pub mod protocols;
 pub mod report;
-pub mod shell;
+mod shell;
 pub mod source;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod view;

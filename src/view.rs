@@ -26,6 +26,8 @@ mod rates;
 #[cfg(feature = "view")]
 mod screen;
 #[cfg(feature = "view")]
+mod sort;
+#[cfg(feature = "view")]
 mod state;
 
 #[cfg(all(test, feature = "view"))]

@@ -22,7 +22,7 @@ use ratatui::{
     },
 };
 
-use super::View;
+use super::{View, draw::draw};
 
 /// Whether the terminal is borrowed.
 static BORROWED: AtomicBool = AtomicBool::new(false);
@@ -64,7 +64,10 @@ impl Screen {
         let _turn = turn();
         if BORROWED.load(Ordering::SeqCst) {
             DRAWS.set(true);
-            let drawn = self.0.draw(|frame| view.draw(frame)).map(drop);
+            let drawn = self
+                .0
+                .draw(|frame| draw(view, frame.area(), frame.buffer_mut()))
+                .map(drop);
             DRAWS.set(false);
             return drawn;
         }

@@ -1,15 +1,12 @@
 //! What the view shows, and what keys make of that.
 
-use ratatui::{
-    Frame,
-    crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
-};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{
-    Look, draw,
+    Look,
     glyph::Palette,
-    numbers::{self, Sort},
     rates::Rates,
+    sort::{self, Sort},
 };
 use crate::findings::Direction;
 
@@ -144,11 +141,6 @@ impl View {
         Action::Nothing
     }
 
-    /// Draws all of it.
-    pub fn draw(&mut self, frame: &mut Frame) {
-        draw::draw(self, frame.area(), frame.buffer_mut());
-    }
-
     fn show(&mut self, pane: Pane) {
         self.pane = pane;
         self.scrolled = 0;
@@ -183,7 +175,7 @@ impl View {
         let Some(direction) = self.direction() else {
             return;
         };
-        let listed = numbers::listed(direction, self.sort, self.all);
+        let listed = sort::listed(direction, self.sort, self.all);
         let mut numbers: Vec<u8> = listed
             .iter()
             .filter_map(|protocol| u8::try_from(protocol.protocol).ok())

@@ -10,7 +10,7 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-use super::{Action, Look, View};
+use super::{Action, Look, View, draw};
 use crate::{
     findings::{Carrier, Fate, Findings, Packet, PacketSighting},
     report::tests::{both_directions, nothing_seen, router_drops_some},
@@ -90,7 +90,9 @@ const TO_50: [KeyCode; 5] = [
 
 fn drawn(view: &mut View, (width, height): (u16, u16)) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| view.draw(frame)).unwrap();
+    terminal
+        .draw(|frame| draw::draw(view, frame.area(), frame.buffer_mut()))
+        .unwrap();
     terminal
 }
 
