@@ -30,8 +30,8 @@ mod track;
 
 use std::io::{self, Write};
 
-pub use clocks::Clocks;
-pub use notes::{Notes, Record};
+pub(crate) use clocks::Clocks;
+pub(crate) use notes::Notes;
 
 use crate::{
     capture_file::{CaptureFile, Captured},
@@ -42,7 +42,7 @@ use track::Track;
 
 /// A capture that is read again.
 #[derive(Debug, Clone)]
-pub struct Capture<'a> {
+pub(crate) struct Capture<'a> {
     /// Its index in [`Notes::records`].
     pub record: usize,
     /// Its file, which can be read twice.
@@ -51,7 +51,7 @@ pub struct Capture<'a> {
 
 /// What is written.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
+pub(crate) struct Job<'a> {
     /// The captures in path order.
     pub captures: &'a [Capture<'a>],
     /// How far a packet's timestamp may lie from its capture time, in nanoseconds.
@@ -71,7 +71,7 @@ pub enum Which {
 
 /// Why there is no annotated capture.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A file cannot be read again.
     #[error(transparent)]
     Source(#[from] source::Error),
@@ -84,7 +84,12 @@ pub enum Error {
 ///
 /// # Errors
 /// Those of the files and of `out`.
-pub fn write(out: impl Write, job: Job<'_>, notes: &Notes, clocks: &Clocks) -> Result<(), Error> {
+pub(crate) fn write(
+    out: impl Write,
+    job: Job<'_>,
+    notes: &Notes,
+    clocks: &Clocks,
+) -> Result<(), Error> {
     let mut file = CaptureFile::begin(out)?;
     let mut tracks = Vec::new();
     let mut described = 0;

@@ -27,7 +27,7 @@ const ISB_OSDROP: u16 = 7;
 
 /// A pcapng file that is being written.
 #[derive(Debug)]
-pub struct CaptureFile<W: Write> {
+pub(crate) struct CaptureFile<W: Write> {
     out: W,
     interfaces: Vec<Declared>,
     /// The block that is being made; kept, so that a packet costs no allocation.
@@ -36,7 +36,7 @@ pub struct CaptureFile<W: Write> {
 
 /// A frame that was captured elsewhere, with all that its block said of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Captured<'a> {
+pub(crate) struct Captured<'a> {
     /// Capture time in nanoseconds since the epoch, cut to the interface's resolution.
     pub time_ns: i64,
     /// Length on the wire in bytes.
@@ -63,7 +63,7 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn begin(out: W) -> io::Result<Self> {
+    pub(crate) fn begin(out: W) -> io::Result<Self> {
         let mut file = Self {
             out,
             interfaces: Vec::new(),
@@ -83,7 +83,7 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn interface(&mut self, interface: &Interface, description: &str) -> io::Result<()> {
+    pub(crate) fn interface(&mut self, interface: &Interface, description: &str) -> io::Result<()> {
         let source = length(&self.interfaces)?;
         self.declare(source, interface, description, None)
     }
@@ -93,7 +93,7 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn interface_of_section(
+    pub(crate) fn interface_of_section(
         &mut self,
         interface: &Interface,
         description: &str,
@@ -152,7 +152,8 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn packet(&mut self, time_ns: i64, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn packet(&mut self, time_ns: i64, bytes: &[u8]) -> io::Result<()> {
         self.enhanced((0, time_ns), length(bytes)?, bytes, None)
     }
 
@@ -161,7 +162,7 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`, and one for a frame without a capture time, for which there is no place.
-    pub fn frame(&mut self, frame: &Frame, interface: &Interface) -> io::Result<()> {
+    pub(crate) fn frame(&mut self, frame: &Frame, interface: &Interface) -> io::Result<()> {
         let Some(time_ns) = frame.time_ns else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -188,7 +189,7 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn captured(&mut self, interface: usize, frame: &Captured) -> io::Result<()> {
+    pub(crate) fn captured(&mut self, interface: usize, frame: &Captured) -> io::Result<()> {
         let at = (interface, frame.time_ns);
         self.begin_packet(at, frame.original_len, frame.bytes)?;
         self.block.extend(frame.options);
@@ -242,7 +243,11 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn end(mut self, watched_ns: Option<(i64, i64)>, drops: Option<u64>) -> io::Result<()> {
+    pub(crate) fn end(
+        mut self,
+        watched_ns: Option<(i64, i64)>,
+        drops: Option<u64>,
+    ) -> io::Result<()> {
         if let Some(watched_ns) = watched_ns.filter(|_| !self.interfaces.is_empty()) {
             self.statistics(0, watched_ns, drops)?;
         }
@@ -254,7 +259,7 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn statistics(
+    pub(crate) fn statistics(
         &mut self,
         interface: usize,
         (start_ns, end_ns): (i64, i64),
@@ -279,7 +284,7 @@ impl<W: Write> CaptureFile<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 

@@ -50,15 +50,15 @@ use refusals::Refusals;
 use tally::{PassedBefore, Tally};
 use verdict::Reference;
 
-pub use fate::Decision;
-pub use ledger::{Ledger, Reading, Settled};
+pub(crate) use fate::Decision;
+pub(crate) use ledger::{Ledger, Reading};
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
-pub const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
+pub(crate) const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
 
 /// What the user decides about judging.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// A packet that takes this much longer than the fastest is late, in nanoseconds.
     pub wait_ns: u64,
     /// How far apart two points' clocks are at most, in nanoseconds, where no packet relates them;
@@ -71,7 +71,7 @@ pub struct Options {
 /// Judges what the points saw, in path order, and calls `packet` with the fate of every packet
 /// where it is given; then the survey must be one of [`Survey::of`], which forgets none.
 #[must_use]
-pub fn judge(
+pub(crate) fn judge(
     points: &[Point],
     survey: Survey,
     options: &Options,
@@ -83,7 +83,7 @@ pub fn judge(
 /// The same, of points some of whose packets were decided before and are no longer known. The
 /// survey may have forgotten what went through all points.
 #[must_use]
-pub fn conclude(
+pub(crate) fn conclude(
     points: &[Point],
     mut survey: Survey,
     options: &Options,

@@ -16,8 +16,8 @@ use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
-pub use coverage::Coverage;
-pub use log::{Claims, Heard, Refused};
+pub(crate) use coverage::Coverage;
+pub(crate) use log::{Claims, Refused};
 
 use crate::{
     decode::{
@@ -119,7 +119,7 @@ impl Sighting {
 
 /// What is left of a sighting to know the packet's copies by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trace {
+pub(crate) struct Trace {
     digest_and_flags: u32,
     payload_len: u16,
     ip_id: u16,
@@ -128,7 +128,7 @@ pub struct Trace {
 impl Trace {
     /// Of a sighting.
     #[must_use]
-    pub fn of(sighting: &Sighting) -> Self {
+    pub(crate) fn of(sighting: &Sighting) -> Self {
         Self {
             digest_and_flags: sighting.digest_and_flags,
             payload_len: sighting.payload_len,
@@ -139,7 +139,7 @@ impl Trace {
     /// Whether a sighting with the same timestamp may be of the same packet. Another IP ID speaks
     /// for another packet (a translator may have changed it, but none is told of copies by that).
     #[must_use]
-    pub fn may_be_of(self, sighting: &Sighting) -> bool {
+    pub(crate) fn may_be_of(self, sighting: &Sighting) -> bool {
         let other = Self::of(sighting);
         let differ = (self.digest_and_flags ^ other.digest_and_flags) >> Sighting::FLAG_BITS != 0;
         let flags = self.digest_and_flags | other.digest_and_flags;
@@ -352,7 +352,7 @@ impl Point {
 
 /// Sightings that a point hands over while it is being read.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// By rising timestamp, none before the last of the batch before.
     pub sightings: Vec<Sighting>,
     /// Flows that were not handed over with an earlier batch.
@@ -363,11 +363,11 @@ pub struct Batch {
 
 /// A sighting belongs before others that were handed over already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disorder;
+pub(crate) struct Disorder;
 
 /// Collects one point's sightings as its frames come.
 #[derive(Debug, Clone, Default)]
-pub struct Observer {
+pub(crate) struct Observer {
     frames: u64,
     coverage: Coverage,
     skipped: Skipped,
@@ -401,7 +401,7 @@ pub struct Observer {
 impl Observer {
     /// Notes that the point was watching when it recorded this frame, whatever is in it.
     #[inline]
-    pub fn watch(&mut self, frame: &Frame) {
+    pub(crate) fn watch(&mut self, frame: &Frame) {
         self.frames += 1;
         if let Some(time_ns) = frame.time_ns {
             self.coverage.note(time_ns);
@@ -409,7 +409,7 @@ impl Observer {
     }
 
     /// Notes that a frame was passed over unread: traffic that has nothing to do with HDP.
-    pub fn pass_over(&mut self, frame: &Frame) {
+    pub(crate) fn pass_over(&mut self, frame: &Frame) {
         if let Some(time_ns) = frame.time_ns {
             self.coverage.note_background(time_ns);
         }
@@ -417,7 +417,7 @@ impl Observer {
 
     /// Takes what was decoded from a frame.
     #[inline]
-    pub fn observe(&mut self, frame: &Frame, decoded: Result<Datagram, Skip>) {
+    pub(crate) fn observe(&mut self, frame: &Frame, decoded: Result<Datagram, Skip>) {
         match decoded {
             Ok(datagram) => self.datagram(frame, &datagram),
             Err(skip) => {
@@ -443,7 +443,7 @@ impl Observer {
 
     /// Decodes a frame and takes what is in it.
     #[inline(always)]
-    pub fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
+    pub(crate) fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
         let result = decoder.decode(frame);
         let skip = result.as_ref().err().copied();
         self.observe_decoded(frame, result);
@@ -464,7 +464,7 @@ impl Observer {
 
     /// [`Observer::observe`] for what a [`crate::decode::Shortcut`] found.
     #[inline(always)]
-    pub fn observe_decoded(&mut self, frame: &Frame, decoded: Result<Decoded, Skip>) {
+    pub(crate) fn observe_decoded(&mut self, frame: &Frame, decoded: Result<Decoded, Skip>) {
         match decoded {
             Ok(Decoded::Again(again)) => self.again(frame, &again),
             Ok(Decoded::First(datagram, headers)) => {
@@ -566,7 +566,7 @@ impl Observer {
 
     /// Takes a packet that is HDP only if a box on the way wrote into its timestamp.
     #[cold]
-    pub fn doubt(&mut self, frame: &Frame, datagram: &Datagram) {
+    pub(crate) fn doubt(&mut self, frame: &Frame, datagram: &Datagram) {
         let (Some(time_ns), HeaderView::Whole(header)) = (frame.time_ns, datagram.header) else {
             return;
         };
@@ -717,20 +717,20 @@ impl Observer {
     /// How many sightings there were, handed over or not.
     #[inline]
     #[must_use]
-    pub fn seen(&self) -> u64 {
+    pub(crate) fn seen(&self) -> u64 {
         self.hdp
     }
 
     /// Whether there were frames, all of link types that are not decoded.
     #[must_use]
-    pub fn understands_nothing(&self) -> bool {
+    pub(crate) fn understands_nothing(&self) -> bool {
         self.frames > 0 && self.skipped.unsupported_link == self.frames
     }
 
     /// How many sightings have not been handed over.
     #[inline]
     #[must_use]
-    pub fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.sightings.len() + self.stragglers.len()
     }
 
@@ -738,7 +738,7 @@ impl Observer {
     ///
     /// # Errors
     /// [`Disorder`] when a sighting came later than `keep` allows for.
-    pub fn hand_over(&mut self, keep: usize, batch: &mut Batch) -> Result<(), Disorder> {
+    pub(crate) fn hand_over(&mut self, keep: usize, batch: &mut Batch) -> Result<(), Disorder> {
         self.take_in_stragglers();
         self.check_order()?;
         self.give(keep, batch);
@@ -746,7 +746,7 @@ impl Observer {
     }
 
     /// Hands over all sightings but the last `keep` behind those of a batch, wherever they belong.
-    pub fn give(&mut self, keep: usize, batch: &mut Batch) {
+    pub(crate) fn give(&mut self, keep: usize, batch: &mut Batch) {
         self.take_in_stragglers();
         let ready = self.sightings.len().saturating_sub(keep);
         if batch.sightings.is_empty() {
@@ -785,7 +785,7 @@ impl Observer {
     ///
     /// # Errors
     /// [`Disorder`] when one does not.
-    pub fn check_order(&self) -> Result<(), Disorder> {
+    pub(crate) fn check_order(&self) -> Result<(), Disorder> {
         let held = self.sightings.first().into_iter().chain(&self.stragglers);
         let earliest = held.map(|sighting| sighting.timestamp_ns).min();
         if earliest.is_some_and(|earliest| earliest < self.handed_over_to) {
@@ -800,7 +800,7 @@ impl Observer {
     /// # Errors
     /// [`Disorder`] when a sighting that is still held belongs before it, or when it holds the first
     /// piece of a packet of which another piece is missing.
-    pub fn check_end(&mut self) -> Result<(), Disorder> {
+    pub(crate) fn check_end(&mut self) -> Result<(), Disorder> {
         self.check_order()?;
         let handed_over_to = self.handed_over_to;
         let mut lacking = self.fragments.lacking().iter();
@@ -837,7 +837,7 @@ impl Observer {
 
     /// The point, complete.
     #[must_use]
-    pub fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
+    pub(crate) fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
         self.take_in_stragglers();
         let incomplete = self.take_out_incomplete();
         // A live capture may have dropped frames since it last said until when it watched.
@@ -933,6 +933,9 @@ fn digest(payload: &[u8]) -> u32 {
     hasher.write(payload);
     (hasher.finish() >> 40) as u32
 }
+
+#[cfg(test)]
+mod shortcut_tests;
 
 #[cfg(test)]
 mod tests {

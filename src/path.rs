@@ -55,6 +55,7 @@ pub use points::{Named, Points};
 pub use session::Session;
 pub use window::{Room, Window};
 
+#[cfg(feature = "cli")]
 pub(crate) use capture::{KernelFilter, open as capture_from};
 
 pub use crate::source::Until;

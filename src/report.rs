@@ -9,41 +9,63 @@
 //! Nothing here judges, opens a file, reads the environment or looks at a clock: what a report
 //! needs is in the findings or in [`Layout`].
 
+#[cfg(feature = "cli")]
 pub(crate) mod answer;
+#[cfg(feature = "cli")]
 mod captures;
 mod csv;
+#[cfg(feature = "cli")]
 mod explain;
+#[cfg(feature = "cli")]
 mod interfaces;
 mod json;
+#[cfg(feature = "cli")]
 mod live;
+#[cfg(feature = "cli")]
 mod loopback;
+#[cfg(feature = "cli")]
 mod markdown;
 mod packets;
+#[cfg(feature = "cli")]
 mod print;
+#[cfg(feature = "cli")]
 mod remarks;
+#[cfg(feature = "cli")]
 pub(crate) mod rows;
+#[cfg(feature = "cli")]
 pub(crate) mod table;
+#[cfg(feature = "cli")]
 pub(crate) mod units;
 mod words;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 pub(crate) mod tests;
 
+#[cfg(feature = "cli")]
 use crate::findings::Verdict;
 
 pub use csv::csv;
+#[cfg(feature = "cli")]
 pub use explain::explanation;
+#[cfg(feature = "cli")]
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
 pub use json::{explanation_json, json, json_of};
+#[cfg(feature = "cli")]
 pub use live::{Align, Column, OrDash, RowFormat, Rows};
+#[cfg(feature = "cli")]
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
+#[cfg(feature = "cli")]
 pub use markdown::markdown;
 pub use packets::packet_line;
+#[cfg(feature = "cli")]
 pub use print::print_whole;
+#[cfg(feature = "cli")]
 pub use table::{Layout, table};
+#[cfg(feature = "cli")]
 pub(crate) use words::icmp;
 
 /// The verdict as people read it.
+#[cfg(feature = "cli")]
 pub(crate) fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passes => "passes",
@@ -56,6 +78,7 @@ pub(crate) fn word(verdict: Verdict) -> &'static str {
 }
 
 /// Points as a path: `client → router → server`.
+#[cfg(feature = "cli")]
 pub(crate) fn path<'a>(points: impl IntoIterator<Item = &'a str>) -> String {
     let arrow = format!(" →{GLUE}");
     let unbroken = |point: &str| point.replace(' ', &GLUE.to_string());
@@ -65,10 +88,12 @@ pub(crate) fn path<'a>(points: impl IntoIterator<Item = &'a str>) -> String {
 
 /// A blank at which no line is wrapped: between a number and its keyword or unit, an arrow and its
 /// point.
+#[cfg(feature = "cli")]
 const GLUE: char = '\u{a0}';
 
 /// The text with plain blanks, once all lines are wrapped: what is printed should be found by a
 /// search.
+#[cfg(feature = "cli")]
 pub(crate) fn unglued(text: &str) -> String {
     text.replace(GLUE, " ")
 }

@@ -2,7 +2,7 @@
 
 /// The word, in quotes where the shell would take it for something else.
 #[must_use]
-pub fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()

@@ -1,4 +1,5 @@
 //! A packet costs no allocation, neither sent nor received, with its log and its row.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //!
 //! The files are read with the library, with tshark and with capinfos; the fates come from
 //! `--packets` of the same run, which `tests/fixtures.rs` holds against the truth.
+#![cfg(feature = "cli")]
 
 mod support;
 

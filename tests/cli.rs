@@ -1,5 +1,6 @@
 //! `hdp path` as its users and their scripts meet it: what can be typed, what comes out, how it
 //! ends. What the findings must be is the business of `tests/fixtures.rs`.
+#![cfg(feature = "cli")]
 
 mod support;
 

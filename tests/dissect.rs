@@ -1,4 +1,5 @@
 //! `hdp dissect` as its users and their scripts meet it: what goes in, what comes out, how it ends.
+#![cfg(feature = "cli")]
 
 use std::{
     fs,

@@ -1,5 +1,6 @@
 //! `hdp path --explain`: what is told of one packet is what was judged of it, and its commands
 //! show what they are said to show.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //! What must come out was written by hand (`scenario.toml`) or counted without the analyzer
 //! (`seen.json`). `expected.json` holds the findings themselves, so that a change of any of them
 //! shows in review; `UPDATE_EXPECTED=1 cargo test --test fixtures` writes it anew.
+#![cfg(feature = "cli")]
 
 mod support;
 

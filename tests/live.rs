@@ -1,5 +1,5 @@
 //! Capturing from interfaces, on hosts of their own, beside tcpdump and the kernel's counters.
-
+#![cfg(feature = "cli")]
 #![cfg(feature = "libpcap")]
 
 mod support;

@@ -1,6 +1,6 @@
 //! Paths between interfaces and pipes while packets go by, on hosts of their own, beside tcpdump
 //! and the kernel's counters.
-
+#![cfg(feature = "cli")]
 #![cfg(feature = "libpcap")]
 
 mod support;

@@ -1,5 +1,6 @@
 //! Logs of the probe as points of `hdp path`: `fixtures/logs`, whose `record` says what became of
 //! each number, what can befall a log, and a lab that reproduces what is known of kernels.
+#![cfg(feature = "cli")]
 
 mod support;
 

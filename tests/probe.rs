@@ -1,5 +1,6 @@
 //! `hdp send`, `hdp listen` and `hdp loopback` on hosts of their own, beside programs that know
 //! nothing of them: tcpdump and Python's sockets.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -4,6 +4,7 @@
 //! `hdp` is the binary under test; `…` on a line of its own stands for lines left out, at the end
 //! of a line for the rest of it. Commands need the fixtures only. Those whose program is not
 //! installed are passed over, and so are make's, of which the echoed `target/release/hdp` is run.
+#![cfg(feature = "cli")]
 
 use std::{env, ffi::OsString, fs, path::Path, process::Command};
 

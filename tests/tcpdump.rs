@@ -1,5 +1,6 @@
 //! Verdicts can be checked without this program: what the reasons say is counted again by tcpdump
 //! in the captures, and in logs line by line.
+#![cfg(feature = "cli")]
 
 mod support;
 

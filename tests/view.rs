@@ -1,5 +1,5 @@
 //! The live view on terminals: `hdp` in tmux, on a router of its own.
-
+#![cfg(feature = "cli")]
 #![cfg(all(feature = "libpcap", feature = "view"))]
 
 mod support;

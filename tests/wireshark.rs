@@ -5,6 +5,7 @@
 //! too ([`Tshark::run`]), and broken scripts show that every check can fail. It runs without
 //! anybody's settings, in a time zone that is not UTC. `UPDATE_EXPECTED=1` writes the golden files
 //! anew.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -13,7 +13,7 @@ use crate::findings::{ClockMethod, DelayReference, Findings, Packet};
 /// Delays along the whole path are another matter: they are counted as the findings count them,
 /// from sending where both ends read one clock, else from the shortest one of the same direction.
 #[derive(Debug, Clone)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     shifts: Vec<Shift>,
     shortest: Shortest,
     /// Both ends of the path read the same clock.
@@ -107,7 +107,7 @@ impl Clocks {
 
     /// Nanoseconds to be added to the point's times.
     #[must_use]
-    pub fn shift_ns(&self, point: usize) -> i64 {
+    pub(crate) fn shift_ns(&self, point: usize) -> i64 {
         self.shifts[point].shift_ns
     }
 

@@ -13,7 +13,7 @@ use crate::{
 
 /// The packets' fates, taken down while they are judged.
 #[derive(Debug)]
-pub struct Notes {
+pub(crate) struct Notes {
     /// Names of the points, as comments show them.
     points: Vec<String>,
     /// For each point the index of what it was taken from.
@@ -29,7 +29,7 @@ pub struct Notes {
 
 /// What one source holds: a point, or both sides of a host, whose frames are counted as one.
 #[derive(Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// The name that the source was given.
     pub name: String,
     /// What kind of record it is.
@@ -89,7 +89,7 @@ impl Notes {
     /// Nothing yet about packets between these points, in path order, of which all sightings were
     /// kept.
     #[must_use]
-    pub fn new(points: &[Point]) -> Self {
+    pub(crate) fn new(points: &[Point]) -> Self {
         let mut records: Vec<Record> = Vec::new();
         let mut record_of = Vec::new();
         for (index, point) in points.iter().enumerate() {
@@ -129,12 +129,12 @@ impl Notes {
 
     /// What the points were taken from, in path order.
     #[must_use]
-    pub fn records(&self) -> &[Record] {
+    pub(crate) fn records(&self) -> &[Record] {
         &self.records
     }
 
     /// Takes down one packet's fate.
-    pub fn add(&mut self, packet: &Packet) {
+    pub(crate) fn add(&mut self, packet: &Packet) {
         let index = |name: &String| self.points.iter().position(|point| point == name);
         let (from, to) = (index(&packet.from), index(&packet.to));
         let passed = clocks::passed(packet, &self.points);
@@ -188,13 +188,13 @@ impl Notes {
 
     /// How the points' clocks relate by what was noted and found.
     #[must_use]
-    pub fn clocks(&self, findings: &Findings) -> Clocks {
+    pub(crate) fn clocks(&self, findings: &Findings) -> Clocks {
         Clocks::new(findings, &self.shortest, &self.record_of)
     }
 
     /// Packets that were lost behind a record, as it saw them last.
     #[must_use]
-    pub fn lost_behind(&self, record: usize) -> usize {
+    pub(crate) fn lost_behind(&self, record: usize) -> usize {
         self.packets
             .iter()
             .filter(|note| {

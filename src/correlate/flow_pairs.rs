@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 ///
 /// A flow mostly goes on as the flow it went on as before, so that one is found without hashing.
 #[derive(Debug, Clone)]
-pub struct FlowPairs<T> {
+pub(crate) struct FlowPairs<T> {
     /// By flow of the first point: the flow it went on as last, and where its value is.
     recent: Vec<Option<(u32, u32)>>,
     places: FxHashMap<(u32, u32), u32>,
@@ -28,7 +28,7 @@ impl<T> Default for FlowPairs<T> {
 impl<T> FlowPairs<T> {
     /// The value of flow `from` going on as flow `to`, made by `new` the first time.
     #[inline(always)]
-    pub fn get(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> &mut T {
+    pub(crate) fn get(&mut self, from: u32, to: u32, new: impl FnOnce() -> T) -> &mut T {
         match self.get_if(from, to, || Some(new())) {
             Some(value) => value,
             None => unreachable!("a value was made"),
@@ -82,12 +82,12 @@ impl<T> FlowPairs<T> {
     }
 
     /// All pairs that occurred, with their values.
-    pub fn iter(&self) -> impl Iterator<Item = ((u32, u32), &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ((u32, u32), &T)> {
         self.values.iter().map(|(flows, value)| (*flows, value))
     }
 
     /// Takes in the values of another, by `join` where both have one.
-    pub fn append(&mut self, other: Self, join: impl Fn(&mut T, T)) {
+    pub(crate) fn append(&mut self, other: Self, join: impl Fn(&mut T, T)) {
         for ((from, to), value) in other.values {
             match self.places.get(&(from, to)) {
                 Some(&place) => join(&mut self.values[place as usize].1, value),
@@ -99,7 +99,7 @@ impl<T> FlowPairs<T> {
     }
 
     /// All pairs that occurred, by value; none are left.
-    pub fn take(&mut self) -> Vec<((u32, u32), T)> {
+    pub(crate) fn take(&mut self) -> Vec<((u32, u32), T)> {
         self.recent.fill(None);
         self.places.clear();
         std::mem::take(&mut self.values)

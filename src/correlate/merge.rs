@@ -11,7 +11,7 @@ use crate::{
 
 /// One packet and where it was seen.
 #[derive(Debug)]
-pub struct Journey<'a> {
+pub(crate) struct Journey<'a> {
     /// HDP's timestamp.
     pub timestamp_ns: u64,
     /// Which way along the points it went.
@@ -25,7 +25,7 @@ pub struct Journey<'a> {
 
 /// A point on a packet's way that saw it.
 #[derive(Debug, Clone, Copy)]
-pub struct Station<'a> {
+pub(crate) struct Station<'a> {
     /// Place along the packet's way, from 0.
     pub position: usize,
     /// Index of the point.
@@ -37,7 +37,7 @@ pub struct Station<'a> {
 impl<'a> Journey<'a> {
     /// The points that saw the packet, along its way.
     #[inline]
-    pub fn stations(&self) -> impl Iterator<Item = Station<'a>> + use<'a> {
+    pub(crate) fn stations(&self) -> impl Iterator<Item = Station<'a>> + use<'a> {
         let (seen, way) = (self.seen, self.way);
         (0..seen.len()).filter_map(move |position| {
             let point = match way {
@@ -55,7 +55,7 @@ impl<'a> Journey<'a> {
 
 /// A packet at a point that saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// The first copy.
     pub sighting: &'a Sighting,
     /// Further sightings at the same place that the network made.
@@ -67,7 +67,7 @@ pub struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// Seen, and not again.
     #[must_use]
-    pub fn once(sighting: &'a Sighting) -> Self {
+    pub(crate) fn once(sighting: &'a Sighting) -> Self {
         Self {
             sighting,
             duplicates: 0,
@@ -78,7 +78,7 @@ impl<'a> Seen<'a> {
 
 /// Calls `visit` with the journeys of the packets that the survey has not counted, by rising
 /// timestamp.
-pub fn journeys(
+pub(crate) fn journeys(
     points: &[Point],
     relations: &Relations,
     survey: &Survey,
@@ -121,7 +121,7 @@ pub(super) fn journeys_as_seen(
 }
 
 /// Calls `visit` with the journey of every packet, by rising timestamp.
-pub fn all_journeys(
+pub(crate) fn all_journeys(
     points: &[Point],
     relations: &Relations,
     second_chance: &SecondChance,

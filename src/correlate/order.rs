@@ -26,7 +26,7 @@ const MOST_HOPS: u8 = 32;
 
 /// What the packets show of the points' order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proposal {
+pub(crate) struct Proposal {
     /// Indices of the points along the path, the sender's end first. Where packets go both ways,
     /// the sender is whose log is there, else who sent first.
     pub order: Vec<usize>,
@@ -41,7 +41,7 @@ pub struct Proposal {
 
 /// One point lies before another on the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Precedence {
+pub(crate) struct Precedence {
     /// The one nearer to the sender.
     pub first: usize,
     /// The other.
@@ -52,7 +52,7 @@ pub struct Precedence {
 
 /// Finds the order of these points, of which this is the survey.
 #[must_use]
-pub fn propose(points: &[Point], survey: &Survey) -> Proposal {
+pub(crate) fn propose(points: &[Point], survey: &Survey) -> Proposal {
     let streams = Streams::find(points, survey);
     let signs = Signs::collect(points, survey, &streams);
     let decided = |a: usize, b: usize| signs.decide(points, a, b);

@@ -21,7 +21,7 @@ pub(super) struct Passed {
 
 /// How many packets of a flow had passed by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// The timestamp of the packet that some point did not see.
     pub timestamp_ns: u64,
     /// Its flow at the end of the path named by `is_last`.

@@ -51,7 +51,7 @@ impl Complete {
 
 /// Further sightings of packets that were complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Again {
+pub(crate) struct Again {
     /// One of the path's ends.
     pub point: usize,
     /// The flow there that the packet came with.
@@ -62,7 +62,7 @@ pub struct Again {
 
 /// How often packets came again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Copies {
+pub(crate) struct Copies {
     /// Further sightings.
     pub sightings: u64,
     /// Packets that had not come again before.
@@ -71,35 +71,35 @@ pub struct Copies {
 
 /// Some of a path's points.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Places(u64);
+pub(crate) struct Places(u64);
 
 impl Places {
     /// No more points than this can be told apart.
-    pub const MOST: usize = 64;
+    pub(crate) const MOST: usize = 64;
 
     /// Adds a point.
     #[must_use]
-    pub fn with(self, point: usize) -> Self {
+    pub(crate) fn with(self, point: usize) -> Self {
         debug_assert!(point < Self::MOST);
         Self(self.0 | 1 << point)
     }
 
     /// Whether the point is among them.
     #[must_use]
-    pub fn contains(self, point: usize) -> bool {
+    pub(crate) fn contains(self, point: usize) -> bool {
         self.0 >> point & 1 == 1
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
 /// A packet that was judged though some point had not seen it.
 #[derive(Debug, Clone, Copy)]
-pub struct GivenUp<T> {
+pub(crate) struct GivenUp<T> {
     /// Where it was seen first.
     pub point: usize,
     /// What was seen there.
@@ -114,7 +114,7 @@ pub struct GivenUp<T> {
 
 /// A packet that was given up and came all the same.
 #[derive(Debug, Clone, Copy)]
-pub struct Returned<T> {
+pub(crate) struct Returned<T> {
     /// The packet, as it was known before.
     pub given_up: GivenUp<T>,
     /// Where it came.
@@ -126,7 +126,7 @@ pub struct Returned<T> {
 /// Packets that points which are being read have told of. `T` is what became of those that were
 /// given up.
 #[derive(Debug)]
-pub struct Pending<T> {
+pub(crate) struct Pending<T> {
     /// Flows and keys of the points, and their sightings that wait, by rising timestamp.
     points: Vec<Point>,
     waiting: Vec<Vec<Sighting>>,
@@ -152,7 +152,7 @@ impl<T: Copy> Pending<T> {
     /// # Panics
     /// If there are more than [`Places::MOST`].
     #[must_use]
-    pub fn new(points: usize) -> Self {
+    pub(crate) fn new(points: usize) -> Self {
         assert!(points <= Places::MOST, "{points} points");
         Self {
             points: std::iter::repeat_with(Point::blank).take(points).collect(),
@@ -171,7 +171,7 @@ impl<T: Copy> Pending<T> {
     }
 
     /// Takes what a point has seen, and leaves the batch empty.
-    pub fn add(&mut self, point: usize, batch: &mut Batch) {
+    pub(crate) fn add(&mut self, point: usize, batch: &mut Batch) {
         let told = &mut self.points[point];
         told.flows.append(&mut batch.flows);
         told.keys.append(&mut batch.keys);
@@ -320,64 +320,64 @@ impl<T: Copy> Pending<T> {
     }
 
     /// How many sightings wait, by point.
-    pub fn waiting(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = usize> {
         self.waiting.iter().map(Vec::len)
     }
 
     /// Complete packets of which the survey holds the delay.
     #[must_use]
-    pub fn surveyed(&self) -> usize {
+    pub(crate) fn surveyed(&self) -> usize {
         self.surveyed
     }
 
     /// Further sightings of complete packets, with how many there were.
-    pub fn again(&self) -> impl Iterator<Item = (Again, Copies)> {
+    pub(crate) fn again(&self) -> impl Iterator<Item = (Again, Copies)> {
         self.again.iter().map(|(again, count)| (*again, *count))
     }
 
     /// Sightings that were left out, by point: they came so late that nothing tells any more whether
     /// they are copies.
     #[must_use]
-    pub fn stale(&self) -> &[u64] {
+    pub(crate) fn stale(&self) -> &[u64] {
         &self.stale
     }
 
     /// Of a point's sightings that were forgotten those that a mirror port may have made.
     #[must_use]
-    pub fn twins(&self, point: usize) -> u64 {
+    pub(crate) fn twins(&self, point: usize) -> u64 {
         self.twins[point]
     }
 
     /// Packets that were given up and came all the same, since the last time this was asked.
-    pub fn take_returned(&mut self) -> Vec<Returned<T>> {
+    pub(crate) fn take_returned(&mut self) -> Vec<Returned<T>> {
         std::mem::take(&mut self.returned)
     }
 
     /// Those that were not asked for yet.
     #[must_use]
-    pub fn returned(&self) -> &[Returned<T>] {
+    pub(crate) fn returned(&self) -> &[Returned<T>] {
         &self.returned
     }
 
     /// The sightings that wait at a point, by rising timestamp.
     #[must_use]
-    pub fn sightings(&self, point: usize) -> &[Sighting] {
+    pub(crate) fn sightings(&self, point: usize) -> &[Sighting] {
         &self.waiting[point]
     }
 
     /// The same, which the pending packets are without until they are put back.
-    pub fn lend(&mut self, point: usize) -> Vec<Sighting> {
+    pub(crate) fn lend(&mut self, point: usize) -> Vec<Sighting> {
         std::mem::take(&mut self.waiting[point])
     }
 
     /// Puts back what was lent of a point, by rising timestamp.
-    pub fn put_back(&mut self, point: usize, sightings: Vec<Sighting>) {
+    pub(crate) fn put_back(&mut self, point: usize, sightings: Vec<Sighting>) {
         self.waiting[point] = sightings;
     }
 
     /// A survey of all packets that were complete, with the others as its rest, which `points` hold.
     #[must_use]
-    pub fn survey(&self, points: &[Point]) -> Survey {
+    pub(crate) fn survey(&self, points: &[Point]) -> Survey {
         let mut survey = self.survey.clone();
         survey.link_through();
         survey.note_rest(points);
@@ -386,7 +386,7 @@ impl<T: Copy> Pending<T> {
 
     /// The same, after which the survey knows how clocks relate, and nothing more of the packets
     /// that were complete.
-    pub fn take_survey(&mut self, points: &[Point]) -> Survey {
+    pub(crate) fn take_survey(&mut self, points: &[Point]) -> Survey {
         self.surveyed = 0;
         let survey = self.survey(points);
         self.survey.link_through();
@@ -395,7 +395,7 @@ impl<T: Copy> Pending<T> {
     }
 
     /// Forgets the packets with these timestamps, which rise.
-    pub fn settle(&mut self, timestamps: &[u64]) {
+    pub(crate) fn settle(&mut self, timestamps: &[u64]) {
         let is_settled = |s: &Sighting| timestamps.binary_search(&s.timestamp_ns).is_ok();
         for (waiting, forgotten) in self.waiting.iter_mut().zip(&mut self.twins) {
             let before = twins(waiting);
@@ -405,14 +405,14 @@ impl<T: Copy> Pending<T> {
     }
 
     /// Notes a packet that is judged, though some point has not seen it.
-    pub fn give_up(&mut self, given_up: GivenUp<T>) {
+    pub(crate) fn give_up(&mut self, given_up: GivenUp<T>) {
         let timestamp_ns = given_up.sighting.timestamp_ns;
         self.over_to = self.over_to.max(timestamp_ns);
         self.given_up.insert(timestamp_ns, given_up);
     }
 
     /// Notes a packet that is judged, and that both ends of the path saw.
-    pub fn conclude(&mut self, first: &Seen, last: &Seen) {
+    pub(crate) fn conclude(&mut self, first: &Seen, last: &Seen) {
         let timestamp_ns = first.sighting.timestamp_ns;
         self.over_to = self.over_to.max(timestamp_ns);
         let complete = Complete {

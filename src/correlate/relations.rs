@@ -17,7 +17,7 @@ pub(super) const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
 
 /// A way along the points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Way {
+pub(crate) enum Way {
     /// In the order of the points, as the user gave them.
     Forward,
     /// Against it.
@@ -26,11 +26,11 @@ pub enum Way {
 
 impl Way {
     /// Both, forward first.
-    pub const BOTH: [Self; 2] = [Self::Forward, Self::Reverse];
+    pub(crate) const BOTH: [Self; 2] = [Self::Forward, Self::Reverse];
 
     /// 0 or 1.
     #[must_use]
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::Forward => 0,
             Self::Reverse => 1,
@@ -39,7 +39,7 @@ impl Way {
 
     /// The other one.
     #[must_use]
-    pub fn opposite(self) -> Self {
+    pub(crate) fn opposite(self) -> Self {
         match self {
             Self::Forward => Self::Reverse,
             Self::Reverse => Self::Forward,
@@ -57,17 +57,13 @@ impl Way {
 
 /// Statistics of one point's capture time less another's, over packets seen at both.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Offsets {
+pub(crate) struct Offsets {
     /// How many packets.
     pub count: u64,
     /// Smallest difference in nanoseconds.
     pub min_ns: i64,
     /// Largest difference.
     pub max_ns: i64,
-    /// Sums over differences from `base_ns`, which keeps them exact enough for a variance.
-    base_ns: i64,
-    sum: f64,
-    sum_of_squares: f64,
 }
 
 impl Offsets {
@@ -76,61 +72,29 @@ impl Offsets {
             count: 1,
             min_ns: offset_ns,
             max_ns: offset_ns,
-            base_ns: offset_ns,
-            sum: 0.0,
-            sum_of_squares: 0.0,
         }
     }
 
     /// Of many differences, or `None` of none.
     pub(super) fn of_all(offsets_ns: &Spans) -> Option<Self> {
-        let [sum, sum_of_squares] = offsets_ns.sums();
         Some(Self {
             count: offsets_ns.len() as u64,
             min_ns: offsets_ns.min()?,
             max_ns: offsets_ns.max()?,
-            base_ns: offsets_ns.middle_ns(),
-            sum,
-            sum_of_squares,
         })
     }
 
     #[inline]
     pub(super) fn add(&mut self, offset_ns: i64) {
-        let difference = offset_ns.saturating_sub(self.base_ns) as f64;
         self.count += 1;
         self.min_ns = self.min_ns.min(offset_ns);
         self.max_ns = self.max_ns.max(offset_ns);
-        self.sum += difference;
-        self.sum_of_squares += difference * difference;
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        let shift = other.base_ns.saturating_sub(self.base_ns) as f64;
-        let count = other.count as f64;
         self.count += other.count;
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
-        self.sum_of_squares +=
-            other.sum_of_squares + 2.0 * shift * other.sum + count * shift * shift;
-        self.sum += other.sum + count * shift;
-    }
-
-    /// Mean in nanoseconds.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation)] // Spans of captures are far below 2^53 ns.
-    pub fn mean_ns(&self) -> i64 {
-        self.base_ns
-            .saturating_add((self.sum / self.count as f64) as i64)
-    }
-
-    /// Standard deviation in nanoseconds.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation)] // As above.
-    pub fn deviation_ns(&self) -> i64 {
-        let count = self.count as f64;
-        let variance = (self.sum_of_squares - self.sum * self.sum / count) / count;
-        variance.max(0.0).sqrt() as i64
     }
 
     /// The same, seen from the other point.
@@ -138,8 +102,6 @@ impl Offsets {
         Self {
             min_ns: -self.max_ns,
             max_ns: -self.min_ns,
-            base_ns: -self.base_ns,
-            sum: -self.sum,
             ..*self
         }
     }
@@ -147,7 +109,7 @@ impl Offsets {
 
 /// What was learnt from the packets that were seen at several points.
 #[derive(Debug)]
-pub struct Relations {
+pub(crate) struct Relations {
     /// The way of each flow, by point.
     ways: Vec<Vec<Way>>,
     /// The way of each address pair that occurs anywhere.
@@ -182,7 +144,7 @@ impl Votes {
 impl Relations {
     /// Learns from all packets that were one at sight.
     #[must_use]
-    pub fn learn(points: &[Point], survey: &Survey) -> Self {
+    pub(crate) fn learn(points: &[Point], survey: &Survey) -> Self {
         let mut pair_ids: FxHashMap<(IpAddr, IpAddr), usize> = FxHashMap::default();
         let mut votes: Vec<Votes> = Vec::new();
         // For each point, the index into `votes` of each of its flows.
@@ -268,13 +230,13 @@ impl Relations {
     /// Which way a flow of a point goes.
     #[inline]
     #[must_use]
-    pub fn way(&self, point: usize, flow: u32) -> Way {
+    pub(crate) fn way(&self, point: usize, flow: u32) -> Way {
         self.ways[point][flow as usize]
     }
 
     /// Which way packets between two addresses go, if such were seen, or such that go back.
     #[must_use]
-    pub fn way_between(&self, source: IpAddr, destination: IpAddr) -> Option<Way> {
+    pub(crate) fn way_between(&self, source: IpAddr, destination: IpAddr) -> Option<Way> {
         self.pair_ways
             .get(&(source, destination))
             .copied()
@@ -288,14 +250,14 @@ impl Relations {
     /// How point `second`'s capture time less point `first`'s went, first before second in path
     /// order, over the packets going `way` that were seen at both.
     #[must_use]
-    pub fn trend(&self, first: usize, second: usize, way: Way) -> Option<&Trend> {
+    pub(crate) fn trend(&self, first: usize, second: usize, way: Way) -> Option<&Trend> {
         self.trends.get(&(first, second, way))
     }
 
     /// Point `to`'s capture time less point `from`'s, over the packets going `way` that were seen
     /// at both.
     #[must_use]
-    pub fn offsets(&self, from: usize, to: usize, way: Way) -> Option<Offsets> {
+    pub(crate) fn offsets(&self, from: usize, to: usize, way: Way) -> Option<Offsets> {
         if from < to {
             self.offsets.get(&(from, to, way)).copied()
         } else {

@@ -13,7 +13,7 @@ use crate::observe::{Batch, Point, Sighting};
 
 /// A survey of points that are still being read.
 #[derive(Debug)]
-pub struct Rolling {
+pub(crate) struct Rolling {
     survey: Survey,
     /// What each point has handed over and is not surveyed yet.
     windows: Vec<Point>,
@@ -27,7 +27,7 @@ pub struct Rolling {
 impl Rolling {
     /// A survey of so many points, of which nothing is known yet.
     #[must_use]
-    pub fn new(points: usize) -> Self {
+    pub(crate) fn new(points: usize) -> Self {
         Self {
             survey: Survey::new(points),
             windows: std::iter::repeat_with(Point::blank).take(points).collect(),
@@ -39,13 +39,13 @@ impl Rolling {
 
     /// The unfinished point that holds up the others, `None` when all are finished.
     #[must_use]
-    pub fn slowest(&self) -> Option<usize> {
+    pub(crate) fn slowest(&self) -> Option<usize> {
         let unfinished = (0..self.windows.len()).filter(|&point| self.finished[point].is_none());
         unfinished.min_by_key(|&point| self.complete_to[point])
     }
 
     /// Takes a batch of a point's sightings, and leaves it empty.
-    pub fn add(&mut self, point: usize, batch: &mut Batch) {
+    pub(crate) fn add(&mut self, point: usize, batch: &mut Batch) {
         self.complete_to[point] = batch.sightings.last().map(|last| last.timestamp_ns);
         let window = &mut self.windows[point];
         if window.sightings.is_empty() {
@@ -59,7 +59,7 @@ impl Rolling {
     }
 
     /// Takes a point that has handed over all batches but the sightings it still holds.
-    pub fn finish(&mut self, point: usize, mut finished: Point) {
+    pub(crate) fn finish(&mut self, point: usize, mut finished: Point) {
         let window = &mut self.windows[point];
         window.sightings.append(&mut finished.sightings);
         let known = window.flows.len();
@@ -88,7 +88,7 @@ impl Rolling {
     /// # Panics
     /// If a point is not finished.
     #[must_use]
-    pub fn into_parts(mut self) -> (Vec<Point>, Survey) {
+    pub(crate) fn into_parts(mut self) -> (Vec<Point>, Survey) {
         self.survey.link_through();
         let finished = self.finished.into_iter().zip(self.kept);
         let points = finished

@@ -148,7 +148,7 @@ impl Start {
 
 /// Packets that were put together again.
 #[derive(Debug, Default)]
-pub struct SecondChance {
+pub(crate) struct SecondChance {
     /// How long packets and their duplicates are waited for, in nanoseconds.
     pub(super) wait_ns: u64,
     /// What was seen further along the path, by where the packet was seen last under its own
@@ -163,7 +163,7 @@ pub struct SecondChance {
 impl SecondChance {
     /// No packets were put together again. What comes again after `wait_ns` is no duplicate.
     #[must_use]
-    pub fn none(wait_ns: u64) -> Self {
+    pub(crate) fn none(wait_ns: u64) -> Self {
         Self {
             wait_ns,
             ..Self::default()
@@ -173,7 +173,12 @@ impl SecondChance {
     /// Looks for them among the packets that the survey has not counted. What comes again after
     /// `wait_ns` is no duplicate.
     #[must_use]
-    pub fn find(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64) -> Self {
+    pub(crate) fn find(
+        points: &[Point],
+        relations: &Relations,
+        survey: &Survey,
+        wait_ns: u64,
+    ) -> Self {
         let mut chance = Self::none(wait_ns);
         let any_doubtful = points.iter().any(|point| !point.doubtful.is_empty());
         if !any_doubtful && !survey.has_starts_behind_the_first(points) {
@@ -206,26 +211,28 @@ impl SecondChance {
 
     /// Whether the packet that was seen last here continues elsewhere.
     #[must_use]
-    pub fn continues(&self, point: usize, sighting: &Sighting) -> bool {
+    pub(crate) fn continues(&self, point: usize, sighting: &Sighting) -> bool {
         self.continued.contains_key(&(point, sighting.frame))
     }
 
     /// Whether no packet came under another timestamp.
     #[must_use]
-    pub fn is_needless(&self) -> bool {
+    pub(crate) fn is_needless(&self) -> bool {
         self.continued.is_empty() && self.unclear.is_empty()
     }
 
     /// Whether the packet that was seen last here came under another timestamp, or may have.
     #[must_use]
-    pub fn concerns(&self, point: usize, sighting: &Sighting) -> bool {
+    pub(crate) fn concerns(&self, point: usize, sighting: &Sighting) -> bool {
         let place = (point, sighting.frame);
         self.continued.contains_key(&place) || self.unclear.contains(&place)
     }
 
     /// Where each packet that continues elsewhere was seen last (point and frame), and the
     /// timestamps under which it continues.
-    pub fn continued(&self) -> impl Iterator<Item = ((usize, u32), impl Iterator<Item = u64>)> {
+    pub(crate) fn continued(
+        &self,
+    ) -> impl Iterator<Item = ((usize, u32), impl Iterator<Item = u64>)> {
         let timestamps = |start: &Start| -> Vec<u64> {
             let stops = start.stops.iter().flatten();
             stops.map(|stop| stop.sighting.timestamp_ns).collect()

@@ -8,7 +8,7 @@ use histogram::Histogram;
 /// clocks are off, so what is kept of one is how far it lies from where the first one put zero;
 /// the few farther than 2 s are kept whole.
 #[derive(Debug, Clone, Default)]
-pub struct Spans {
+pub(crate) struct Spans {
     base_ns: i64,
     near: Vec<u32>,
     far_ns: Vec<i64>,
@@ -21,7 +21,7 @@ impl Spans {
 
     /// Adds one.
     #[inline(always)]
-    pub fn push(&mut self, span_ns: i64) {
+    pub(crate) fn push(&mut self, span_ns: i64) {
         match self.above_base(span_ns) {
             Some(near) if !self.near.is_empty() => self.near.push(near),
             _ => self.push_unlike(span_ns),
@@ -46,7 +46,7 @@ impl Spans {
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let rounded = self.rounded.as_ref().map_or(0, |rounded| rounded.count());
         #[allow(clippy::cast_possible_truncation)] // A count of things that were there.
         let rounded = rounded as usize;
@@ -55,12 +55,12 @@ impl Spans {
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// All of them, in nanoseconds, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = i64> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = i64> {
         let base_ns = self.base_ns;
         let near = self.near.iter().map(move |near| base_ns + i64::from(*near));
         let exact = near.chain(self.far_ns.iter().copied());
@@ -73,13 +73,13 @@ impl Spans {
 
     /// How many of them take memory each.
     #[must_use]
-    pub fn exact(&self) -> usize {
+    pub(crate) fn exact(&self) -> usize {
         self.near.len() + self.far_ns.len()
     }
 
     /// Rounds them, so that they take no more memory however many come: beyond the extremes, each is
     /// known to within 1 % of its distance from the smallest so far.
-    pub fn round(&mut self) {
+    pub(crate) fn round(&mut self) {
         let Some(min_ns) = self.min() else { return };
         let mut rounded = self
             .rounded
@@ -93,7 +93,7 @@ impl Spans {
 
     /// The smallest.
     #[must_use]
-    pub fn min(&self) -> Option<i64> {
+    pub(crate) fn min(&self) -> Option<i64> {
         let near = self.near.iter().copied().min();
         let near = near.map(|near| self.base_ns + i64::from(near));
         let rounded = self.rounded.iter().map(|rounded| rounded.min_ns());
@@ -103,7 +103,7 @@ impl Spans {
 
     /// The largest.
     #[must_use]
-    pub fn max(&self) -> Option<i64> {
+    pub(crate) fn max(&self) -> Option<i64> {
         let near = self.near.iter().copied().max();
         let near = near.map(|near| self.base_ns + i64::from(near));
         let rounded = self.rounded.iter().map(|rounded| rounded.max_ns());
@@ -111,41 +111,8 @@ impl Spans {
         exact.chain(rounded).max()
     }
 
-    /// What the sums below count from.
-    pub(super) fn middle_ns(&self) -> i64 {
-        self.base_ns.saturating_add(Self::MIDDLE)
-    }
-
-    /// The sum of all differences from the middle, and that of their squares.
-    pub(super) fn sums(&self) -> [f64; 2] {
-        // Sums of their own for every eighth one: they need not wait for each other.
-        let mut sums = [[0.0; 8]; 2];
-        let (eights, others) = self.near.as_chunks::<8>();
-        for eight in eights {
-            for (lane, near) in eight.iter().enumerate() {
-                let difference = f64::from(*near) - Self::MIDDLE as f64;
-                sums[0][lane] += difference;
-                sums[1][lane] += difference * difference;
-            }
-        }
-        let others = others.iter().map(|near| i64::from(*near) - Self::MIDDLE);
-        let far = self.far_ns.iter();
-        let far = far.map(|span_ns| span_ns.saturating_sub(self.middle_ns()));
-        for difference in others.chain(far) {
-            sums[0][0] += difference as f64;
-            sums[1][0] += difference as f64 * difference as f64;
-        }
-        let rounded = self.rounded.iter().flat_map(|rounded| rounded.classes());
-        for (span_ns, count) in rounded {
-            let difference = span_ns.saturating_sub(self.middle_ns()) as f64;
-            sums[0][0] += difference * count as f64;
-            sums[1][0] += difference * difference * count as f64;
-        }
-        sums.map(|lanes| lanes.iter().sum())
-    }
-
     /// Takes in others.
-    pub fn append(&mut self, others: Self) {
+    pub(crate) fn append(&mut self, others: Self) {
         if self.is_empty() {
             *self = others;
         } else {
@@ -155,7 +122,7 @@ impl Spans {
 
     /// Quantiles by nearest rank, for rising `qs`: of each, the smallest span that at least that
     /// share of them does not exceed. `None` without spans.
-    pub fn quantiles<const N: usize>(&mut self, qs: [f64; N]) -> Option<[i64; N]> {
+    pub(crate) fn quantiles<const N: usize>(&mut self, qs: [f64; N]) -> Option<[i64; N]> {
         if self.rounded.is_some() {
             self.round();
             return self.rounded.as_ref().map(|rounded| rounded.quantiles(qs));
@@ -258,21 +225,6 @@ mod tests {
             assert_eq!(spans.iter().filter(|&span| span == first).count(), 2);
             assert_eq!(spans.len(), 4);
         }
-    }
-
-    #[test]
-    fn sums_are_those_of_the_differences_from_the_middle() {
-        let given: Vec<i64> = (0..1003).map(|i| 7_000_000_000 + i * i).collect();
-        let spans: Spans = given.iter().copied().collect();
-        let from_middle = |span: &i64| (span - spans.middle_ns()) as f64;
-        let [sum, squares] = spans.sums();
-        let expected: Vec<f64> = given.iter().map(from_middle).collect();
-        let is_near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-12;
-        assert!(is_near(sum, expected.iter().sum::<f64>()));
-        assert!(is_near(
-            squares,
-            expected.iter().map(|span| span * span).sum::<f64>()
-        ));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const WORTH_A_THREAD: usize = 100_000;
 
 /// What the first pass found.
 #[derive(Debug, Clone)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// For each two points (first below second, at `first * points + second`): what packets tell
     /// that were one at sight.
     pub(super) links: Vec<FlowPairs<Link>>,
@@ -40,7 +40,7 @@ pub struct Survey {
 
 /// What packets tell that went from one flow to another.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Link {
+pub(crate) struct Link {
     /// The second point's times less the first's.
     pub offsets: Option<Offsets>,
     /// Packets whose capture time was nearer to their timestamp at the first point than at the
@@ -52,7 +52,7 @@ pub struct Link {
 
 /// Packets that every point saw once, unaltered.
 #[derive(Debug, Clone, Default)]
-pub struct Through {
+pub(crate) struct Through {
     /// The last point's time less the first's, in nanoseconds on their own clocks.
     pub offsets_ns: Spans,
     /// The same of those that were reordered where they arrived: at the last point, or at the
@@ -69,7 +69,7 @@ pub struct Through {
 impl Survey {
     /// Surveys the points' sightings, two halves at once where there are many.
     #[must_use]
-    pub fn of(points: &[Point]) -> Self {
+    pub(crate) fn of(points: &[Point]) -> Self {
         let all = Stretch::all(points);
         let most = points.iter().max_by_key(|point| point.sightings.len());
         match most {
@@ -197,7 +197,7 @@ impl Survey {
 
     /// How many timestamps there are in the rest.
     #[must_use]
-    pub fn rest_len(&self, points: usize) -> usize {
+    pub(crate) fn rest_len(&self, points: usize) -> usize {
         self.rest.len() / points
     }
 
@@ -386,7 +386,7 @@ impl Survey {
     }
 
     /// What packets tell that went from flow to flow between two points, first below second.
-    pub fn links(
+    pub(crate) fn links(
         &self,
         points: usize,
         first: usize,
@@ -396,7 +396,7 @@ impl Survey {
     }
 
     /// How the second point's times less the first's went, by the first point's address pairs.
-    pub fn trends(
+    pub(crate) fn trends(
         &self,
         points: usize,
         first: usize,
@@ -407,19 +407,19 @@ impl Survey {
     }
 
     /// The packets that every point saw, by their flows at the first and the last point.
-    pub fn through(&self) -> impl Iterator<Item = ((u32, u32), &Through)> {
+    pub(crate) fn through(&self) -> impl Iterator<Item = ((u32, u32), &Through)> {
         self.through.iter()
     }
 
     /// What had passed when a packet was not seen everywhere, by rising timestamp. It is no longer
     /// in the survey then.
-    pub fn take_passed(&mut self) -> Vec<Mark> {
+    pub(crate) fn take_passed(&mut self) -> Vec<Mark> {
         std::mem::take(&mut self.passed).into_marks()
     }
 
     /// The packets that every point saw, by their flows at the first and the last point. They are
     /// no longer in the survey then.
-    pub fn take_through(&mut self) -> Vec<((u32, u32), Through)> {
+    pub(crate) fn take_through(&mut self) -> Vec<((u32, u32), Through)> {
         self.through.take()
     }
 }

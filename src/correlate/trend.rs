@@ -13,7 +13,7 @@ const FIRST_SHIFT: u32 = 20;
 
 /// A difference of two points' times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The first point's time, ns since the epoch.
     pub at_ns: i64,
     /// The second point's time of the same packet, less that.
@@ -22,7 +22,7 @@ pub struct Difference {
 
 /// The extremes of one stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extremes {
+pub(crate) struct Extremes {
     /// The smallest difference.
     pub min: Difference,
     /// The largest.
@@ -31,7 +31,7 @@ pub struct Extremes {
 
 /// How the difference of two points' times went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trend {
+pub(crate) struct Trend {
     /// A time shifted right by this is the number of its stretch.
     shift: u32,
     /// The number of the first stretch.
@@ -42,7 +42,7 @@ pub struct Trend {
 impl Trend {
     /// The trend of one difference.
     #[must_use]
-    pub fn of(difference: Difference) -> Self {
+    pub(crate) fn of(difference: Difference) -> Self {
         let mut trend = Self {
             shift: FIRST_SHIFT,
             base: (difference.at_ns >> FIRST_SHIFT) - i64::from(STRETCHES) / 2,
@@ -54,7 +54,7 @@ impl Trend {
 
     /// Takes in one more.
     #[inline]
-    pub fn note(&mut self, difference: Difference) {
+    pub(crate) fn note(&mut self, difference: Difference) {
         let stretch = (difference.at_ns >> self.shift).wrapping_sub(self.base);
         // Less than the base becomes more than all there are.
         let stretch = usize::try_from(stretch.cast_unsigned()).unwrap_or(usize::MAX);
@@ -100,7 +100,7 @@ impl Trend {
     }
 
     /// Takes in another.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for extremes in other.extremes() {
             self.note(extremes.min);
             self.note(extremes.max);
@@ -109,7 +109,7 @@ impl Trend {
 
     /// The smallest and the largest difference of the stretches around a time of the first point's.
     #[must_use]
-    pub fn around(&self, at_ns: i64) -> [i64; 2] {
+    pub(crate) fn around(&self, at_ns: i64) -> [i64; 2] {
         const ON_EITHER_SIDE: usize = 2;
         let all: Vec<Extremes> = self.extremes().collect();
         let behind = all.partition_point(|extremes| extremes.min.at_ns < at_ns);
@@ -122,7 +122,7 @@ impl Trend {
     }
 
     /// The extremes of each stretch that has any, in order of time.
-    pub fn extremes(&self) -> impl Iterator<Item = Extremes> {
+    pub(crate) fn extremes(&self) -> impl Iterator<Item = Extremes> {
         self.stretches.iter().flatten().copied()
     }
 }

@@ -37,7 +37,7 @@ pub(super) enum Absence {
 
 /// A ruling as it was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// Which way the packet was taken to go: more is known of that later.
     pub(super) way: Way,
     pub(super) ruling: Ruling,

@@ -33,7 +33,7 @@ const MOST_EXACT: usize = 1024;
 
 /// What was decided of packets that are no longer known.
 #[derive(Debug, Clone)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// By way, carrier and number.
     pub(super) tallies: Tallies,
     /// By point and flow, the judged packets whose first sighting that is.
@@ -87,7 +87,7 @@ impl Kept {
 
 /// How far the points have been read.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     /// By point, whether more frames may come.
     pub open: &'a [bool],
     /// There is no room to wait: half of the packets, the oldest, must be decided.
@@ -96,7 +96,7 @@ pub struct Reading<'a> {
 
 /// What was done with the packets that wait.
 #[derive(Debug, Default)]
-pub struct Settled {
+pub(crate) struct Settled {
     /// The timestamps of those that were decided, rising: they need not be known any longer.
     pub timestamps: Vec<u64>,
     /// Whether most of the others wait for points that have not been read so far.
@@ -106,7 +106,7 @@ pub struct Settled {
 impl Ledger {
     /// Nothing is decided, of so many points.
     #[must_use]
-    pub fn new(points: usize) -> Self {
+    pub(crate) fn new(points: usize) -> Self {
         Self {
             tallies: Tallies::new(points),
             by_flow: vec![Vec::new(); points],
@@ -149,7 +149,7 @@ impl Ledger {
     /// Decides what can be decided. The survey is that of the packets that are pending, with those
     /// that wait, which the points hold, as its rest; what they must be known by if they come all the
     /// same is noted there.
-    pub fn decide(
+    pub(crate) fn decide(
         &mut self,
         points: &[Point],
         mut survey: Survey,
@@ -231,7 +231,7 @@ impl Ledger {
     /// The same with what was seen of packets that are no longer known: further sightings, such as
     /// came all the same after they were given up, and such as were left out.
     #[must_use]
-    pub fn with(
+    pub(crate) fn with(
         mut self,
         (points, survey, options): (&[Point], &Survey, &Options),
         again: impl Iterator<Item = (Again, Copies)>,

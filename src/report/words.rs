@@ -4,11 +4,12 @@
 
 use std::fmt;
 
+#[cfg(feature = "cli")]
+use crate::findings::IcmpEvidence;
 use crate::{
     decode::icmp_meaning,
     findings::{
-        Cause, IcmpEvidence, Kept, NamedSource, NotTheNumber, OrderSign, PointKind, PortPair,
-        Reason, Warning,
+        Cause, Kept, NamedSource, NotTheNumber, OrderSign, PointKind, PortPair, Reason, Warning,
     },
     shell,
 };
@@ -368,6 +369,7 @@ fn transport(protocol: u8) -> &'static str {
 }
 
 /// ICMP errors of one kind from one host: `10.77.1.1 answered: protocol unreachable`.
+#[cfg(feature = "cli")]
 pub(crate) fn icmp(icmp: &IcmpEvidence) -> String {
     format!("{} answered: {}", icmp.from, icmp.meaning)
 }

@@ -9,7 +9,9 @@
 
 pub mod capture;
 pub mod frames;
+#[cfg(feature = "cli")]
 pub mod hosts;
+#[cfg(feature = "cli")]
 pub mod live;
 pub mod scenario;
 pub mod scene;

@@ -1,5 +1,6 @@
 //! The ways to a false verdict, each with the case that it is mistaken for, the innocent one first.
 //! A test's number is that of its trap.
+#![cfg(feature = "cli")]
 
 #[path = "../support/mod.rs"]
 mod support;

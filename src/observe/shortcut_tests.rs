@@ -2,18 +2,30 @@
 //! point. All frames of all fixtures, frames that differ in one byte, and sequences of everything
 //! that the decoder knows.
 
-mod support;
+/// What the frames need of the integration tests' captures.
+mod capture {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum ByteOrder {
+        Little,
+        Big,
+    }
+
+    pub(super) const ORDERS: [ByteOrder; 2] = [ByteOrder::Little, ByteOrder::Big];
+}
+#[path = "../../tests/support/frames.rs"]
+#[allow(dead_code, unreachable_pub, reason = "made for integration tests")]
+mod frames;
 
 use std::{fs, net::IpAddr, path::PathBuf};
 
-use hdp::{
+use crate::{
     decode::{DEFAULT_WINDOW_NS, Decoded, Decoder, Shortcut},
     observe::{Flow, Observer, Point, Sighting},
     source::{Frame, FrameDirection, LinkType, Origin, Source, Summary},
 };
 use proptest::prelude::*;
 
-use support::frames::{
+use frames::{
     Extension, Fragment, GreFields, Link, Network, Packet, QUOTES, arp_request, ethernet_in_gre,
     gre, icmp_error, ip, ip_in_ip, mpls, pppoe, qinq, vlan, vxlan,
 };
