@@ -111,7 +111,7 @@ pub(crate) fn write(
         let is_wanted = job.which == Which::All || notes.is_last_sight(*record, head.number);
         if is_wanted {
             comment.clear();
-            let is_noted = notes.comment((*record, head.number, head.key), clocks, &mut comment);
+            let is_noted = notes.comment((*record, head.number, head.key), &mut comment);
             let frame = Captured {
                 time_ns: head.time_ns,
                 original_len: head.original_len,

@@ -13,27 +13,27 @@
 //! bounded memory. What became of a packet is [`crate::judge`]'s business.
 
 mod copies;
+mod delays;
 mod flow_pairs;
-mod generations;
-mod merge;
+mod journey;
+mod loss_runs;
+mod offset_trend;
 mod order;
-mod passed;
 mod pending;
+mod recent;
 mod relations;
+mod rewritten;
 mod rolling;
-mod second_chance;
-mod spans;
 mod survey;
-mod trend;
 
+pub(crate) use delays::Spans;
 pub(crate) use flow_pairs::FlowPairs;
-pub(crate) use merge::{Journey, Seen, Station, all_journeys, journeys};
+pub(crate) use journey::{Journey, Seen, Station, all_journeys, journeys};
+pub(crate) use loss_runs::Mark;
+pub(crate) use offset_trend::{Difference, Extremes, Trend};
 pub(crate) use order::{Precedence, Proposal, propose};
-pub(crate) use passed::Mark;
 pub(crate) use pending::{Again, Copies, GivenUp, Pending, Places, Returned};
 pub(crate) use relations::{Offsets, Relations, Way};
+pub(crate) use rewritten::SecondChance;
 pub(crate) use rolling::Rolling;
-pub(crate) use second_chance::SecondChance;
-pub(crate) use spans::Spans;
 pub(crate) use survey::{Survey, Through};
-pub(crate) use trend::{Difference, Extremes, Trend};

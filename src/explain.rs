@@ -9,16 +9,16 @@
 //! are integers in nanoseconds since the epoch, each on the clock of its point, and unknown is
 //! `null`.
 
-mod again;
 mod check;
 mod diff;
+mod reread;
 mod witness;
 
 use serde::Serialize;
 
-pub use again::Unseen;
 pub use check::Check;
 pub use diff::{ChangedBytes, FieldChange};
+pub use reread::Unseen;
 pub use witness::{Wanted, Witness};
 
 use crate::{
@@ -30,8 +30,8 @@ use crate::{
     source::{Packing, Source},
 };
 
-use again::Trace;
 use check::Search;
+use reread::Trace;
 
 /// What became of the packets that were asked for, and how that shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -260,7 +260,7 @@ pub fn explain(asked: &str, wanted: Wanted, material: Material) -> Explanation {
                 .map(|stop| u64::from(stop.sighting.frame))
                 .collect();
             frames.sort_unstable();
-            again::read(source, window_ns, &frames)
+            reread::read(source, window_ns, &frames)
         })
         .collect();
     let told = Telling {
@@ -487,10 +487,6 @@ impl Telling<'_> {
         let before = judged.rfind(|before| journey.order[..at].contains(&before.point))?;
         let (from, to) = (self.name(before.point), self.name(stop.point));
         let clocks = self.clocks(journey, &from, &to);
-        if clocks.iter().any(|clock| !clock.steps.is_empty()) {
-            // The fastest packet may have crossed before a clock was set.
-            return None;
-        }
         let shares_clock =
             matches!(clocks.as_slice(), [clock] if clock.method == ClockMethod::SameHost);
         let since = self.place(before);
@@ -503,7 +499,12 @@ impl Telling<'_> {
             });
         }
         let stretch = self.witness.stretch(journey.packet, &from, &to)?;
-        let beyond = took_ns(before)?.checked_sub(stretch.fastest_ns)?;
+        let beyond = match clocks.as_slice() {
+            [clock] => clock.above_fastest(took_ns(before)?)?,
+            // The fastest packet may have crossed before a clock was set.
+            several if several.iter().any(|clock| !clock.steps.is_empty()) => return None,
+            _ => took_ns(before)?.checked_sub(stretch.fastest_ns)?,
+        };
         Some(SightingDelay {
             ns: u64::try_from(beyond).ok()?,
             reference: DelayReference::Minimum,

@@ -7,6 +7,7 @@
 //! The module deliberately knows nothing of how a verdict is reached ([`crate::judge`]) nor of how
 //! it is shown ([`crate::report`]).
 
+mod offset;
 mod reason;
 mod warning;
 
@@ -14,6 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use offset::{ClockLevel, above_fastest};
 pub use reason::{Cause, Kept, NotTheNumber, Reason, Rule};
 pub use warning::{NamedSource, OrderSign, Warning};
 
@@ -238,6 +240,10 @@ pub struct Clock {
     pub skew_ppm: Option<f64>,
     /// Where one of the clocks was set.
     pub steps: Vec<ClockStep>,
+    /// The stretches of time between the steps, by the packets that went along the segment; none
+    /// where none did.
+    #[serde(default)]
+    pub levels: Vec<ClockLevel>,
 }
 
 /// A clock that was set.
@@ -591,6 +597,9 @@ pub struct Packet {
     pub lost_at: Option<[String; 2]>,
     /// For a lost packet and one at the edge: where it should have been seen next, and when.
     pub expected: Option<Expected>,
+    /// Of a packet that arrived and was seen at the first point: its delay from there to the last,
+    /// counted as [`Protocol::delay_ns`] is; null of all others.
+    pub delay_ns: Option<i64>,
     /// Arrived after a packet that was sent later.
     pub reordered: bool,
     /// HDP's bytes or the protocol number differ between points.

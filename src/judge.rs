@@ -10,15 +10,15 @@
 
 mod cause;
 mod changes;
+mod clock_steps;
 mod clocks;
 mod control;
 mod fate;
 mod flows;
 mod gaps;
-mod hull;
 mod icmp;
 mod ledger;
-mod levels;
+mod offset_bounds;
 mod packets;
 mod refusals;
 mod refusers;
@@ -116,6 +116,7 @@ pub(crate) fn conclude(
         judgement.journey(journey);
     });
     judgement.settle_answers();
+    judgement.references = Way::BOTH.map(|way| judgement.reference(way));
     if let Some(report) = packet {
         all_journeys(points, relations, second_chance, |journey| {
             if let Some(packet) = judgement.packet(journey) {
@@ -180,6 +181,8 @@ struct Judgement<'a> {
     /// Points that are still being read; none where all are known to the end.
     open: &'a [bool],
     decided: Ledger,
+    /// For each way, what delays are counted from.
+    references: [Option<Reference>; 2],
     /// What had gone through in bulk at each loss; nothing where packets were decided before.
     passed: PassedBefore,
 }
@@ -215,6 +218,7 @@ impl<'a> Judgement<'a> {
             tally_of_flow: tallies_of_flows(points, &known.relations),
             open,
             decided,
+            references: [None; 2],
             passed: PassedBefore::default(),
         }
     }
@@ -302,6 +306,13 @@ impl<'a> Judgement<'a> {
         }
     }
 
+    /// The points that packets going `way` pass, as far as any can see them.
+    fn way_order(&self, way: Way) -> Vec<usize> {
+        let mut order = order(self.points.len(), way);
+        order.truncate(self.reach[way.index()] + 1);
+        order
+    }
+
     /// Whether the user wants to hear of this number.
     fn is_reported(&self, protocol: u8) -> bool {
         let listed = self.options.protocols.as_ref();
@@ -309,19 +320,14 @@ impl<'a> Judgement<'a> {
     }
 
     fn direction(&mut self, way: Way) -> Direction {
-        let mut order = order(self.points.len(), way);
-        order.truncate(self.reach[way.index()] + 1);
+        let order = self.way_order(way);
         let names: Vec<&str> = order
             .iter()
             .map(|&point| self.points[point].name.as_str())
             .collect();
         let mut refusals = Refusals::collect(self.points, way);
         let tallies = self.tallied(way, &mut refusals);
-        let fastest_ns = tallies
-            .iter()
-            .filter_map(|(_, _, tally, _, _)| tally.fastest_ns())
-            .min();
-        let reference = self.reference(&order, fastest_ns);
+        let reference = self.references[way.index()];
         let numbers: Vec<_> = tallies
             .iter()
             .filter(|(protocol, ..)| self.is_reported(*protocol))
@@ -474,15 +480,20 @@ impl<'a> Judgement<'a> {
                         at_ns: None,
                         skew_ppm: Some(0.0),
                         steps: Vec::new(),
+                        levels: Vec::new(),
                     }
                 } else {
-                    clocks::between(
+                    let of_steps = clocks::between(
                         self.points,
                         self.relations,
                         way,
                         (ends[0], ends[1]),
                         self.wait_ns,
-                    )
+                    );
+                    Clock {
+                        levels: self.clocks.levels(way, ends[0], ends[1]),
+                        ..of_steps
+                    }
                 };
                 let within = self.within(way, ends[0], ends[1]);
                 let translation = translation::between(
@@ -503,8 +514,15 @@ impl<'a> Judgement<'a> {
             .collect()
     }
 
-    /// What delays from the first to the last of these points are counted from.
-    fn reference(&self, order: &[usize], fastest_ns: Option<i64>) -> Option<Reference> {
+    /// What delays from the first to the last point are counted from, once all packets are counted.
+    fn reference(&self, way: Way) -> Option<Reference> {
+        let order = self.way_order(way);
+        let fastest_ns = self
+            .decided
+            .tallies
+            .of_way(way)
+            .filter_map(Tally::fastest_ns)
+            .min();
         if clocks::shares_clock(self.points, order[0], order[order.len() - 1]) {
             Some(Reference {
                 zero_ns: 0,

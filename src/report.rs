@@ -20,8 +20,6 @@ mod explain;
 mod interfaces;
 mod json;
 #[cfg(feature = "cli")]
-mod live;
-#[cfg(feature = "cli")]
 mod loopback;
 #[cfg(feature = "cli")]
 mod markdown;
@@ -32,6 +30,8 @@ mod print;
 mod remarks;
 #[cfg(feature = "cli")]
 pub(crate) mod rows;
+#[cfg(feature = "cli")]
+mod stream;
 #[cfg(feature = "cli")]
 pub(crate) mod table;
 #[cfg(feature = "cli")]
@@ -51,14 +51,14 @@ pub use explain::explanation;
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
 pub use json::{explanation_json, json, json_of};
 #[cfg(feature = "cli")]
-pub use live::{Align, Column, OrDash, RowFormat, Rows};
-#[cfg(feature = "cli")]
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
 #[cfg(feature = "cli")]
 pub use markdown::markdown;
 pub use packets::packet_line;
 #[cfg(feature = "cli")]
 pub use print::print_whole;
+#[cfg(feature = "cli")]
+pub use stream::{Align, Column, OrDash, RowFormat, Rows};
 #[cfg(feature = "cli")]
 pub use table::{Layout, table};
 #[cfg(feature = "cli")]

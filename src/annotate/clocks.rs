@@ -1,30 +1,35 @@
 //! The points' clocks beside the first one's.
 
-use crate::findings::{ClockMethod, DelayReference, Findings, Packet};
+use crate::findings::{ClockMethod, DelayReference, Direction, Findings, Packet};
 
 /// What must be added to each point's times to have them on the first point's clock.
 ///
-/// Where packets went both ways the findings bound the offset between two clocks, and the middle of
-/// the bounds is taken. Where they went one way, the shortest delay counts as 0. Where nothing
-/// relates a point to one before it, its times stay as they are. Points are set beside their
-/// neighbours, so that no packet reaches one before it has left the other. The sides of one capture
-/// share its clock.
-///
-/// Delays along the whole path are another matter: they are counted as the findings count them,
-/// from sending where both ends read one clock, else from the shortest one of the same direction.
+/// Between neighbours the offset is the findings', at any time. Points that no packet relates to
+/// their neighbours are set beside another one, with the shortest delay counted as 0; where nothing
+/// relates a point to one before it, its times stay as they are. The sides of one capture share its
+/// clock.
 #[derive(Debug, Clone)]
 pub(crate) struct Clocks {
+    findings: Findings,
     shifts: Vec<Shift>,
-    shortest: Shortest,
-    /// Both ends of the path read the same clock.
-    is_one: bool,
 }
 
 /// What is known of one point's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shift {
-    shift_ns: i64,
+    /// What it is set beside; nothing of the first point, and of one that nothing relates.
+    beside: Option<(usize, Offset)>,
+    /// What that rests on, along the whole way to the first point.
     method: ClockMethod,
+}
+
+/// How far a clock is before another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offset {
+    /// As the findings say, by time.
+    Found,
+    /// So far at any time.
+    Constant(i64),
 }
 
 /// The shortest times between points, as their clocks show them.
@@ -71,75 +76,108 @@ impl Shortest {
 impl Clocks {
     /// `record_of` says for each point what it was taken from: points of one record share a clock.
     pub(super) fn new(findings: &Findings, shortest: &Shortest, record_of: &[usize]) -> Self {
-        let is_one = is_one(findings);
         let mut shifts = vec![Shift {
-            shift_ns: 0,
+            beside: None,
             method: ClockMethod::SameHost,
         }];
         for point in 1..shortest.points {
             let mut before = record_of[..point].iter();
             if let Some(side) = before.position(|record| *record == record_of[point]) {
-                shifts.push(shifts[side]);
+                shifts.push(Shift {
+                    beside: Some((side, Offset::Constant(0))),
+                    method: shifts[side].method,
+                });
                 continue;
             }
             let related = (0..point).filter_map(|before| {
-                let (offset_ns, method) = known(findings, before, point)
-                    .or_else(|| Some((shortest.offset_ns(before, point)?, ClockMethod::OneWay)))?;
-                let base: Shift = shifts[before];
+                let (offset, method) = known(findings, before, point).or_else(|| {
+                    let offset = Offset::Constant(shortest.offset_ns(before, point)?);
+                    Some((offset, ClockMethod::OneWay))
+                })?;
                 Some(Shift {
-                    shift_ns: base.shift_ns.saturating_sub(offset_ns),
-                    method: weaker(base.method, method),
+                    beside: Some((before, offset)),
+                    method: weaker(shifts[before].method, method),
                 })
             });
             // Of the equally good ones the last, which is the nearest.
             let best = related.max_by_key(|shift| strength(shift.method));
             shifts.push(best.unwrap_or(Shift {
-                shift_ns: 0,
+                beside: None,
                 method: ClockMethod::None,
             }));
         }
         Self {
+            findings: Findings {
+                // Thousands of packets' worth of numbers are of no use here.
+                directions: findings.directions.iter().map(segments_only).collect(),
+                ..findings.clone()
+            },
             shifts,
-            shortest: shortest.clone(),
-            is_one,
         }
     }
 
-    /// Nanoseconds to be added to the point's times.
+    /// Nanoseconds to be added to a time of the point's clock.
     #[must_use]
-    pub(crate) fn shift_ns(&self, point: usize) -> i64 {
-        self.shifts[point].shift_ns
-    }
-
-    /// The delay from one end of the path to the other, as the findings count it.
-    pub(super) fn delay_ns(&self, sent: (usize, i64), arrived: (usize, i64)) -> i64 {
-        let took_ns = arrived.1.saturating_sub(sent.1);
-        match self.shortest.took_ns(sent.0, arrived.0) {
-            Some(shortest_ns) if !self.is_one => took_ns.saturating_sub(shortest_ns),
-            _ => took_ns,
+    pub(crate) fn shift_ns(&self, point: usize, at_ns: i64) -> i64 {
+        let (mut point, mut on_first_ns) = (point, at_ns);
+        while let Some((beside, offset)) = self.shifts[point].beside {
+            let name = |point: usize| self.findings.points[point].name.as_str();
+            let offset_ns = match offset {
+                Offset::Constant(offset_ns) => offset_ns,
+                Offset::Found => {
+                    let found =
+                        (self.findings).clock_offset_ns(name(beside), name(point), on_first_ns);
+                    found.map_or(0, |(offset_ns, _)| offset_ns)
+                }
+            };
+            on_first_ns = on_first_ns.saturating_sub(offset_ns);
+            point = beside;
         }
+        on_first_ns.saturating_sub(at_ns)
     }
 
     /// What was done to the point's times, in words.
     pub(super) fn words(&self, point: usize) -> String {
-        let Shift { shift_ns, method } = self.shifts[point];
-        let seconds = format!(
-            "{}{}.{:09} s",
-            if shift_ns < 0 { '-' } else { '+' },
-            shift_ns.unsigned_abs() / 1_000_000_000,
-            shift_ns.unsigned_abs() % 1_000_000_000
-        );
+        let method = self.shifts[point].method;
+        let at_ns = self.findings.points[point].first_ns.unwrap_or_default();
+        let end_ns = self.findings.points[point].last_ns.unwrap_or_default();
+        let seconds = |at_ns: i64| {
+            let shift_ns = self.shift_ns(point, at_ns);
+            format!(
+                "{}{}.{:09} s",
+                if shift_ns < 0 { '-' } else { '+' },
+                shift_ns.unsigned_abs() / 1_000_000_000,
+                shift_ns.unsigned_abs() % 1_000_000_000
+            )
+        };
+        let (first, last) = (seconds(at_ns), seconds(end_ns));
+        let shifted = if first == last {
+            format!("times shifted by {first}")
+        } else {
+            format!("times shifted by {first} at first and {last} in the end, for a clock was set")
+        };
         match method {
             _ if point == 0 => "all times are on this point's clock".to_owned(),
             ClockMethod::None => {
                 "times as captured: nothing relates this clock to others".to_owned()
             }
             ClockMethod::SameHost => "times as captured: the clock is the first point's".to_owned(),
-            ClockMethod::OneWay => {
-                format!("times shifted by {seconds}: the shortest delay counts as 0")
-            }
-            ClockMethod::TwoWay => format!("times shifted by {seconds}: packets went both ways"),
+            ClockMethod::OneWay => format!("{shifted}: the shortest delay counts as 0"),
+            ClockMethod::TwoWay => format!("{shifted}: packets went both ways"),
         }
+    }
+}
+
+/// A direction without its numbers.
+fn segments_only(direction: &Direction) -> Direction {
+    Direction {
+        segments: direction.segments.clone(),
+        protocols: Vec::new(),
+        from: direction.from.clone(),
+        to: direction.to.clone(),
+        against_control: None,
+        destination: None,
+        refusers: Vec::new(),
     }
 }
 
@@ -154,24 +192,13 @@ fn is_one(findings: &Findings) -> bool {
 }
 
 /// What the findings know of two points' clocks: neighbours', and whether both ends read the same.
-fn known(findings: &Findings, before: usize, point: usize) -> Option<(i64, ClockMethod)> {
+fn known(findings: &Findings, before: usize, point: usize) -> Option<(Offset, ClockMethod)> {
     let name = |point: usize| findings.points[point].name.as_str();
     if before == 0 && point + 1 == findings.points.len() && is_one(findings) {
-        return Some((0, ClockMethod::SameHost));
+        return Some((Offset::Constant(0), ClockMethod::SameHost));
     }
-    let mut segments = findings
-        .directions
-        .iter()
-        .flat_map(|direction| &direction.segments);
-    let segment = segments.find(|segment| {
-        (segment.from.as_str(), segment.to.as_str()) == (name(before), name(point))
-    })?;
-    match segment.clock.method {
-        method @ (ClockMethod::TwoWay | ClockMethod::SameHost) => {
-            Some((segment.clock.offset_ns.unwrap_or(0), method))
-        }
-        ClockMethod::OneWay | ClockMethod::None => None,
-    }
+    let (_, method) = findings.clock_offset_ns(name(before), name(point), 0)?;
+    Some((Offset::Found, method))
 }
 
 /// How much a relation of clocks is worth beside others.
@@ -206,6 +233,11 @@ mod tests {
 
     /// Three points whose segments' clocks are known so, and nothing else.
     fn findings(clocks: [(&str, Option<i64>); 2]) -> Findings {
+        let level = |(_, offset_ns): (&str, Option<i64>)| {
+            let fastest_ns = offset_ns.map(|offset_ns| offset_ns + 50);
+            let level = |fastest_ns| serde_json::json!({ "from_ns": 0, "to_ns": 9, "fastest_ns": fastest_ns });
+            fastest_ns.map(level).into_iter().collect::<Vec<_>>()
+        };
         let point = |name: &str| {
             serde_json::json!({
                 "name": name, "capture": name, "side": null, "source": "", "kind": "capture",
@@ -219,11 +251,12 @@ mod tests {
                 "from": from, "to": to, "lost": 0, "within": null, "translation": null, "clock": {
                     "method": method, "offset_ns": offset_ns, "error_ns": null, "at_ns": null,
                     "skew_ppm": null, "steps": [],
+                    "levels": level((method, offset_ns)),
                 },
             })
         };
         let findings = serde_json::json!({
-            "schema_version": 1, "generator": "", "ruleset": 1, "warnings": [],
+            "schema_version": 1, "generator": "", "ruleset": 1, "warnings_typed": [],
             "points": [point("a"), point("b"), point("c")],
             "directions": [{
                 "from": "a", "to": "c", "protocols": [], "against_control": null,
@@ -243,13 +276,8 @@ mod tests {
         shortest.note([(1, 2_000), (2, 3_000)].into_iter());
         let clocks = Clocks::new(&findings, &shortest, &[0, 1, 2]);
         assert_eq!(
-            [0, 1, 2].map(|point| clocks.shift_ns(point)),
+            [0, 1, 2].map(|point| clocks.shift_ns(point, 0)),
             [0, -100, -1_100]
-        );
-        assert_eq!(
-            clocks.delay_ns((0, 0), (2, 1_200)),
-            30,
-            "from the shortest one"
         );
     }
 
@@ -260,7 +288,7 @@ mod tests {
         shortest.note([(0, 0), (1, 150), (2, 170)].into_iter());
         let clocks = Clocks::new(&findings, &shortest, &[0, 1, 1]);
         assert_eq!(
-            [0, 1, 2].map(|point| clocks.shift_ns(point)),
+            [0, 1, 2].map(|point| clocks.shift_ns(point, 0)),
             [0, -100, -100]
         );
     }
@@ -271,7 +299,9 @@ mod tests {
         let mut shortest = Shortest::new(3);
         shortest.note([(1, 1_000), (0, 10)].into_iter());
         let clocks = Clocks::new(&findings, &shortest, &[0, 1, 2]);
-        assert_eq!([0, 1, 2].map(|point| clocks.shift_ns(point)), [0, -990, 0]);
-        assert_eq!(clocks.delay_ns((1, 1_000), (0, 20)), 10);
+        assert_eq!(
+            [0, 1, 2].map(|point| clocks.shift_ns(point, 0)),
+            [0, -990, 0]
+        );
     }
 }

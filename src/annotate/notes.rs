@@ -49,8 +49,8 @@ struct Note {
     /// Between which points it was lost.
     lost_at: Option<[u16; 2]>,
     altered: bool,
-    /// At the ends of the path, on their own clocks, if both saw it.
-    ends: Option<[(u16, i64); 2]>,
+    /// Its delay along the whole path, as the findings count it.
+    delay_ns: Option<i64>,
     /// Its first in [`Notes::sights`], and behind its last.
     sights: [u32; 2],
 }
@@ -138,10 +138,6 @@ impl Notes {
         let index = |name: &String| self.points.iter().position(|point| point == name);
         let (from, to) = (index(&packet.from), index(&packet.to));
         let passed = clocks::passed(packet, &self.points);
-        let at = |point: Option<usize>| {
-            let (point, time_ns) = passed.clone().find(|(index, _)| Some(*index) == point)?;
-            Some((short(point), time_ns))
-        };
         let note = Note {
             fate: packet.fate,
             lost_at: packet
@@ -149,7 +145,7 @@ impl Notes {
                 .as_ref()
                 .and_then(|[from, to]| Some([short(index(from)?), short(index(to)?)])),
             altered: packet.altered,
-            ends: at(from).zip(at(to)).map(|(from, to)| [from, to]),
+            delay_ns: packet.delay_ns,
             sights: [
                 position(self.sights.len()),
                 position(self.sights.len() + packet.seen.len()),
@@ -251,7 +247,6 @@ impl Notes {
     pub(super) fn comment(
         &self,
         (record, frame, key): (usize, u64, Option<Key>),
-        clocks: &Clocks,
         comment: &mut String,
     ) -> bool {
         let Some(note) = self.note(record, frame, key) else {
@@ -268,9 +263,7 @@ impl Notes {
             let _ = write!(comment, "{separator}{}:{}", name(sight.point), sight.frame);
             separator = ", ";
         }
-        if let Some(ends) = note.ends {
-            let [sent, arrived] = ends.map(|(point, time_ns)| (usize::from(point), time_ns));
-            let delay_ns = clocks.delay_ns(sent, arrived);
+        if let Some(delay_ns) = note.delay_ns {
             let sign = if delay_ns < 0 { "-" } else { "" };
             let ns = delay_ns.unsigned_abs();
             let (seconds, fraction) = (ns / 1_000_000_000, ns % 1_000_000_000);
@@ -333,6 +326,7 @@ mod tests {
             fate,
             lost_at: lost_at.map(|points| points.map(str::to_owned)),
             expected: None,
+            delay_ns: None,
             reordered: false,
             altered: fate == Fate::Late,
             seen: (1..)
@@ -362,18 +356,9 @@ mod tests {
         let points: Vec<Point> = names.iter().map(|name| point(name)).collect();
         let mut notes = Notes::new(&points);
         notes.add(packet);
-        let findings = Findings {
-            schema_version: Findings::SCHEMA_VERSION,
-            generator: String::new(),
-            points: Vec::new(),
-            directions: Vec::new(),
-            ruleset: Findings::RULESET,
-            warnings: Vec::new(),
-        };
-        let clocks = notes.clocks(&findings);
         [1, 99].map(|frame| {
             let mut comment = String::new();
-            notes.comment((0, frame, None), &clocks, &mut comment);
+            notes.comment((0, frame, None), &mut comment);
             comment
         })
     }
@@ -386,10 +371,13 @@ mod tests {
         assert_eq!(comment, "hdp: fate=lost; segment=a → b; pair=a:1");
         assert_eq!(elsewhere, "", "another frame");
 
-        let altered = packet(&names, &[("a", 5), ("b", 2_000_000_005)], Fate::Late, None);
+        let altered = Packet {
+            delay_ns: Some(2_000_000_000),
+            ..packet(&names, &[("a", 5), ("b", 2_000_000_005)], Fate::Late, None)
+        };
         assert_eq!(
             comments(&names, &altered)[0],
-            "hdp: fate=late; pair=a:1, b:2; path_delay=0.000000000 s; altered=yes"
+            "hdp: fate=late; pair=a:1, b:2; path_delay=2.000000000 s; altered=yes"
         );
     }
 

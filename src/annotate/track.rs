@@ -1,6 +1,6 @@
 //! One capture, read a second time: its frames in order of time, on the first point's clock.
 
-use std::{collections::BTreeSet, vec};
+use std::{collections::BTreeSet, sync::Arc, vec};
 
 use super::{
     Capture, Clocks,
@@ -15,8 +15,7 @@ use crate::{
 pub(super) struct Track {
     /// What the capture said of itself.
     summary: Summary,
-    /// What is added to times of each interface.
-    shifts_ns: Vec<i64>,
+    clock: OnFirst,
     strands: Vec<Strand>,
     rest: Rest,
     head: Option<Head>,
@@ -67,8 +66,7 @@ enum Rest {
 struct Reader {
     source: Source,
     decoder: Decoder,
-    /// What is added to times of each interface.
-    shifts_ns: Vec<i64>,
+    clock: OnFirst,
     /// The last time that was read, for the frames that have none.
     time_ns: i64,
 }
@@ -82,12 +80,15 @@ impl Track {
         clocks: &Clocks,
         window_ns: u64,
     ) -> Result<Self, Error> {
+        let point = notes.records()[capture.record].point;
         let mut source = Source::open(capture.origin.clone())?;
         let mut is_in_order = true;
         let mut latest_ns = i64::MIN;
         let mut sides: BTreeSet<(u32, Option<usize>)> = BTreeSet::new();
         while let Some(frame) = source.next_frame() {
-            let time_ns = frame.time_ns.unwrap_or(latest_ns);
+            let time_ns = frame.time_ns.map_or(latest_ns, |time_ns| {
+                time_ns.saturating_add(clocks.shift_ns(point, time_ns))
+            });
             is_in_order &= time_ns >= latest_ns;
             latest_ns = time_ns;
             sides.insert((frame.interface, notes.side(capture.record, frame.number)));
@@ -107,20 +108,21 @@ impl Track {
         let strand = |(interface, side)| Strand { interface, side };
         let mut strands: Vec<Strand> = sides.into_iter().map(strand).collect();
         strands.sort_by_key(Strand::rank);
-        let point = notes.records()[capture.record].point;
-        let shifts_ns: Vec<i64> = interfaces
-            .iter()
-            .map(|interface| rounded(clocks.shift_ns(point), interface.resolution_ns))
-            .collect();
+        let resolutions_ns = interfaces.iter().map(|interface| interface.resolution_ns);
+        let clock = OnFirst {
+            clocks: Arc::new(clocks.clone()),
+            point,
+            resolutions_ns: resolutions_ns.collect(),
+        };
         let reader = Reader {
             source: Source::open(capture.origin.clone())?,
             decoder: Decoder::new(window_ns),
-            shifts_ns: shifts_ns.clone(),
+            clock: clock.clone(),
             time_ns: 0,
         };
         let mut track = Self {
             summary,
-            shifts_ns,
+            clock,
             strands,
             rest: if is_in_order {
                 Rest::Unread(Box::new(reader))
@@ -147,11 +149,11 @@ impl Track {
     /// When a capture of one interface was watched, on the first point's clock, and what it is known
     /// to have dropped; `None` where it does not say when.
     pub(super) fn watched(&self) -> Option<((i64, i64), Option<u64>)> {
-        let [shift_ns] = self.shifts_ns.as_slice() else {
+        if self.interfaces().len() != 1 {
             return None;
-        };
+        }
         let (start_ns, end_ns) = self.summary.watched_ns?;
-        let shifted = |ns: i64| ns.saturating_add(*shift_ns);
+        let shifted = |ns: i64| self.clock.of(0, ns);
         Some((
             (shifted(start_ns), shifted(end_ns)),
             self.summary.capture_drops,
@@ -198,11 +200,10 @@ impl Reader {
             return false;
         };
         self.time_ns = frame.time_ns.unwrap_or(self.time_ns);
-        let shift_ns = self.shifts_ns.get(frame.interface as usize).copied();
         let datagram = self.decoder.decode(&frame);
         head.key = datagram.ok().as_ref().and_then(Key::of);
         head.number = frame.number;
-        head.time_ns = self.time_ns.saturating_add(shift_ns.unwrap_or(0));
+        head.time_ns = self.clock.of(frame.interface, self.time_ns);
         head.interface = frame.interface;
         head.original_len = frame.original_len;
         head.bytes.clear();
@@ -220,6 +221,24 @@ impl Reader {
         }
         heads.sort_by_key(|head| head.time_ns);
         heads.into_iter()
+    }
+}
+
+/// Times of a capture on the first point's clock.
+#[derive(Debug, Clone)]
+struct OnFirst {
+    clocks: Arc<Clocks>,
+    point: usize,
+    /// By interface.
+    resolutions_ns: Vec<u64>,
+}
+
+impl OnFirst {
+    /// The time, as the interface counts it.
+    fn of(&self, interface: u32, time_ns: i64) -> i64 {
+        let shift_ns = self.clocks.shift_ns(self.point, time_ns);
+        let resolution_ns = self.resolutions_ns.get(interface as usize).copied();
+        time_ns.saturating_add(rounded(shift_ns, resolution_ns.unwrap_or(1)))
     }
 }
 

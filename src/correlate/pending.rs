@@ -15,8 +15,8 @@ use rustc_hash::FxHashMap;
 use super::{
     Survey,
     copies::twins,
-    generations::Generations,
-    merge::{Group, Seen, Stretch},
+    journey::{Group, Seen, Stretch},
+    recent::Generations,
 };
 use crate::observe::{Batch, Point, Sighting, Trace};
 

@@ -8,7 +8,7 @@
 //! The result is that of [`Survey::of`] on the same sightings; only the sightings that it has
 //! counted are no longer there.
 
-use super::{Survey, merge::Stretch};
+use super::{Survey, journey::Stretch};
 use crate::observe::{Batch, Point, Sighting};
 
 /// A survey of points that are still being read.

@@ -8,8 +8,8 @@ use std::thread;
 
 use super::{
     Difference, FlowPairs, Offsets, Spans, Trend, copies,
-    merge::{Group, Merge, Stretch},
-    passed::{Mark, Passed},
+    journey::{Group, Merge, Stretch},
+    loss_runs::{Mark, Passed},
 };
 use crate::observe::{Point, Sighting};
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::again::Trace;
+use super::reread::Trace;
 use crate::{observe::Flow, protocols::Carrier, shell::quoted, source::Packing};
 
 /// One such command.

@@ -1,6 +1,6 @@
 //! What changed between two sightings of one packet, field by field, with its bytes.
 
-use super::{Place, again::Trace};
+use super::{Place, reread::Trace};
 use crate::{
     decode::LayerKind,
     dissect::{digits, read_fields},

@@ -161,6 +161,7 @@ mod tests {
             fate: Fate::Delivered,
             lost_at: None,
             expected: None,
+            delay_ns: None,
             reordered: false,
             altered: false,
             seen: seen

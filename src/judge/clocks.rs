@@ -11,12 +11,12 @@
 //! evenly can have.
 
 use super::{
-    hull::{Bound, Hull},
-    levels::{Level, levels},
+    clock_steps::{Level, levels},
+    offset_bounds::{Bound, Hull},
 };
 use crate::{
     correlate::{Relations, Trend, Way},
-    findings::{Clock, ClockMethod, ClockStep},
+    findings::{Clock, ClockLevel, ClockMethod, ClockStep, above_fastest},
     observe::Point,
 };
 
@@ -178,10 +178,22 @@ impl Clocks {
     /// How much longer than the fastest a packet took, by the difference of the two points' times.
     #[inline]
     pub(super) fn lateness(&self, way: Way, from: usize, to: usize, difference_ns: i64) -> i64 {
-        let fastest = self.relation(way, from, to).fastest_ns.iter();
-        // After a step, the nearest level is the packet's own.
-        let below = fastest.filter(|fastest| **fastest <= difference_ns).max();
-        below.map_or(0, |fastest| difference_ns.saturating_sub(*fastest))
+        let fastest_ns = self.relation(way, from, to).fastest_ns.iter().copied();
+        above_fastest(fastest_ns, difference_ns).unwrap_or(0)
+    }
+
+    /// The stretches of time between the steps of the two points' clocks.
+    pub(super) fn levels(&self, way: Way, from: usize, to: usize) -> Vec<ClockLevel> {
+        let relation = self.relation(way, from, to);
+        let known = relation.windows.iter().map(|holding| holding.known[0]);
+        let levels = known.zip(&relation.fastest_ns);
+        levels
+            .map(|((from_ns, to_ns), &fastest_ns)| ClockLevel {
+                from_ns,
+                to_ns,
+                fastest_ns,
+            })
+            .collect()
     }
 
     /// Whether one of the two points' clocks was set.
@@ -341,6 +353,7 @@ pub(super) fn between(
         at_ns: None,
         skew_ppm: None,
         steps: Vec::new(),
+        levels: Vec::new(),
     };
     let of_way = |trend: Option<&Trend>, way| trend.map(|trend| levels(trend, way, wait_ns));
     let forth = of_way(forward, Way::Forward);
@@ -350,8 +363,14 @@ pub(super) fn between(
         .flatten()
         .max_by_key(|levels| levels.len());
     clock.steps = most_levels.map_or_else(Vec::new, |levels| steps(levels));
-    let forth = forth.as_deref().map(longest);
-    let back = back.as_deref().map(longest);
+    // Of one time between two steps: before and after a step, the offsets differ.
+    let (forth, back) = match (&forth, &back) {
+        (Some(forth), Some(back)) => match of_one_time(forth, back) {
+            Some((forth, back)) => (Some(forth), Some(back)),
+            None => (Some(longest(forth)), None),
+        },
+        (forth, back) => (forth.as_deref().map(longest), back.as_deref().map(longest)),
+    };
     let forth = forth.map(|level| Hull::lower(level.stretches.iter().map(|e| e.min)));
     let back = back.map(|level| Hull::upper(level.stretches.iter().map(|e| e.max)));
     let skews: Vec<f64> = [&forth, &back]
@@ -378,6 +397,21 @@ pub(super) fn between(
     } else {
         seen_from_behind(clock)
     }
+}
+
+/// The two levels, of packets each way, that are known together for the longest time.
+fn of_one_time<'a>(forth: &'a [Level], back: &'a [Level]) -> Option<(&'a Level, &'a Level)> {
+    let pairs = forth.iter().flat_map(|a| back.iter().map(move |b| (a, b)));
+    let together = |(a, b): &(&Level, &Level)| {
+        let (from_ns, to_ns) = (a.from_ns.max(b.from_ns), a.to_ns.min(b.to_ns));
+        to_ns.saturating_sub(from_ns)
+    };
+    if let ([forth], [back]) = (forth, back) {
+        return Some((forth, back));
+    }
+    pairs
+        .filter(|pair| together(pair) >= 0)
+        .max_by_key(together)
 }
 
 /// The level that is known for the longest time.

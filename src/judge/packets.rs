@@ -11,6 +11,18 @@ use crate::{
 };
 
 impl Judgement<'_> {
+    /// The delay along the whole path, as the quantiles of its number count it.
+    fn delay_ns(&self, way: Way, ruling: Ruling, first: &Station, last: &Station) -> Option<i64> {
+        if first.position != 0 || !matches!(ruling, Ruling::Delivered | Ruling::Late) {
+            return None;
+        }
+        let sent_ns = first.seen.sighting.time_ns;
+        let took_ns = last.seen.sighting.time_ns.saturating_sub(sent_ns);
+        let took_ns = self.clocks.unstepped(way, first.point, last.point, took_ns);
+        let reference = self.references[way.index()]?;
+        Some(took_ns.saturating_sub(reference.zero_ns))
+    }
+
     /// The fate of one packet, unless its number is not reported.
     pub(super) fn packet(&self, journey: &Journey) -> Option<Packet> {
         let points = self.points;
@@ -55,6 +67,7 @@ impl Judgement<'_> {
                 }
                 _ => None,
             },
+            delay_ns: self.delay_ns(journey.way, ruling, &first, &last),
             reordered: is_delivered && end.is_reordered(),
             altered: is_delivered && is_altered,
             seen: journey

@@ -80,6 +80,13 @@ impl Tallies {
         self.by_index[index].take().map(|tally| *tally)
     }
 
+    /// What was counted of numbers going one way.
+    pub(super) fn of_way(&self, way: Way) -> impl Iterator<Item = &Tally> {
+        let len = TALLIES / Way::BOTH.len();
+        let own = &self.by_index[way.index() * len..][..len];
+        own.iter().flatten().map(Box::as_ref)
+    }
+
     /// What was counted of those of which anything was.
     pub(super) fn counted(&mut self) -> impl Iterator<Item = &mut Tally> {
         self.by_index.iter_mut().flatten().map(Box::as_mut)

@@ -12,7 +12,7 @@
 //! answering it with "port unreachable".
 
 mod answer;
-mod ear;
+mod socket;
 
 use std::{io, net::SocketAddr, ops::ControlFlow, time::Duration};
 
@@ -22,11 +22,11 @@ use nix::{
 };
 use socket2::{Protocol, Socket, Type};
 
-use self::ear::{Arrival, Buffers, Ear, domain};
+use self::socket::{Arrival, Buffers, Ear, domain};
 use super::{
     Error, Interrupt, Refused,
     send::UDP,
-    socket::{self, call},
+    socket::{allow_many, call, unspecified},
 };
 use crate::{
     decode::{Datagram, Decoder, HeaderView},
@@ -121,7 +121,7 @@ impl Listener {
     /// [`Error::NothingToHear`] when none opened for another reason; [`Error::System`] when the
     /// sockets cannot be watched.
     pub fn open(subject: Subject, interrupt: &Interrupt) -> Result<Self, Error> {
-        socket::allow_many();
+        allow_many();
         let mut opened = Vec::new();
         for &version in &subject.versions {
             for protocol in 0..=u8::MAX {
@@ -375,7 +375,7 @@ fn quiet(version: u8) -> Result<Socket, Refused> {
         socket.set_recv_buffer_size(0)
     };
     call(Call::SetSockOpt, ask())?;
-    let address = SocketAddr::from((socket::unspecified(domain), hdp::PORT));
+    let address = SocketAddr::from((unspecified(domain), hdp::PORT));
     call(Call::Bind, socket.bind(&address.into()))?;
     Ok(socket)
 }

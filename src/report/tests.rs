@@ -80,6 +80,7 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
                 skew_ppm: None,
                 at_ns: None,
                 steps: Vec::new(),
+                levels: Vec::new(),
             },
             within: None,
             translation: None,
@@ -383,6 +384,7 @@ pub(crate) fn both_directions() -> Findings {
             skew_ppm: None,
             at_ns: None,
             steps: Vec::new(),
+            levels: Vec::new(),
         };
     }
     findings
@@ -743,6 +745,7 @@ fn a_packet_is_one_line() {
             to_ns: Some(START + 1_000_000),
             unheard: false,
         }),
+        delay_ns: None,
         reordered: false,
         altered: false,
         seen: vec![PacketSighting {

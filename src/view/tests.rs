@@ -41,6 +41,7 @@ fn look(findings: Findings) -> Look {
         fate: Fate::Lost,
         lost_at: Some(["router".to_owned(), "server".to_owned()]),
         expected: None,
+        delay_ns: None,
         reordered: false,
         altered: false,
         seen: vec![

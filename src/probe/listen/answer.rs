@@ -5,7 +5,7 @@ use std::{io::IoSlice, net::IpAddr};
 use arrayvec::ArrayVec;
 use etherparse::{UdpHeader, UdpHeaderSlice};
 
-use super::ear::{Arrival, Ear};
+use super::socket::{Arrival, Ear};
 use crate::{
     decode::Datagram,
     hdp::Header,

@@ -5,7 +5,7 @@
 //! tells whether anything came through (RFC 3357). It is asked for at losses only: what passes
 //! costs nothing.
 
-use super::{FlowPairs, Through, merge::Group};
+use super::{FlowPairs, Through, journey::Group};
 
 /// The number of packets that had passed, told at each packet that some point did not see.
 #[derive(Debug, Clone, Default)]

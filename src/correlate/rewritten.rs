@@ -8,7 +8,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Journey, Relations, Survey, Way, merge::Seen, merge::journeys_as_seen};
+use super::{Journey, Relations, Survey, Way, journey::Seen, journey::journeys_as_seen};
 use crate::{
     observe::{Flow, Point, Sighting},
     protocols::Carrier,

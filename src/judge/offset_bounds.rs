@@ -1,6 +1,6 @@
 //! Convex hulls of differences of two points' times: the bounds of what the clocks' offset can be.
 
-use super::levels::MAX_SKEW;
+use super::clock_steps::MAX_SKEW;
 use crate::correlate::Difference;
 
 /// From so many differences on their slope may say something about the clocks.
