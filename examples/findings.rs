@@ -20,6 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The findings as JSON.
+///
+/// # Errors
+/// Where a source cannot be read.
 #[allow(unreachable_pub, reason = "a test calls it")]
 pub fn findings(arguments: &[String]) -> Result<String, path::Error> {
     let (sources, options) = match arguments.split_first() {

@@ -29,6 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Writes a line for each packet of the number, until both pipes have ended.
+///
+/// # Errors
+/// Where a source cannot be read.
 #[allow(unreachable_pub, reason = "a test calls it")]
 pub fn follow(
     number: u8,

@@ -1,6 +1,6 @@
 //! Explanation: the life of one packet, from what was judged of it and from its bytes.
 //!
-//! The fates are those of [`crate::judge`], and nothing is judged here again: a [`Witness`] sees
+//! The fates are those of `judge`, and nothing is judged here again: a [`Witness`] sees
 //! every packet that `judge` reports and keeps the one that is asked for. Captures hold far more
 //! bytes than can be kept, so those of its frames come from a second reading. What cannot be read
 //! twice (a pipe, an interface) and what has no bytes (a log) is told without.

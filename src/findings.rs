@@ -4,7 +4,7 @@
 //! stable interface: add to it, never rename. Times are integers in nanoseconds since the epoch,
 //! spans integers in nanoseconds; unknown is `null`, never 0 or "".
 //!
-//! The module deliberately knows nothing of how a verdict is reached ([`crate::judge`]) nor of how
+//! The module deliberately knows nothing of how a verdict is reached (`judge`) nor of how
 //! it is shown ([`crate::report`]).
 
 mod offset;

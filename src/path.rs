@@ -50,7 +50,7 @@ use std::io::Write;
 pub use annotate::{Annotation, Frames};
 pub use error::{Error, Unexplained};
 pub use explain::Subject;
-pub use options::{Capture, Event, Memory, Options, Order, Sandbox};
+pub use options::{Capture, Event, Events, Memory, Options, Order, Sandbox};
 pub use points::{Named, Points};
 pub use session::Session;
 pub use window::{Room, Window};

@@ -154,14 +154,12 @@ fn assert_agreement(path: &Scene) -> i64 {
                 continue;
             };
             delays.sort_unstable();
-            let rank = |q: f64| delays[((q * delays.len() as f64).ceil() as usize).max(1) - 1];
+            // The smallest that at least so many percent do not exceed.
+            let rank = |percent: usize| delays[(percent * delays.len()).div_ceil(100).max(1) - 1];
             let found = number.delay_ns.unwrap();
             assert_eq!(found.min, delays[0], "{number:?}");
             assert_eq!(found.max, delays[delays.len() - 1], "{number:?}");
-            assert_eq!(
-                [found.p50, found.p90, found.p99],
-                [0.5, 0.9, 0.99].map(rank)
-            );
+            assert_eq!([found.p50, found.p90, found.p99], [50, 90, 99].map(rank));
         }
     }
     assert_shifted(&stated);

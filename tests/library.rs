@@ -50,11 +50,11 @@ fn findings_are_those_of_the_program_to_the_byte() {
 fn packets_from_two_pipes_come_with_their_fates() {
     let folder = TempDir::new().unwrap();
     let files = ["client", "server"].map(|name| format!("fixtures/three-points/{name}.pcap"));
-    let list = folder.path().join("packets.jsonl");
+    let lines = folder.path().join("packets.jsonl");
     let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
-    command.args(["path", "--packets"]).arg(&list).args(&files);
+    command.args(["path", "--packets"]).arg(&lines).args(&files);
     success(&mut command);
-    let all: Vec<Packet> = fs::read_to_string(&list)
+    let all: Vec<Packet> = fs::read_to_string(&lines)
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -302,11 +302,9 @@ fn proposal(points: &[Point]) -> Proposal {
     path::findings(&sources, &auto).unwrap();
     drop(auto);
     let as_given = path::findings(&sources, &Options::default()).unwrap();
-    let against = as_given.warnings.iter().map(ToString::to_string);
+    let mut against = as_given.warnings.iter().map(ToString::to_string);
     let mut found = Arc::into_inner(found).unwrap().into_inner().unwrap();
-    found.against = against
-        .filter(|warning| warning.contains("not in path order"))
-        .last();
+    found.against = against.rfind(|warning| warning.contains("not in path order"));
     found
 }
 

@@ -329,7 +329,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         results.out.flush()?;
         return Ok(Outcome::Done);
     }
-    let findings = find(&points, options, &mut results)?;
+    let findings = find(&points, &options, &mut results)?;
     write(&findings, arguments, &layout, &mut results.out)
 }
 
@@ -346,7 +346,7 @@ fn explain(points: &Points, subject: &Subject, options: &Options) -> anyhow::Res
 }
 
 /// Reads the points, and writes what is asked for of each packet.
-fn find(points: &Points, options: Options, results: &mut Results) -> anyhow::Result<Findings> {
+fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Result<Findings> {
     let mut lines = results.packets.take();
     let note = |packet: &Packet| {
         if let Some(lines) = &mut lines {
@@ -355,20 +355,20 @@ fn find(points: &Points, options: Options, results: &mut Results) -> anyhow::Res
     };
     let frames = mem::take(&mut results.frames);
     let findings = if points.have_streams() {
-        let session = watch(points, &options)?;
+        let session = watch(points, options)?;
         match options.memory {
             Memory::Unbounded => session.packets(note)?,
             _ => session.finish()?,
         }
     } else if !frames.is_empty() {
-        path::annotate(points, &options, frames, note)?
+        path::annotate(points, options, frames, note)?
     } else if options.memory == Memory::Unbounded {
-        path::packets(points, &options, note)?
+        path::packets(points, options, note)?
     } else {
         if options.is_bounded(points) {
             heap::share();
         }
-        path::findings(points, &options)?
+        path::findings(points, options)?
     };
     lines.map(Lines::finish).transpose()?;
     Ok(findings)

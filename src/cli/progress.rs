@@ -85,7 +85,6 @@ fn draw(told: &Receiver<Event>) {
         match told.recv_timeout(STEP) {
             Ok(Event::File(file)) => files.push(file),
             Ok(Event::Again) => files.clear(),
-            Ok(Event::End) => break,
             Err(RecvTimeoutError::Timeout) if start.elapsed() < LONG => {}
             Err(RecvTimeoutError::Timeout) => {
                 let bar = bar.get_or_insert_with(|| {
@@ -97,7 +96,7 @@ fn draw(told: &Receiver<Event>) {
                 bar.set_length(files.iter().map(Progress::len).sum());
                 bar.set_position(files.iter().map(Progress::read).sum());
             }
-            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     if let Some(bar) = bar {

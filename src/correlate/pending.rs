@@ -57,7 +57,7 @@ pub(crate) struct Again {
     /// The flow there that the packet came with.
     pub flow: u32,
     /// The one that it came with again.
-    pub flow_again: u32,
+    pub second_flow: u32,
 }
 
 /// How often packets came again.
@@ -287,7 +287,7 @@ impl<T: Copy> Pending<T> {
             let again = Again {
                 point,
                 flow,
-                flow_again: new.flow,
+                second_flow: new.flow,
             };
             let copies = self.again.entry(again).or_default();
             copies.sightings += 1;

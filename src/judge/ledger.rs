@@ -471,7 +471,7 @@ impl Judgement<'_> {
             let Again {
                 point,
                 flow,
-                flow_again,
+                second_flow,
             } = again;
             let way = self.relations.way(point, flow);
             let end = order(self.points.len(), way)[self.reach[way.index()]];
@@ -479,7 +479,7 @@ impl Judgement<'_> {
                 let flow = &self.points[point].flows[flow as usize].flow;
                 (flow.stage, flow.ttl, flow.encapsulation)
             };
-            if place(flow) != place(flow_again) {
+            if place(flow) != place(second_flow) {
                 self.decided.copies[point] += count.sightings;
             } else if point == end {
                 let index = self.tally_of_flow[point][flow as usize];

@@ -146,7 +146,7 @@ pub enum Error {
         /// What was asked for.
         subject: Subject,
         /// Why there is nothing to explain.
-        why: Unexplained,
+        why: Box<Unexplained>,
     },
 }
 

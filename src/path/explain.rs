@@ -95,7 +95,7 @@ pub(super) fn run(
 fn unexplained(subject: &Subject, why: Unexplained) -> Error {
     Error::Unexplained {
         subject: subject.clone(),
-        why,
+        why: Box::new(why),
     }
 }
 

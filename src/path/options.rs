@@ -36,11 +36,14 @@ pub struct Options {
     /// reader. Without it a pipe ends by itself, an interface at [`Options::count`] only.
     pub until: Option<Until>,
     /// Called with what happens while points are read, from any thread.
-    pub events: Option<Arc<dyn Fn(Event<'_>) + Send + Sync>>,
+    pub events: Option<Events>,
     /// Called by each thread of a [`Session`](super::Session) once its source is open and before it
     /// parses the first byte: the place to give up privileges.
     pub sandbox: Option<Sandbox>,
 }
+
+/// Takes what happens.
+pub type Events = Arc<dyn Fn(Event<'_>) + Send + Sync>;
 
 /// Gives up privileges of the thread that calls it.
 pub type Sandbox = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;

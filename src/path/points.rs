@@ -58,6 +58,7 @@ impl Points {
     }
 
     /// The points in path order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Named> {
         self.0.iter()
     }

@@ -98,7 +98,7 @@ pub struct Window {
     options: judge::Options,
     room: Room,
     labels: Vec<Label>,
-    window_ns: u64,
+    within_ns: u64,
     /// What each point's reader has told. Never locked while waiting for anything else.
     feeds: Vec<Mutex<Feed>>,
     /// What was taken from them. Locked before any feed.
@@ -193,7 +193,7 @@ impl Window {
         let nothing = labels.iter().map(|_| Batch::default()).collect();
         Self {
             options: options.judging(),
-            window_ns: options.window_ns(),
+            within_ns: options.window_ns(),
             room,
             feeds: labels.iter().map(|_| Mutex::default()).collect(),
             taken: Mutex::new(Taken::All(nothing)),
@@ -208,7 +208,7 @@ impl Window {
         let Feed {
             observer, decoder, ..
         } = &mut *feed;
-        let decoder = decoder.get_or_insert_with(|| Box::new(Shortcut::new(self.window_ns)));
+        let decoder = decoder.get_or_insert_with(|| Box::new(Shortcut::new(self.within_ns)));
         observer.watch(frame);
         observer.read(frame, decoder);
         let is_enough = self.is_enough(observer);

@@ -35,6 +35,7 @@ impl fmt::Display for Cause {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a sentence for each kind")]
 fn reason(reason: &Reason) -> String {
     match reason {
         Reason::OnlyOnePacket => {

@@ -203,7 +203,7 @@ pub fn findings_bounded(captures: &[Vec<Captured>], room: Room, by: &[usize]) ->
 }
 
 /// What a point captured, as a frame.
-pub fn frame<'a>(number: u64, (time_ns, bytes): &'a Captured) -> Frame<'a> {
+pub fn frame(number: u64, (time_ns, bytes): &Captured) -> Frame<'_> {
     Frame {
         number,
         time_ns: Some(*time_ns),
