@@ -16,6 +16,7 @@ mod output;
 mod path;
 mod progress;
 mod send;
+mod terminal;
 mod view;
 
 use std::{ffi::OsString, io, process::ExitCode};

@@ -25,6 +25,8 @@ mod loopback;
 mod markdown;
 mod packets;
 #[cfg(feature = "cli")]
+mod page;
+#[cfg(feature = "cli")]
 mod print;
 #[cfg(feature = "cli")]
 mod remarks;

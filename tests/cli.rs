@@ -305,7 +305,7 @@ fn where_nothing_tells_the_order_the_given_one_stays_and_that_is_said() {
     assert!(table.contains("No HDP packet seen"), "{table}");
     assert_eq!(
         stderr,
-        "hdp: warning: --order auto: nothing tells which of b and a comes first; \
+        "hdp: warning: --order auto: no packet shows which of b and a comes first; \
          they stay as given\n"
     );
 }
@@ -861,4 +861,31 @@ fn without_libpcap_one_line_says_that_nothing_can_be_captured() {
         error(&["interfaces"]),
         "interfaces: this hdp was built without libpcap, so it captures from none"
     );
+}
+
+#[test]
+fn the_table_is_as_wide_as_columns_says_and_ascii_in_a_locale_of_ascii() {
+    let table = |columns: &str, locale: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_hdp"))
+            .current_dir("fixtures/three-points")
+            .env("COLUMNS", columns)
+            .env("LC_ALL", locale)
+            .args(["path", "client.pcap", "router.pcap", "server.pcap"])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap();
+    for width in [60, 80, 100, 200] {
+        for locale in ["C.UTF-8", "C"] {
+            let text = table(&width.to_string(), locale);
+            assert!(widest(&text) <= width, "{width}: {text}");
+            assert_eq!(text.is_ascii(), locale == "C", "{text}");
+        }
+    }
+    assert!(widest(&table("200", "C")) > 100);
+    // Nonsense is no width.
+    for nonsense in ["0", "wide", ""] {
+        assert_eq!(table(nonsense, "C"), table("100", "C"));
+    }
 }

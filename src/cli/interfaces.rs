@@ -4,13 +4,11 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+#[cfg(feature = "libpcap")]
+use super::terminal;
 use super::{Outcome, output};
 #[cfg(feature = "libpcap")]
 use crate::{report, source};
-
-/// Width of the table where there is no terminal.
-#[cfg(feature = "libpcap")]
-const WIDTH_WITHOUT_TERMINAL: usize = 100;
 
 /// What can be captured from here, and why not where not
 ///
@@ -39,10 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 
     let mut out = output::open(arguments.output.as_deref())?;
     let devices = source::devices().map_err(|why| anyhow::anyhow!("interfaces: {why}"))?;
-    let width = match terminal_size::terminal_size() {
-        Some((width, _)) if out.is_terminal() => width.0.into(),
-        _ => WIDTH_WITHOUT_TERMINAL,
-    };
+    let width = terminal::width();
     let text = match arguments.format {
         output::Format::Table => report::interfaces_table(&devices, width),
         output::Format::Markdown => report::interfaces_markdown(&devices),

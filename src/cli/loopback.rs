@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{Outcome, output};
+use super::{Outcome, output, terminal};
 use crate::{
     decode::DEFAULT_WINDOW_NS,
     hdp,
@@ -25,9 +25,6 @@ use crate::{
 
 /// How long a packet may take from one socket of this host to another.
 const PATIENCE: Duration = Duration::from_millis(200);
-
-/// Width of the table where there is no terminal.
-const WIDTH_WITHOUT_TERMINAL: usize = 120;
 
 /// What this system does with each protocol number: sends to itself and listens at once
 ///
@@ -67,10 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     );
     let mut out = output::open(arguments.output.as_deref())?;
     let loopback = sweep(arguments)?;
-    let width = match terminal_size::terminal_size() {
-        Some((width, _)) if out.is_terminal() => width.0.into(),
-        _ => WIDTH_WITHOUT_TERMINAL,
-    };
+    let width = terminal::width();
     let text = match arguments.format {
         output::Format::Table => report::loopback_table(&loopback, arguments.all, width),
         output::Format::Markdown => report::loopback_markdown(&loopback, arguments.all),

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, Write},
     mem,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,7 +16,7 @@ use super::{
     Outcome, duration, heap, live,
     output::{self, Output},
     progress::Bar,
-    view,
+    terminal, view,
 };
 use crate::{
     explain::Explanation,
@@ -27,9 +27,6 @@ use crate::{
     probe, protocols, report,
     source::Origin,
 };
-
-/// Width of the table where there is no terminal.
-const WIDTH_WITHOUT_TERMINAL: usize = 100;
 
 /// Where did each protocol number disappear? Compares captures from along a path
 ///
@@ -314,9 +311,10 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     let points = path::points(&arguments.sources)?;
     let mut results = Results::open(arguments, &points)?;
     let layout = report::Layout {
-        width: width(arguments.output.is_none()),
+        width: terminal::width(),
         color: use_color && arguments.output.is_none(),
         all: arguments.all,
+        ascii: terminal::is_ascii(),
     };
     let options = arguments.options(&points)?;
     if let Some(subject) = &arguments.explain {
@@ -417,17 +415,6 @@ fn outcome(findings: &Findings, exit_code: bool) -> Outcome {
         Outcome::SomeDidNotPass
     } else {
         Outcome::Done
-    }
-}
-
-/// Columns of the terminal that the table goes to.
-fn width(to_stdout: bool) -> usize {
-    if to_stdout && io::stdout().is_terminal() {
-        comfy_table::Table::new()
-            .width()
-            .map_or(WIDTH_WITHOUT_TERMINAL, usize::from)
-    } else {
-        WIDTH_WITHOUT_TERMINAL
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// One line of the answer: on this stretch, this became of these numbers, on this evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     /// The stretch of the path.
     pub(super) place: String,
@@ -393,6 +394,9 @@ pub(super) fn group_by<'a, K: PartialEq>(
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
+/// So many numbers and runs of them are listed; a report shows each with `--all`.
+const MOST_LISTED: usize = 24;
+
 /// What the control is called where numbers are listed.
 const CONTROL: &str = "UDP\u{a0}control";
 
@@ -402,10 +406,17 @@ pub(crate) fn list_numbers(protocols: &[&Protocol]) -> String {
     let mut parts = Vec::new();
     if !bare.is_empty() {
         let items = protocols::fold_with_keywords(&bare);
-        let glued = items
-            .split(", ")
-            .map(|item| item.replace(' ', &GLUE.to_string()));
-        parts.extend(glued);
+        let glued = |item: &str| item.replace(' ', &GLUE.to_string());
+        let items: Vec<String> = items.split(", ").map(glued).collect();
+        let shown = if items.len() > MOST_LISTED {
+            MOST_LISTED - 1
+        } else {
+            items.len()
+        };
+        parts.extend_from_slice(&items[..shown]);
+        if shown < items.len() {
+            parts.push(format!("and{GLUE}{}{GLUE}more", items.len() - shown));
+        }
     }
     parts.extend(control.map(str::to_owned));
     parts.join(", ")

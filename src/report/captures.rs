@@ -12,6 +12,7 @@ pub(super) struct Captures {
 }
 
 /// What one point's record was like, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Capture {
     /// The label that the record was given.
     pub(super) name: String,

@@ -3,11 +3,8 @@
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use super::{
-    answer::{Line, headline, is_used, lines},
-    captures::captures,
-    path,
-    remarks::remarks,
-    rows::{columns, rows},
+    answer::Line,
+    page::{Block, page},
     unglued, word,
 };
 use crate::findings::Findings;
@@ -17,59 +14,47 @@ use crate::findings::Findings;
 /// `all` gives every number a row, also those that passed.
 #[must_use]
 pub fn markdown(findings: &Findings, all: bool) -> String {
-    let mut blocks = vec![format!("**{}**", escape(&headline(findings)))];
-    let used = || findings.directions.iter().filter(|way| is_used(way));
-    for direction in used() {
-        blocks.push(list(lines(findings, direction).iter().map(item)));
-    }
-    let several = used().count() > 1;
-    for direction in used() {
-        let rows = rows(direction, all);
-        if !rows.is_empty() {
-            if several {
-                blocks.push(format!(
-                    "### {}",
-                    escape(&path([direction.from.as_str(), &direction.to]))
-                ));
-            }
-            let columns = columns(&rows);
-            let header = columns.iter().map(|column| column.title);
-            blocks.push(table(
-                header,
-                rows.iter()
-                    .map(|row| columns.iter().map(|column| (column.cell)(row))),
-            ));
-        }
-        blocks.extend(
-            remarks(findings, direction)
-                .iter()
-                .map(|remark| escape(remark)),
-        );
-    }
-    let captures = captures(findings);
-    blocks.push(format!("### {}", captures.title()));
-    blocks.push(table(
-        ["Point", "Frames", "Time", "Format", "Gaps"],
-        captures.points.into_iter().map(|point| {
-            [
-                point.name,
-                point.frames,
-                point.time,
-                point.format,
-                point.gaps,
-            ]
-        }),
-    ));
-    if !findings.warnings.is_empty() {
-        blocks.push("### Warnings".to_owned());
-        blocks.push(list(
-            findings
-                .warnings
-                .iter()
-                .map(|warning| escape(&warning.to_string())),
-        ));
-    }
+    let blocks: Vec<String> = page(findings, all).into_iter().map(block).collect();
     unglued(&blocks.join("\n\n")) + "\n"
+}
+
+fn block(block: Block) -> String {
+    match block {
+        Block::Headline(text) => format!("**{}**", escape(&text)),
+        Block::Answer(lines) => list(lines.iter().map(item)),
+        Block::Numbers {
+            title,
+            columns,
+            rows,
+        } => {
+            let title = title.map(|title| format!("### {}\n\n", escape(&title)));
+            let rows = rows.into_iter();
+            let rows = rows.map(|row| row.into_iter().map(|cell| cell.text));
+            title.unwrap_or_default() + &table(columns, rows)
+        }
+        Block::Remarks(texts) => {
+            let texts: Vec<_> = texts.iter().map(|text| escape(text)).collect();
+            texts.join("\n\n")
+        }
+        Block::Command { why, command } => format!("{}\n\n    {command}", escape(&why)),
+        Block::Captures { title, points } => {
+            let points = points.into_iter().map(|point| {
+                [
+                    point.name,
+                    point.frames,
+                    point.time,
+                    point.format,
+                    point.gaps,
+                ]
+            });
+            let columns = ["Point", "Frames", "Time", "Format", "Gaps"];
+            format!("### {title}\n\n{}", table(columns, points))
+        }
+        Block::Warnings(warnings) => {
+            let warnings = warnings.iter().map(|warning| escape(warning));
+            format!("### Warnings\n\n{}", list(warnings))
+        }
+    }
 }
 
 fn item(line: &Line) -> String {

@@ -14,9 +14,16 @@ use crate::{
     protocols,
 };
 
-/// The paragraphs about one direction. What did not happen is not mentioned. A command stands on a
-/// line of its own.
-pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<String> {
+/// Something to say about one direction.
+pub(super) enum Remark {
+    /// In a paragraph.
+    Paragraph(String),
+    /// With something to run.
+    Command { why: String, command: String },
+}
+
+/// The remarks about one direction. What did not happen is not mentioned.
+pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<Remark> {
     let mut remarks = changes(findings, direction);
     remarks.extend(refused_by(direction));
     remarks.extend(answered(direction));
@@ -28,8 +35,8 @@ pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<String>
     remarks.extend(counted("Not judged", direction, &NOT_JUDGED));
     remarks.extend(delay(direction));
     remarks.extend(against_control(direction));
-    remarks.extend(send_more(direction));
-    remarks
+    let remarks = remarks.into_iter().map(Remark::Paragraph);
+    remarks.chain(send_more(direction)).collect()
 }
 
 /// Fields that address translation changes.
@@ -296,7 +303,7 @@ fn silence(direction: &Direction) -> Option<String> {
 }
 
 /// The command that sends what is missing to be certain.
-fn send_more(direction: &Direction) -> Option<String> {
+fn send_more(direction: &Direction) -> Option<Remark> {
     let destination = direction.destination.as_ref()?;
     let unsure = || {
         let mut protocols = direction.protocols.iter();
@@ -317,9 +324,10 @@ fn send_more(direction: &Direction) -> Option<String> {
     let numbers = protocols::fold(&numbers).replace(", ", ",");
     let command = format!("hdp send {destination} --protocols {numbers} --count {more}");
     let place = path([direction.from.as_str(), &direction.to]);
-    Some(format!(
-        "To be certain, {place}, if the new packets fare like these:\n{command}"
-    ))
+    Some(Remark::Command {
+        why: format!("Too few packets to be certain, {place}. Send more:"),
+        command,
+    })
 }
 
 /// ICMP errors about packets that were not lost: those are no part of the answer.

@@ -1,9 +1,9 @@
 //! The rows and columns of the table of numbers, before any layout.
 
 use super::{answer::list_numbers, path, units::grouped, word};
-use crate::findings::{Direction, Grade, LostAt, Protocol, Verdict};
+use crate::findings::{Direction, Grade, LostAt, PointKind, Protocol, Reason, Verdict};
 
-/// A row: one protocol number, or several of which there is exactly the same to say.
+/// A row: one protocol number, or several of which there is the same to say but for figures.
 pub(super) struct Row<'a>(Vec<&'a Protocol>);
 
 /// The rows of one direction: the numbers that did not pass, alike ones folded into one row; with
@@ -23,15 +23,173 @@ pub(super) fn rows(direction: &Direction, all: bool) -> Vec<Row<'_>> {
     rows
 }
 
-/// Whether two numbers would have the same row but for the number.
+/// Whether the same is to be said of two numbers, but for figures.
 fn alike(a: &Protocol, b: &Protocol) -> bool {
-    // The reasons first, for they differ most and cost nothing to compare.
-    a.reasons == b.reasons && {
-        let (a, b) = (Row(vec![a]), Row(vec![b]));
-        COLUMNS[1..]
+    let key = |protocol: &Protocol| {
+        let stretches = protocol.lost_at.iter();
+        let stretches: Vec<_> = stretches
+            .map(|lost| (lost.from.clone(), lost.to.clone()))
+            .collect();
+        let unjudged = [protocol.edge, protocol.late, protocol.ambiguous].map(|count| count > 0);
+        (
+            protocol.verdict,
+            protocol.grade,
+            protocol.delivered > 0,
+            stretches,
+            unjudged,
+        )
+    };
+    let (of_a, of_b) = (shown(a), shown(b));
+    key(a) == key(b)
+        && of_a.len() == of_b.len()
+        && of_a
             .iter()
-            .all(|column| (column.cell)(&a) == (column.cell)(&b))
+            .zip(of_b)
+            .all(|(a, b)| combined(&[a, b]).is_some())
+}
+
+/// The first reasons, which are shown.
+fn shown(protocol: &Protocol) -> &[Reason] {
+    &protocol.reasons[..protocol.reasons.len().min(2)]
+}
+
+/// What the same reasons of several numbers say together; `None` where they are not the same but for
+/// their figures.
+fn combined(reasons: &[&Reason]) -> Option<String> {
+    let (first, rest) = reasons.split_first()?;
+    if rest.iter().all(|reason| reason == first) {
+        return Some(first.to_string());
     }
+    let sum = |of: fn(&Reason) -> u64| reasons.iter().map(|reason| of(reason)).sum::<u64>();
+    let same = |reason: &Reason| rest.iter().all(|other| without_figures(other) == *reason);
+    let bare = without_figures(first);
+    if !same(&bare) {
+        return None;
+    }
+    Some(match bare {
+        Reason::FirstLost { point, record, .. } => {
+            let number = |reason: &&Reason| match reason {
+                Reason::FirstLost { number, .. } => *number,
+                _ => 0,
+            };
+            let numbers = range(reasons.iter().map(number));
+            let unit = match record {
+                PointKind::Capture => "frames",
+                PointKind::SendLog | PointKind::ListenLog => "lines",
+            };
+            format!("first in {unit} {numbers} of {point}")
+        }
+        Reason::Chance { .. } => {
+            let chances = reasons.iter().filter_map(|reason| match reason {
+                Reason::Chance { chance, .. } => Some(*chance),
+                _ => None,
+            });
+            let most = chances.fold(0.0, f64::max);
+            format!("each lost more than the other numbers: chance {most:.2} or less")
+        }
+        Reason::IcmpAnswer {
+            from,
+            version,
+            icmp_type,
+            code,
+            about,
+            ..
+        } => Reason::IcmpAnswer {
+            answered: sum(|reason| match reason {
+                Reason::IcmpAnswer { answered, .. } => *answered,
+                _ => 0,
+            }),
+            lost: sum(|reason| match reason {
+                Reason::IcmpAnswer { lost, .. } => *lost,
+                _ => 0,
+            }),
+            from,
+            version,
+            icmp_type,
+            code,
+            about,
+        }
+        .to_string(),
+        bare => with_count(bare, sum(count)).to_string(),
+    })
+}
+
+/// A reason without what differs from number to number.
+fn without_figures(reason: &Reason) -> Reason {
+    let mut bare = with_count(reason.clone(), 0);
+    match &mut bare {
+        Reason::FirstLost { number, .. } => *number = 0,
+        Reason::IcmpAnswer { answered, lost, .. } => (*answered, *lost) = (0, 0),
+        Reason::Chance {
+            lost,
+            packets,
+            others_lost,
+            others_packets,
+            chance,
+            asked,
+        } => {
+            (*lost, *packets, *others_lost, *others_packets) = (0, 0, 0, 0);
+            (*chance, *asked) = (0.0, 0);
+        }
+        _ => {}
+    }
+    bare
+}
+
+fn with_count(mut reason: Reason, to: u64) -> Reason {
+    if let Some(count) = count_of(&mut reason) {
+        *count = to;
+    }
+    reason
+}
+
+fn count(reason: &Reason) -> u64 {
+    count_of(&mut reason.clone()).map_or(0, |count| *count)
+}
+
+/// The packets that a reason counts.
+fn count_of(reason: &mut Reason) -> Option<&mut u64> {
+    match reason {
+        Reason::SeenAndNot { count, .. }
+        | Reason::MissingFragment { count, .. }
+        | Reason::AnsweredBeyond { count, .. }
+        | Reason::Unheard { count, .. }
+        | Reason::SocketFull { count, .. }
+        | Reason::FirstPassed { count }
+        | Reason::MissedByCapture { count, .. }
+        | Reason::SnapshotTooShort { count, .. }
+        | Reason::NotWatching { count, .. }
+        | Reason::Late { count }
+        | Reason::Ambiguous { count } => Some(count),
+        _ => None,
+    }
+}
+
+/// `3`, or `1-3`.
+fn range(numbers: impl Iterator<Item = u64> + Clone) -> String {
+    let (least, most) = (numbers.clone().min(), numbers.max());
+    let (least, most) = (least.unwrap_or_default(), most.unwrap_or_default());
+    if least == most {
+        grouped(least)
+    } else {
+        format!("{}-{}", grouped(least), grouped(most))
+    }
+}
+
+/// A cell of the table, and the verdict that it states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// The cells of a row.
+pub(super) fn cells(columns: &[&'static Column], row: &Row) -> Vec<Cell> {
+    let cell = |column: &&Column| Cell {
+        text: (column.cell)(row),
+        verdict: (column.title == "Verdict").then(|| row.0[0].verdict),
+    };
+    columns.iter().map(cell).collect()
 }
 
 /// A column: its title and what a row has to say there.
@@ -52,11 +210,11 @@ const COLUMNS: [Column; 8] = [
     },
     Column {
         title: "Sent",
-        cell: |row| row.each(row.0[0].packets),
+        cell: |row| row.each(|protocol| protocol.packets),
     },
     Column {
         title: "Arrived",
-        cell: |row| row.each(row.0[0].delivered),
+        cell: |row| row.each(|protocol| protocol.delivered),
     },
     Column {
         title: "Unjudged",
@@ -92,15 +250,15 @@ const NONE: &str = "-";
 impl Row<'_> {
     /// What was neither delivered nor lost.
     fn unjudged(&self) -> String {
-        let first = self.0[0];
-        let fates = [
-            (first.edge, "edge"),
-            (first.late, "late"),
-            (first.ambiguous, "ambiguous"),
+        let fates: [(fn(&Protocol) -> u64, &str); 3] = [
+            (|protocol| protocol.edge, "edge"),
+            (|protocol| protocol.late, "late"),
+            (|protocol| protocol.ambiguous, "ambiguous"),
         ];
-        let fates = fates.into_iter().filter(|&(packets, _)| packets > 0);
+        let fates = fates.into_iter().filter(|(of, _)| of(self.0[0]) > 0);
+        let range = |of: fn(&Protocol) -> u64| range(self.0.iter().map(|protocol| of(protocol)));
         or_none(
-            fates.map(|(packets, fate)| format!("{} {fate}", grouped(packets))),
+            fates.map(|(of, fate)| format!("{} {fate}", range(of))),
             ", ",
         )
     }
@@ -108,29 +266,35 @@ impl Row<'_> {
     /// The stretches in which packets were lost, with counts where there are several.
     fn lost_in(&self) -> String {
         let lost_at = &self.0[0].lost_at;
-        let stretch = |lost: &LostAt| match lost_at.len() {
-            1 => path([lost.from.as_str(), &lost.to]),
-            _ => format!(
-                "{}: {}",
-                path([lost.from.as_str(), &lost.to]),
-                grouped(lost.count)
-            ),
+        let stretch = |(index, lost): (usize, &LostAt)| {
+            let stretch = path([lost.from.as_str(), &lost.to]);
+            match lost_at.len() {
+                1 => stretch,
+                _ => {
+                    let counts = self.0.iter().map(|protocol| protocol.lost_at[index].count);
+                    format!("{stretch}: {}", range(counts))
+                }
+            }
         };
-        or_none(lost_at.iter().map(stretch), ", ")
+        or_none(lost_at.iter().enumerate().map(stretch), ", ")
     }
 
     /// The first reasons.
     fn why(&self) -> String {
-        or_none(
-            self.0[0].reasons.iter().take(2).map(ToString::to_string),
-            "; ",
-        )
+        let reasons = (0..shown(self.0[0]).len()).filter_map(|index| {
+            let same: Vec<&Reason> = self.0.iter().map(|number| &number.reasons[index]).collect();
+            combined(&same)
+        });
+        or_none(reasons, "; ")
     }
 
-    /// A count that holds for each number of the row.
-    fn each(&self, n: u64) -> String {
+    /// A count of each number of the row.
+    fn each(&self, of: fn(&Protocol) -> u64) -> String {
         let each = if self.0.len() > 1 { " each" } else { "" };
-        format!("{}{each}", grouped(n))
+        format!(
+            "{}{each}",
+            range(self.0.iter().map(|protocol| of(protocol)))
+        )
     }
 }
 

@@ -4,15 +4,8 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, TableStyle, Width};
 use textwrap::{Options, WordSplitter, core::display_width};
 
-use super::{
-    answer::{Line, headline, is_used, lines},
-    captures::{Capture, captures},
-    path,
-    remarks::remarks,
-    rows::{columns, rows},
-    unglued, word,
-};
-use crate::findings::{Direction, Findings, Verdict};
+use super::{answer::Line, captures::Capture, page::Block, rows::Cell, unglued, word};
+use crate::findings::{Findings, Verdict};
 
 /// How a report is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,43 +16,24 @@ pub struct Layout {
     pub color: bool,
     /// Whether every number gets a row, also those that passed.
     pub all: bool,
+    /// Whether the text is plain ASCII.
+    pub ascii: bool,
 }
 
 /// The report for a terminal: the answer, the numbers that did not pass, what else was seen, what
 /// the captures were like, warnings.
 #[must_use]
 pub fn table(findings: &Findings, layout: &Layout) -> String {
-    let used = || findings.directions.iter().filter(|way| is_used(way));
     let mut page = Page {
         layout,
         text: String::new(),
     };
-    page.bold(&headline(findings));
-    for direction in used() {
-        page.blank();
-        page.answer(&lines(findings, direction));
-    }
-    let several = used().count() > 1;
-    for direction in used() {
-        page.numbers(direction, several);
-        let remarks = remarks(findings, direction);
-        if !remarks.is_empty() {
-            page.blank();
-        }
-        for remark in &remarks {
-            page.paragraph("", "  ", remark);
-        }
-    }
-    let captures = captures(findings);
-    page.blank();
-    page.bold(&captures.title());
-    page.captures(&captures.points);
-    if !findings.warnings.is_empty() {
-        page.blank();
-        page.bold("Warnings");
-        for warning in &findings.warnings {
-            page.paragraph(" - ", "   ", &warning.to_string());
-        }
+    for block in super::page::page(findings, layout.all) {
+        page.block(if layout.ascii {
+            block.in_ascii()
+        } else {
+            block
+        });
     }
     unglued(&page.text)
 }
@@ -74,6 +48,45 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    fn block(&mut self, block: Block) {
+        if !self.text.is_empty() && !matches!(block, Block::Command { .. }) {
+            self.blank();
+        }
+        match block {
+            Block::Headline(text) => self.bold(&text),
+            Block::Answer(lines) => self.answer(&lines),
+            Block::Numbers {
+                title,
+                columns,
+                rows,
+            } => {
+                if let Some(title) = title {
+                    self.bold(&title);
+                }
+                self.numbers(&columns, &rows);
+            }
+            Block::Remarks(remarks) => {
+                for remark in &remarks {
+                    self.paragraph("", "  ", remark);
+                }
+            }
+            Block::Command { why, command } => {
+                self.paragraph("", "  ", &why);
+                self.command("  ", &command);
+            }
+            Block::Captures { title, points } => {
+                self.bold(&title);
+                self.captures(&points);
+            }
+            Block::Warnings(warnings) => {
+                self.bold("Warnings");
+                for warning in &warnings {
+                    self.paragraph(" - ", "   ", warning);
+                }
+            }
+        }
+    }
+
     fn blank(&mut self) {
         self.text.push('\n');
     }
@@ -93,24 +106,20 @@ impl Page<'_> {
 
     fn paragraph(&mut self, first: &str, indent: &str, text: &str) {
         let width = self.layout.width.saturating_sub(display_width(indent));
-        let (text, command) = match text.split_once('\n') {
-            Some((text, command)) => (text, Some(command)),
-            None => (text, None),
-        };
         for (i, line) in wrap(text, width).iter().enumerate() {
             let indent = if i == 0 { first } else { indent };
             self.line(&format!("{indent}{line}"));
         }
-        // What is to be copied stays one command, however it is wrapped.
-        if let Some(command) = command {
-            let options = Options::new(width.saturating_sub(2)).break_words(false);
-            let options = options.word_splitter(WordSplitter::NoHyphenation);
-            let lines = textwrap::wrap(command, options);
-            self.line(&format!(
-                "{indent}{}",
-                lines.join(&format!(" \\\n{indent}"))
-            ));
-        }
+    }
+
+    /// Something to be copied: it stays one command, however it is wrapped.
+    fn command(&mut self, indent: &str, command: &str) {
+        let room = self.layout.width.saturating_sub(display_width(indent) + 2);
+        let options = Options::new(room).break_words(false);
+        let options = options.word_splitter(WordSplitter::NoHyphenation);
+        let lines = textwrap::wrap(command, options);
+        let lines = lines.join(&format!(" \\\n{indent}"));
+        self.line(&format!("{indent}{lines}"));
     }
 
     fn styled(&self, style: Style, text: &str) -> String {
@@ -174,61 +183,55 @@ impl Page<'_> {
         }
     }
 
-    /// The table of numbers, with the direction as its title where there are several.
-    fn numbers(&mut self, direction: &Direction, with_title: bool) {
-        let rows = rows(direction, self.layout.all);
-        if rows.is_empty() {
-            return;
-        }
-        let columns = columns(&rows);
-        let titles: Vec<_> = columns
-            .iter()
-            .map(|column| column.title.to_owned())
-            .collect();
-        let mut cells: Vec<Vec<_>> = vec![titles];
+    /// The table of numbers.
+    fn numbers(&mut self, titles: &[&str], rows: &[Vec<Cell>]) {
+        let mut cells: Vec<Vec<String>> =
+            vec![titles.iter().map(|title| (*title).to_owned()).collect()];
         cells.extend(
             rows.iter()
-                .map(|row| columns.iter().map(|column| (column.cell)(row)).collect()),
+                .map(|row| row.iter().map(|cell| cell.text.clone()).collect()),
         );
+        let mut verdict_at = titles.iter().position(|title| *title == "Verdict");
         let widths = widths(&cells, self.layout.width).unwrap_or_else(|| {
             cells = cells
                 .iter()
                 .map(|row| in_two_columns(&cells[0], row))
                 .collect();
+            // There the verdict begins the second one.
+            verdict_at = Some(1);
             let number = natural(&cells, 0).min(16);
-            vec![
-                number,
-                self.layout
-                    .width
-                    .saturating_sub(number + 2 * PADDING)
-                    .max(16),
-            ]
+            let rest = self.layout.width.saturating_sub(number + 2 * PADDING);
+            vec![number, rest.max(16)]
         });
-        self.blank();
-        if with_title {
-            self.bold(&path([direction.from.as_str(), &direction.to]));
-        }
-        for line in grid(&cells, &widths).lines() {
-            let line = self.with_colored_verdict(&line, widths[0] + PADDING + 1);
-            self.line(&line);
+        let verdict_at = verdict_at.map_or(0, |column| {
+            widths[..column]
+                .iter()
+                .map(|width| width + PADDING)
+                .sum::<usize>()
+                + 1
+        });
+        // One row at a time, so that its verdict is known where its first line is drawn.
+        for (index, row) in cells.iter().enumerate() {
+            let verdict = index
+                .checked_sub(1)
+                .and_then(|index| rows[index].iter().find_map(|cell| cell.verdict));
+            for (number, line) in grid(std::slice::from_ref(row), &widths).lines().enumerate() {
+                let verdict = verdict.filter(|_| number == 0);
+                let line = self.with_verdict(&line, verdict_at, verdict);
+                self.line(&line);
+            }
         }
     }
 
-    /// A line of the table whose cell that starts at column `at` may start with a verdict.
-    fn with_colored_verdict(&self, line: &str, at: usize) -> String {
+    /// A line of the table with the verdict that stands at column `at` set apart.
+    fn with_verdict(&self, line: &str, at: usize, verdict: Option<Verdict>) -> String {
+        let Some(verdict) = verdict else {
+            return line.to_owned();
+        };
         let (at, _) = line.char_indices().nth(at).unwrap_or((line.len(), ' '));
-        let (number, rest) = line.split_at(at);
-        let verdict = VERDICTS
-            .into_iter()
-            .find(|&verdict| rest.starts_with(word(verdict)));
-        match verdict {
-            Some(verdict) => {
-                let word = word(verdict);
-                let colored = self.styled(style(verdict), word);
-                format!("{number}{colored}{}", &rest[word.len()..])
-            }
-            None => line.to_owned(),
-        }
+        let (before, rest) = line.split_at(at);
+        let (word, behind) = rest.split_at(word(verdict).len());
+        format!("{before}{}{behind}", self.styled(style(verdict), word))
     }
 
     /// One line a point, or a paragraph where that is too wide.
@@ -350,16 +353,6 @@ pub(super) fn grid(cells: &[Vec<String>], widths: &[usize]) -> Table {
     }
     table
 }
-
-/// Every verdict.
-const VERDICTS: [Verdict; 6] = [
-    Verdict::Passes,
-    Verdict::Lossy,
-    Verdict::Blocked,
-    Verdict::CutOff,
-    Verdict::Refused,
-    Verdict::Inconclusive,
-];
 
 /// The colour of a verdict: a second sign beside its word.
 fn style(verdict: Verdict) -> Style {

@@ -545,6 +545,7 @@ fn plain(findings: &Findings, width: usize) -> String {
             width,
             color: false,
             all: false,
+            ascii: false,
         },
     )
 }
@@ -552,9 +553,134 @@ fn plain(findings: &Findings, width: usize) -> String {
 #[test]
 fn tables() {
     for (name, findings) in ALL {
-        for width in [40, 80, 120] {
+        for width in [40, 60, 80, 100, 200] {
             insta::assert_snapshot!(format!("{name}_{width}"), plain(&findings(), width));
         }
+    }
+}
+
+/// One packet each of all numbers, of which the first ones arrive and then none: the article's own
+/// experiment. Each lost packet has a frame number of its own.
+fn one_packet_each() -> Findings {
+    let number = |protocol: u16| {
+        let arrives = protocol < 41;
+        let of_number = number(&TWO, protocol, &[1, u64::from(arrives)]);
+        let reasons = if arrives {
+            vec![Reason::OnlyOnePacket]
+        } else {
+            vec![
+                Reason::SeenAndNot {
+                    from: "client".to_owned(),
+                    to: "server".to_owned(),
+                    count: 1,
+                },
+                Reason::FirstLost {
+                    point: "client".to_owned(),
+                    record: PointKind::Capture,
+                    number: u64::from(protocol) + 4,
+                },
+            ]
+        };
+        Protocol {
+            grade: Grade::Weak,
+            reasons,
+            more_packets: Some(1),
+            ..of_number
+        }
+    };
+    findings(&TWO, (0..=255).map(number).collect())
+}
+
+#[test]
+fn the_article_s_case_fits_a_screen() {
+    let findings = one_packet_each();
+    for width in [60, 80, 100, 200] {
+        let text = plain(&findings, width);
+        assert!(text.lines().count() <= 40, "{width}: {text}");
+        insta::assert_snapshot!(format!("one_packet_each_{width}"), text);
+    }
+    let all = Layout {
+        width: 200,
+        color: false,
+        all: true,
+        ascii: false,
+    };
+    // Each number has its row, and its own frame.
+    let text = table(&findings, &all);
+    assert!(text.contains("first in frame 45 of client") && text.contains("first in frame 259 of"));
+}
+
+#[test]
+fn every_second_number_lost_fits_a_screen_too() {
+    let mut findings = one_packet_each();
+    for (index, protocol) in findings.directions[0].protocols.iter_mut().enumerate() {
+        let lost = u64::from(index % 2 == 0);
+        let of_number = number(&TWO, protocol.protocol, &[1, 1 - lost]);
+        *protocol = Protocol {
+            grade: Grade::Weak,
+            ..of_number
+        };
+    }
+    for width in [60, 80, 100, 200] {
+        let text = plain(&findings, width);
+        assert!(text.lines().count() <= 50, "{width}: {text}");
+    }
+}
+
+#[test]
+fn what_differs_in_more_than_figures_has_rows_of_its_own() {
+    let mut findings = one_packet_each();
+    findings.directions[0].protocols[100].grade = Grade::Likely;
+    findings.directions[0].protocols[101].reasons.truncate(1);
+    let text = plain(&findings, 100);
+    let starts = |number: &str| {
+        text.lines()
+            .any(|line| line.starts_with(&format!(" {number}")))
+    };
+    assert!(starts("100") && starts("101"), "{text}");
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_and_no_word_is_broken() {
+    for (name, findings) in ALL {
+        let findings = findings();
+        let words: std::collections::BTreeSet<String> = plain(&findings, 4_000)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        for width in [60, 80, 100, 200] {
+            for line in plain(&findings, width).lines() {
+                let is = textwrap::core::display_width(line);
+                assert!(is <= width, "{name} at {width}: {is} columns: {line}");
+                // A command goes on behind a backslash; narrow tables join cells by commas.
+                let pieces = line.split_whitespace().filter(|word| *word != "\\");
+                for word in pieces {
+                    let bare = word.trim_end_matches([',', ':', ';']);
+                    let known = |word: &str| words.iter().any(|known| known.contains(word));
+                    let title = ["verdict", "sent", "arrived", "unjudged", "lost", "grade"];
+                    assert!(
+                        known(bare) || title.contains(&bare),
+                        "{name} at {width}: {word} is no word of the report"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_utf_8_the_report_is_ascii() {
+    for (name, findings) in ALL {
+        let layout = Layout {
+            width: 80,
+            color: false,
+            all: false,
+            ascii: true,
+        };
+        let text = table(&findings(), &layout);
+        assert!(text.is_ascii(), "{name}: {text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{name}: {text}");
+        insta::assert_snapshot!(format!("{name}_ascii"), text);
     }
 }
 
@@ -584,6 +710,7 @@ fn with_all_every_number_has_a_row() {
         width: 100,
         color: false,
         all: true,
+        ascii: false,
     };
     insta::assert_snapshot!("few_numbers_all", table(&few_numbers(), &layout));
 }
@@ -591,7 +718,7 @@ fn with_all_every_number_has_a_row() {
 #[test]
 fn color_adds_escapes_and_nothing_else() {
     for (_, findings) in ALL {
-        for width in [40, 80, 120] {
+        for width in [40, 60, 80, 100, 200] {
             let findings = findings();
             let colored = table(
                 &findings,
@@ -599,6 +726,7 @@ fn color_adds_escapes_and_nothing_else() {
                     width,
                     color: true,
                     all: false,
+                    ascii: false,
                 },
             );
             assert!(colored.contains('\u{1b}'));
@@ -609,6 +737,7 @@ fn color_adds_escapes_and_nothing_else() {
         width: 80,
         color: true,
         all: false,
+        ascii: false,
     };
     let red = table(&few_numbers(), &layout).matches("\u{1b}[31m").count();
     // Two lines of the answer say blocked, one cut off, one refused; so does the table.
@@ -664,6 +793,7 @@ fn all_formats_tell_the_same_numbers() {
         width: 120,
         color: false,
         all: true,
+        ascii: false,
     };
     let (table, markdown) = (table(&findings, &layout), markdown(&findings, true));
     let csv = csv(&findings);

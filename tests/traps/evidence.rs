@@ -83,6 +83,7 @@ fn table(findings: &Findings) -> String {
         width: 1000,
         color: false,
         all: false,
+        ascii: false,
     };
     report::table(findings, &layout)
 }
