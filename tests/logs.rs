@@ -295,7 +295,7 @@ fn the_report_names_the_systems() {
     let output = command.arg("path").args(POINTS.map(fixture)).output();
     let report = String::from_utf8(output.unwrap().stdout).unwrap();
     for words in [
-        "the receiving system kept them",
+        "dropped inside the receiving system",
         "in sent ",
         "sendto: EPERM (1)",
         "HDP against UDP, sent → received: median ",

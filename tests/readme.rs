@@ -6,22 +6,41 @@
 //! installed are passed over, and so are make's, of which the echoed `target/release/hdp` is run.
 #![cfg(feature = "cli")]
 
-use std::{env, ffi::OsString, fs, path::Path, process::Command};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-const README: &str = "README.md";
+/// What a newcomer reads first, and what it refers to.
+fn documents() -> Vec<PathBuf> {
+    let docs = fs::read_dir("docs")
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let mut all: Vec<PathBuf> = docs.collect();
+    all.sort();
+    all.insert(0, PathBuf::from("README.md"));
+    assert!(all.len() > 8, "{all:?}");
+    all
+}
 
 /// What make prints before it runs the demo.
 const ECHOED: &str = "target/release/hdp ";
 
 #[derive(Debug)]
 struct Example {
-    line: usize,
+    /// The file, and the line in it.
+    place: String,
     command: String,
     output: Vec<String>,
 }
 
 /// The commands of all `console` blocks.
-fn examples(markdown: &str) -> Vec<Example> {
+fn examples(document: &Path) -> Vec<Example> {
+    let markdown = fs::read_to_string(document).unwrap();
     let mut examples: Vec<Example> = Vec::new();
     let mut in_console = false;
     for (number, line) in (1..).zip(markdown.lines()) {
@@ -37,13 +56,14 @@ fn examples(markdown: &str) -> Vec<Example> {
             .or_else(|| line.starts_with(ECHOED).then_some(line));
         if let Some(command) = command {
             examples.push(Example {
-                line: number,
+                place: format!("{}:{number}", document.display()),
                 command: command.replacen(ECHOED, "hdp ", 1),
                 output: Vec::new(),
             });
         } else {
             let example = examples.last_mut();
-            let example = example.unwrap_or_else(|| panic!("{README}:{number}: no command yet"));
+            let example = example
+                .unwrap_or_else(|| panic!("{}:{number}: no command yet", document.display()));
             example.output.push(line.to_owned());
         }
     }
@@ -101,11 +121,11 @@ fn is_installed(program: &str) -> bool {
 
 #[test]
 fn every_command_prints_what_the_readme_shows() {
-    let examples = examples(&fs::read_to_string(README).unwrap());
+    let examples: Vec<Example> = documents().iter().flat_map(|path| examples(path)).collect();
     let mut checked = 0;
     let mut wrong = Vec::new();
     for Example {
-        line,
+        place,
         command,
         output,
     } in &examples
@@ -115,7 +135,7 @@ fn every_command_prints_what_the_readme_shows() {
             .find(|program| command.split_whitespace().any(|word| word == *program))
             .filter(|program| !is_installed(program));
         if let Some(program) = missing {
-            println!("{README}:{line}: skipped, {program} is not installed");
+            println!("{place}: skipped, {program} is not installed");
             continue;
         }
         if command.starts_with("make ")
@@ -126,18 +146,15 @@ fn every_command_prints_what_the_readme_shows() {
         checked += 1;
         let lines = run(command);
         if !shows(output, &lines) {
-            wrong.push(format!(
-                "{README}:{line}: $ {command}\n{}",
-                lines.join("\n")
-            ));
+            wrong.push(format!("{place}: $ {command}\n{}", lines.join("\n")));
         }
     }
     assert!(
         wrong.is_empty(),
-        "{README} does not show what these print:\n\n{}",
+        "the documents do not show what these print:\n\n{}",
         wrong.join("\n\n")
     );
-    assert!(checked >= 10, "only {checked} commands found");
+    assert!(checked >= 20, "only {checked} commands found");
 }
 
 #[test]
@@ -161,4 +178,34 @@ fn what_is_left_out_is_marked() {
     ] {
         assert!(!shows(shown, &lines), "{shown:?}");
     }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let words = fs::read_to_string("README.md").unwrap();
+    let words = words.split_whitespace().count();
+    assert!(words <= 1_500, "{words} words");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut checked = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let folder = document.parent().unwrap();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap();
+            if target.starts_with("http") {
+                continue;
+            }
+            let file = target.split('#').next().unwrap();
+            assert!(
+                folder.join(file).exists(),
+                "{}: {target}",
+                document.display()
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "{checked}");
 }

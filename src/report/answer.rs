@@ -204,9 +204,9 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         .find(|segment| (segment.from.as_str(), segment.to.as_str()) == stretch)
         .and_then(|segment| segment.within);
     parts.extend(within.map(|system| match system {
-        System::Sending => "the sending system kept them".to_owned(),
-        System::Receiving => "the receiving system kept them".to_owned(),
-        System::Forwarding => "the forwarding system kept them".to_owned(),
+        System::Sending => "dropped inside the sending system".to_owned(),
+        System::Receiving => "dropped inside the receiving system".to_owned(),
+        System::Forwarding => "dropped inside the forwarding system".to_owned(),
     }));
     parts.extend(answers(first, is_about_lost));
     parts.join("; ")
@@ -358,9 +358,9 @@ fn passing(direction: &Direction) -> Option<Line> {
             _ if arrived == sent => format!("all {} arrived", count(sent, "packet")),
             // The rest is accounted for under "Not judged".
             _ => format!(
-                "{} of {} arrived, none lost",
+                "{} arrived, {} could not be judged",
                 grouped(arrived),
-                count(sent, "packet")
+                grouped(sent - arrived)
             ),
         },
     })

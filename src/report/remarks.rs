@@ -388,7 +388,7 @@ const ALSO_SEEN: [Counter; 3] = [
 const NOT_JUDGED: [Counter; 4] = [
     (
         |protocol| protocol.edge - protocol.unheard,
-        "came too near the start or end of what the points watched in common",
+        "sent outside the time that both captures cover",
     ),
     (
         |protocol| protocol.unheard,
@@ -525,10 +525,14 @@ fn with_lost(direction: &Direction) -> Option<String> {
     let clauses: Vec<_> = clauses
         .iter()
         .filter(|(_, protocols)| !protocols.is_empty())
-        .map(|(name, protocols)| format!("the {name} {}", under(protocols, &[])))
+        .map(|(name, protocols)| format!("the {name} {} is infinite", under(protocols, &[])))
         .collect();
-    (!clauses.is_empty())
-        .then(|| format!("infinite, with the lost ones, is {}", clauses.join(", ")))
+    (!clauses.is_empty()).then(|| {
+        format!(
+            "counting lost packets as infinitely late, {}",
+            clauses.join(", ")
+        )
+    })
 }
 
 /// Differences less likely than this are called more than chance.
@@ -615,20 +619,19 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
     };
     match reference {
         DelayReference::Minimum if clocks().all(|clock| is_one_way(clock.method)) => {
-            "counted from the shortest, the clocks being unrelated (packets went one way only)"
-                .to_owned()
+            "above the fastest packet; clock offset unknown (packets went one way only)".to_owned()
         }
         DelayReference::Minimum => match clock_error() {
             Some(error) => {
-                format!("counted from the shortest, the clocks' offset being known to ± {error}")
+                format!("above the fastest packet; clock offset known to ± {error}")
             }
-            None => "counted from the shortest, the clocks being unrelated".to_owned(),
+            None => "above the fastest packet; clock offset unknown".to_owned(),
         },
         DelayReference::Absolute if clocks().all(|clock| clock.method == ClockMethod::SameHost) => {
             "one clock at both ends".to_owned()
         }
         DelayReference::Absolute => match clock_error() {
-            Some(error) => format!("the clocks' offset is known to ± {error}"),
+            Some(error) => format!("clock offset known to ± {error}"),
             // Whatever is unknown of the clocks in between.
             None => "one clock at both ends".to_owned(),
         },

@@ -262,17 +262,17 @@ fn warning(warning: &Warning) -> String {
             to,
             assumed: false,
         } => format!(
-            "{from} → {to}: the captures have no packet in common, so their clocks cannot be \
-             compared, and whether {to} was watching at the time is unknown; they are probably of \
-             different runs; if both clocks are right, say so with --clock-error 1s"
+            "{from} → {to}: no HDP packet was seen at both, so their clocks cannot be compared, and \
+             whether {to} was watching at the time is unknown; if both clocks are right, say so with \
+             --clock-error 1s"
         ),
         Warning::ClocksUnrelated {
             from,
             to,
             assumed: true,
         } => format!(
-            "{from} → {to}: the captures have no packet in common, so their clocks cannot be \
-             compared; they are taken as right within --clock-error"
+            "{from} → {to}: no HDP packet was seen at both, so their clocks cannot be compared; they \
+             are taken as right within --clock-error"
         ),
         Warning::ClockSet { from, to, steps } => format!(
             "{from} → {to}: a clock was set while the captures ran ({steps} times), or the path \
