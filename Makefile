@@ -23,11 +23,12 @@ demo: ## build hdp, and ask it about real captures from three points of a path
 	@echo
 	$(HDP) path $(addprefix $(FIXTURE)/,client.pcap router.pcap server.pcap)
 
-test: ## all tests, and a build without any system library
+test: ## all tests, those of the library alone, and a build without any system library
 	@.ci/install $(BUILD) $(NETWORK) tshark:tshark jq:jq tmux:tmux
 	cargo test --locked --all-targets
 	cargo test --locked --doc
-	cargo build --locked --no-default-features
+	cargo test --locked --no-default-features
+	cargo build --locked --no-default-features --features cli
 
 sweep: ## 2,000 made-up paths whose truth is known, and no verdict may contradict it
 	@.ci/install $(BUILD)
@@ -37,6 +38,7 @@ lint: ## formatting, clippy with and without libpcap, documentation, the dissect
 	@.ci/install $(BUILD) $(LUA)
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --no-default-features --features cli -- -D warnings
 	cargo clippy --locked --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 	luacheck --quiet --std lua52 dissector.lua

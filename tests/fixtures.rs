@@ -64,7 +64,9 @@ fn findings_are_the_expected_ones() {
         let file = scenario.folder.join("expected.json");
         let found = run(scenario, &scenario.paths[0]);
         if update {
-            let text = serde_json::to_string_pretty(&fold(&found)).unwrap();
+            let mut folded = fold(&found);
+            folded.sort_all_objects();
+            let text = serde_json::to_string_pretty(&folded).unwrap();
             fs::write(&file, text + "\n").unwrap();
         }
         match fs::read_to_string(&file) {
@@ -712,7 +714,7 @@ fn convertible(findings: &Value, precision: Precision) -> Value {
     if precision == Precision::Lost {
         for direction in findings["directions"].as_array_mut().unwrap() {
             for segment in direction["segments"].as_array_mut().unwrap() {
-                for member in ["at_ns", "skew_ppm"] {
+                for member in ["at_ns", "skew_ppm", "levels"] {
                     segment["clock"][member] = Value::Null;
                 }
             }
@@ -732,6 +734,8 @@ fn without_frame_numbers(mut findings: Value) -> Value {
         for protocol in direction["protocols"].as_array_mut().unwrap() {
             let reasons = protocol["reasons"].as_array_mut().unwrap();
             reasons.retain(|reason| !reason.as_str().unwrap().starts_with("first in frame "));
+            let typed = protocol["reasons_typed"].as_array_mut().unwrap();
+            typed.retain(|reason| reason["kind"] != "first_lost");
         }
     }
     findings

@@ -190,6 +190,7 @@ fn but_for_clocks(findings: Findings) -> Findings {
             segment.clock.error_ns = None;
             segment.clock.at_ns = None;
             segment.clock.skew_ppm = None;
+            segment.clock.levels.clear();
         }
         let delays = || {
             direction

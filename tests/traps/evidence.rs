@@ -532,7 +532,7 @@ fn trap_30_quantiles_over_all_packets_are_infinite_where_lost_ones_are() {
     assert!(delay.with_lost.p50.is_some());
     assert_eq!(delay.with_lost.p90, Some(delay.max), "the 9th of 10");
     assert_eq!(delay.with_lost.p99, None);
-    assert!(table(&one_lost).contains("the 99th percentile under 50 is infinite"));
+    assert!(table(&one_lost).contains("the 99th percentile under 50 ESP is infinite"));
 
     for packet in &mut packets[4..] {
         packet.reaches = 1;
