@@ -12,7 +12,7 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test sweep lint bench record install-dissector
+.PHONY: help demo test test-library sweep lint bench record install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -23,12 +23,15 @@ demo: ## build hdp, and ask it about real captures from three points of a path
 	@echo
 	$(HDP) path $(addprefix $(FIXTURE)/,client.pcap router.pcap server.pcap)
 
-test: ## all tests, those of the library alone, and a build without any system library
+test: ## all tests, and a build without any system library
 	@.ci/install $(BUILD) $(NETWORK) tshark:tshark jq:jq tmux:tmux
 	cargo test --locked --all-targets
 	cargo test --locked --doc
-	cargo test --locked --no-default-features
 	cargo build --locked --no-default-features --features cli
+
+test-library: ## the library alone, without the program and without any system library
+	@.ci/install $(BUILD)
+	cargo test --locked --no-default-features
 
 sweep: ## 2,000 made-up paths whose truth is known, and no verdict may contradict it
 	@.ci/install $(BUILD)

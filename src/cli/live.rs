@@ -18,16 +18,16 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Live capture")]
 pub(super) struct Capture {
-    /// Stop after this time; pipes are read no longer either
+    /// Stop capturing, and reading pipes, after this time
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     duration: Option<Duration>,
 
-    /// Take frames to other hosts too, as a mirror port asks for. Anywhere else they would be taken
-    /// for arrivals
+    /// Capture frames to other hosts too, as on a mirror port. Anywhere else they would count as
+    /// arrivals
     #[arg(long)]
     promiscuous: bool,
 
-    /// KiB that the kernel may hold while hdp is busy; 16,384 if not given
+    /// Size of the kernel's capture buffer in KiB; 16,384 by default
     #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=2_097_151))]
     buffer_size: Option<u32>,
 }

@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "[NAME=]SOURCE", required = true)]
     sources: Vec<String>,
 
-    /// Whether the points are in path order as given, or are put in order by what their packets show
+    /// Take the points in the order given, or in the order that their packets show
     #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
     order: Order,
 
@@ -64,17 +64,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     write_lost: Option<PathBuf>,
 
-    /// Tell the life of one packet instead: by its HDP timestamp, or by a frame of a point
+    /// Explain one packet instead: by its HDP timestamp, or by a frame of a point
     ///
-    /// Where it was seen, what was changed on the way, what became of it and how to check that.
+    /// Where it was seen, what changed on the way, what became of it, and how to check that.
     #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "annotate", "write_lost", "protocols", "all", "exit_code"])]
     explain: Option<Subject>,
 
-    /// Report these numbers only, such as 6,17,250-255; the others still serve for comparison
+    /// Report only these numbers, such as 6,17,250-255; the others still serve for comparison
     #[arg(long, value_name = "LIST")]
     protocols: Option<protocols::List>,
 
-    /// How far the timestamp may lie from the capture time to be taken for HDP's
+    /// Take a packet for HDP if its timestamp lies within this of its capture time
     #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration::parse)]
     window: std::time::Duration,
 
@@ -82,11 +82,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "51s", value_parser = duration::parse)]
     wait: std::time::Duration,
 
-    /// Clocks that no packet relates are right within this; otherwise nothing is judged by them
+    /// Assume the clocks agree within this where no packet compares them; otherwise nothing is judged
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     clock_error: Option<std::time::Duration>,
 
-    /// Show the numbers that passed one by one too
+    /// Show a row for each number, including those that passed
     #[arg(long)]
     all: bool,
 
@@ -101,10 +101,10 @@ pub(super) struct Arguments {
 
     /// Read files in bounded memory, as pipes and interfaces always are
     ///
-    /// However many packets there are, 64 MiB are enough for two points. Packets that all points saw
-    /// alike are forgotten at once, the others once their fate is certain. What that costs: delays of
-    /// numbers with many packets are rounded to 1 %, losses in a row are not told, and copies that
-    /// come much later than the packet are not counted.
+    /// Two points take 64 MiB at most, however many packets there are. Packets that every point saw are
+    /// forgotten at once, the others once their fate is certain. In return, delays of numbers with
+    /// many packets are rounded to 1 %, runs of losses are unknown, and copies that come much later
+    /// than the packet are not counted.
     #[arg(long, conflicts_with_all = ["packets", "annotate", "write_lost", "explain"])]
     bounded: bool,
 
@@ -115,7 +115,7 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "N", help_heading = "Live capture", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Keep what is captured in DIR, a file (pcapng) for each point, named after it
+    /// Save each capture as DIR/POINT.pcapng
     #[arg(long, value_name = "DIR", help_heading = "Live capture")]
     save: Option<PathBuf>,
 }

@@ -56,7 +56,7 @@ impl Trend {
     #[inline]
     pub(crate) fn note(&mut self, difference: Difference) {
         let stretch = (difference.at_ns >> self.shift).wrapping_sub(self.base);
-        // Less than the base becomes more than all there are.
+        // Times before the base wrap past the end.
         let stretch = usize::try_from(stretch.cast_unsigned()).unwrap_or(usize::MAX);
         match self.stretches.get_mut(stretch) {
             Some(Some(extremes)) => {

@@ -351,7 +351,7 @@ impl Default for Occupancy {
 impl Occupancy {
     #[inline(always)]
     fn note(&mut self, time_ns: i64) {
-        // Less than the base becomes more than all there are.
+        // Times before the base wrap past the end.
         let bucket = (time_ns >> self.shift).wrapping_sub(self.base);
         let bucket = usize::try_from(bucket.cast_unsigned()).unwrap_or(usize::MAX);
         match self.bits.get_mut(bucket / 64) {

@@ -381,7 +381,7 @@ impl Window {
         }
         let patience = Duration::from_nanos(self.options.wait_ns);
         let (mut seen, mut waiting_since) = (taken.taken(), Instant::now());
-        // Who is behind makes room by going on.
+        // A point that is behind makes room by going on.
         while self.is_full(&taken) && taken.is_ahead(point) {
             let is_held_up = self.decide(&mut taken, false);
             if !self.is_full(&taken) {
@@ -459,7 +459,7 @@ impl Window {
         taken: &mut Taken,
         sightings: impl Fn(&mut Taken, usize) -> Vec<Sighting>,
     ) -> (Vec<Point>, Vec<bool>) {
-        // All at the same instant: what one was told before, another may not hear of after it.
+        // Lock all feeds together, so that no point is seen later than another.
         let mut feeds: Vec<MutexGuard<Feed>> = self.feeds.iter().map(lock).collect();
         for (point, feed) in feeds.iter_mut().enumerate() {
             let mut batch = Batch::default();
