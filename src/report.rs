@@ -63,7 +63,7 @@ pub use print::print_whole;
 pub use stream::{Align, Column, OrDash, RowFormat, Rows};
 #[cfg(feature = "cli")]
 pub use table::{Layout, table};
-#[cfg(feature = "cli")]
+#[cfg(feature = "view")]
 pub(crate) use words::icmp;
 
 /// The verdict as people read it.

@@ -250,17 +250,16 @@ const NONE: &str = "-";
 impl Row<'_> {
     /// What was neither delivered nor lost.
     fn unjudged(&self) -> String {
-        let fates: [(fn(&Protocol) -> u64, &str); 3] = [
-            (|protocol| protocol.edge, "edge"),
-            (|protocol| protocol.late, "late"),
-            (|protocol| protocol.ambiguous, "ambiguous"),
+        let of = |name: &str, count: fn(&Protocol) -> u64| {
+            let counts = self.0.iter().map(|protocol| count(protocol));
+            (count(self.0[0]) > 0).then(|| format!("{} {name}", range(counts)))
+        };
+        let fates = [
+            of("edge", |protocol| protocol.edge),
+            of("late", |protocol| protocol.late),
+            of("ambiguous", |protocol| protocol.ambiguous),
         ];
-        let fates = fates.into_iter().filter(|(of, _)| of(self.0[0]) > 0);
-        let range = |of: fn(&Protocol) -> u64| range(self.0.iter().map(|protocol| of(protocol)));
-        or_none(
-            fates.map(|(of, fate)| format!("{} {fate}", range(of))),
-            ", ",
-        )
+        or_none(fates.into_iter().flatten(), ", ")
     }
 
     /// The stretches in which packets were lost, with counts where there are several.
@@ -268,13 +267,11 @@ impl Row<'_> {
         let lost_at = &self.0[0].lost_at;
         let stretch = |(index, lost): (usize, &LostAt)| {
             let stretch = path([lost.from.as_str(), &lost.to]);
-            match lost_at.len() {
-                1 => stretch,
-                _ => {
-                    let counts = self.0.iter().map(|protocol| protocol.lost_at[index].count);
-                    format!("{stretch}: {}", range(counts))
-                }
+            if lost_at.len() == 1 {
+                return stretch;
             }
+            let counts = self.0.iter().map(|protocol| protocol.lost_at[index].count);
+            format!("{stretch}: {}", range(counts))
         };
         or_none(lost_at.iter().enumerate().map(stretch), ", ")
     }
