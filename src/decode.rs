@@ -30,7 +30,7 @@ use arrayvec::ArrayVec;
 pub use candidates::candidates;
 pub use icmp::meaning as icmp_meaning;
 pub use link::PacketType;
-pub use shortcut::{Again, Decoded, HeadersId, Shortcut};
+pub(crate) use shortcut::{Again, Decoded, Shortcut};
 
 use crate::{
     hdp,

@@ -1,6 +1,6 @@
 //! Explanation: the life of one packet, from what was judged of it and from its bytes.
 //!
-//! The fates are those of `judge`, and nothing is judged here again: a [`Witness`] sees
+//! The fates are those of `judge`, and nothing is judged here again: a `Witness` sees
 //! every packet that `judge` reports and keeps the one that is asked for. Captures hold far more
 //! bytes than can be kept, so those of its frames come from a second reading. What cannot be read
 //! twice (a pipe, an interface) and what has no bytes (a log) is told without.
@@ -19,7 +19,7 @@ use serde::Serialize;
 pub use check::Check;
 pub use diff::{ChangedBytes, FieldChange};
 pub use reread::Unseen;
-pub use witness::{Wanted, Witness};
+pub(crate) use witness::{Wanted, Witness};
 
 use crate::{
     decode::{HeaderView, PacketType, icmp_meaning},
@@ -184,7 +184,7 @@ pub struct IcmpError {
 }
 
 /// What the source of a point still gives after it was read to its end.
-pub enum Reread {
+pub(crate) enum Reread {
     /// A capture in a file, from its beginning.
     Capture(Box<Source>, Packing),
     /// A log in a file.
@@ -194,7 +194,7 @@ pub enum Reread {
 }
 
 /// What an explanation is made from.
-pub struct Material<'a> {
+pub(crate) struct Material<'a> {
     /// The points, in path order, with all their sightings.
     pub points: &'a [Point],
     /// What was judged of them.
@@ -209,7 +209,7 @@ pub struct Material<'a> {
 
 /// Finds the sighting of a frame or line of a point; `None` where it is no HDP packet's.
 #[must_use]
-pub fn sighting(point: &Point, frame: u64) -> Option<&Sighting> {
+pub(crate) fn sighting(point: &Point, frame: u64) -> Option<&Sighting> {
     point
         .sightings
         .iter()
@@ -228,7 +228,7 @@ fn with_timestamp(point: &Point, timestamp_ns: u64) -> impl Iterator<Item = &Sig
 
 /// Explains what was asked for; without packets where no point saw such.
 #[must_use]
-pub fn explain(asked: &str, wanted: Wanted, material: Material) -> Explanation {
+pub(crate) fn explain(asked: &str, wanted: Wanted, material: Material) -> Explanation {
     let Material {
         points,
         findings,

@@ -40,7 +40,7 @@ const NEARLY: usize = 64;
 
 /// One HDP packet at one point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sighting {
+pub(crate) struct Sighting {
     /// HDP's timestamp, the packet's identity.
     pub timestamp_ns: u64,
     /// Capture time on the point's clock, ns since the epoch.
@@ -88,14 +88,14 @@ impl Sighting {
 
     /// Whether a packet of the same stream with a later timestamp came before it (RFC 4737).
     #[must_use]
-    pub fn is_reordered(&self) -> bool {
+    pub(crate) fn is_reordered(&self) -> bool {
         self.digest_and_flags & Self::REORDERED != 0
     }
 
     /// A digest of the payload's first 64 bytes, or `None` where the capture kept fewer of them
     /// than there are.
     #[must_use]
-    pub fn digest(&self) -> Option<u32> {
+    pub(crate) fn digest(&self) -> Option<u32> {
         let is_known = self.digest_and_flags & Self::DIGEST_UNKNOWN == 0;
         is_known.then_some(self.digest_and_flags >> Self::FLAG_BITS)
     }
@@ -104,14 +104,14 @@ impl Sighting {
     /// key, and payload and length are the same as far as they are known.
     #[inline]
     #[must_use]
-    pub fn shows_bytes_of(&self, key: u64, other: &Self, other_key: u64) -> bool {
+    pub(crate) fn shows_bytes_of(&self, key: u64, other: &Self, other_key: u64) -> bool {
         key == other_key && self.payload_len == other.payload_len && self.may_have_payload_of(other)
     }
 
     /// Whether the payloads may be the same: equal as far as [`Sighting::digest`] goes, or unknown.
     #[inline]
     #[must_use]
-    pub fn may_have_payload_of(&self, other: &Self) -> bool {
+    pub(crate) fn may_have_payload_of(&self, other: &Self) -> bool {
         (self.digest_and_flags ^ other.digest_and_flags) >> Self::FLAG_BITS == 0
             || (self.digest_and_flags | other.digest_and_flags) & Self::DIGEST_UNKNOWN != 0
     }
@@ -151,7 +151,7 @@ impl Trace {
 
 /// A fragmented packet of which a piece did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Incomplete {
+pub(crate) struct Incomplete {
     /// Its first piece.
     pub sighting: Sighting,
     /// Offset of the first byte of the IP payload that is missing.
@@ -160,7 +160,7 @@ pub struct Incomplete {
 
 /// What the packets of one flow share at one point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Flow {
+pub(crate) struct Flow {
     /// Source address.
     pub source: IpAddr,
     /// Destination address.
@@ -191,7 +191,7 @@ impl Flow {
     /// Whether its packets go back to where the other's come from. Translation may exchange
     /// addresses, but never one for the other.
     #[must_use]
-    pub fn is_reverse_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_reverse_of(&self, other: &Self) -> bool {
         self.source != self.destination
             && (self.source, self.destination) == (other.destination, other.source)
     }
@@ -199,7 +199,7 @@ impl Flow {
 
 /// A place inside a point's host: a capture on all interfaces shows a forwarded packet at two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// The capturing interface, meaningful in this capture only.
     pub interface: u32,
     /// In, out or overheard, where the capture tells.
@@ -208,7 +208,7 @@ pub struct Stage {
 
 /// A flow and what it belongs to.
 #[derive(Debug, Clone, Copy)]
-pub struct FlowEntry {
+pub(crate) struct FlowEntry {
     /// The flow.
     pub flow: Flow,
     /// Index into [`Point::pairs`].
@@ -224,7 +224,7 @@ struct Brief {
 
 /// An ICMP error that quotes an HDP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IcmpSighting {
+pub(crate) struct IcmpSighting {
     /// Frame number of the error in the capture.
     pub frame: u64,
     /// When it was captured, on the point's clock.
@@ -255,7 +255,7 @@ pub struct IcmpSighting {
 
 /// Everything that one observation point recorded.
 #[derive(Debug, Clone)]
-pub struct Point {
+pub(crate) struct Point {
     /// The label, unique among the points.
     pub name: String,
     /// The label that its capture was given: [`Point::name`], unless this is one side of it.
@@ -309,13 +309,18 @@ impl Point {
     /// The flow of a sighting of this point.
     #[inline]
     #[must_use]
-    pub fn flow(&self, sighting: &Sighting) -> &Flow {
+    pub(crate) fn flow(&self, sighting: &Sighting) -> &Flow {
         &self.flows[sighting.flow as usize].flow
     }
 
     /// What is missing of a packet of which not all pieces came.
     #[must_use]
-    pub fn missing_piece(&self, timestamp_ns: u64, protocol: u8, carrier: Carrier) -> Option<u32> {
+    pub(crate) fn missing_piece(
+        &self,
+        timestamp_ns: u64,
+        protocol: u8,
+        carrier: Carrier,
+    ) -> Option<u32> {
         let start = self
             .incomplete
             .partition_point(|incomplete| incomplete.sighting.timestamp_ns < timestamp_ns);

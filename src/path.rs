@@ -56,7 +56,10 @@ pub use session::Session;
 pub use window::{Room, Window};
 
 #[cfg(feature = "cli")]
-pub(crate) use capture::{KernelFilter, open as capture_from};
+pub(crate) use {
+    capture::{KernelFilter, open as capture_from},
+    options::nanoseconds,
+};
 
 pub use crate::source::Until;
 

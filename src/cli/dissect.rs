@@ -22,7 +22,7 @@ use crate::{
     capture_file::CaptureFile,
     decode::Decoder,
     dissect::{Packet, Tally, hex, json, line, tree},
-    path::{KernelFilter, capture_from},
+    path::{KernelFilter, capture_from, nanoseconds},
     probe, protocols,
     source::{Origin, Source, Summary, now_ns},
 };
@@ -116,17 +116,13 @@ impl Arguments {
         }
     }
 
-    fn window_ns(&self) -> u64 {
-        u64::try_from(self.window.as_nanos()).unwrap_or(u64::MAX)
-    }
-
     /// Starts to capture.
     fn capture(&self, interface: &str) -> anyhow::Result<Source> {
         #[cfg(feature = "libpcap")]
         let filter = self.filter.as_deref();
         #[cfg(not(feature = "libpcap"))]
         let filter = None;
-        let filter = KernelFilter::new(filter, now_ns(), self.window_ns());
+        let filter = KernelFilter::new(filter, now_ns(), nanoseconds(self.window));
         let source = capture_from(interface, &filter.expression, &self.live.options())?;
         live::say_capturing(interface, &source.summary().link_types);
         if filter.is_default {
@@ -264,7 +260,7 @@ fn dissect(
         .as_ref()
         .filter(|_| run.is_none())
         .map(|expression| Filter::new(expression, source.origin()));
-    let mut decoder = Decoder::new(arguments.window_ns());
+    let mut decoder = Decoder::new(nanoseconds(arguments.window));
     let mut tally = Tally::default();
     loop {
         if run.is_some_and(Run::is_over) {

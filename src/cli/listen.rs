@@ -17,6 +17,7 @@ use crate::{
     capture_file::CaptureFile,
     findings::Carrier,
     log::{self, Direction, ListenEnd, ListenStart, ReceivedPacket},
+    path::nanoseconds,
     probe::{self, Event, Interrupt, Listener, Round, Subject},
     protocols::{self, List},
     report::{self, Align, Column, Rows},
@@ -92,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Subject {
             protocols: arguments.protocols.clone(),
             versions: vec![4, 6],
-            window_ns: u64::try_from(arguments.window.as_nanos()).unwrap_or(u64::MAX),
+            window_ns: nanoseconds(arguments.window),
             answer: arguments.reply,
         },
         &interrupt,

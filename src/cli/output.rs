@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{log, report::RowFormat};
 
-/// How a probe's results are written.
+/// How results are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For reading
@@ -20,7 +20,7 @@ pub(super) enum Format {
     Table,
     /// For a report
     Markdown,
-    /// One row a packet or protocol number
+    /// One row per packet or protocol number
     Csv,
     /// Everything
     Json,

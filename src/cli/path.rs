@@ -14,7 +14,7 @@ use clap::ValueEnum;
 
 use super::{
     Outcome, duration, heap, live,
-    output::{self, Output},
+    output::{self, Format, Output},
     progress::Bar,
     terminal, view,
 };
@@ -137,19 +137,6 @@ impl From<Order> for path::Order {
             Order::Auto => Self::Auto,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For reading
-    #[default]
-    Table,
-    /// For a report
-    Markdown,
-    /// One row a protocol number
-    Csv,
-    /// Everything
-    Json,
 }
 
 impl Arguments {

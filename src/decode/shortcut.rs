@@ -24,19 +24,19 @@ const SLOTS: usize = 4096;
 /// Headers that were seen before, numbered from 0. Datagrams with the same number come from the
 /// same interface and differ in IP ID, lengths, timestamp and payload only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HeadersId(u32);
+pub(crate) struct HeadersId(u32);
 
 impl HeadersId {
     /// The number, for an array of what is known of each.
     #[must_use]
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 /// What was found in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decoded<'a> {
+pub(crate) enum Decoded<'a> {
     /// A datagram; if its headers get a number, its like will be [`Decoded::Again`].
     First(Datagram<'a>, Option<HeadersId>),
     /// A datagram with headers that were there before.
@@ -45,7 +45,7 @@ pub enum Decoded<'a> {
 
 /// What a datagram does not share with the earlier ones that have the same headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Again<'a> {
+pub(crate) struct Again<'a> {
     /// Which headers.
     pub headers: HeadersId,
     /// IPv4 identification.
@@ -60,7 +60,7 @@ pub struct Again<'a> {
 
 /// A decoder that remembers.
 #[derive(Debug)]
-pub struct Shortcut {
+pub(crate) struct Shortcut {
     decoder: Decoder,
     slots: Vec<Entry>,
     /// The shape of the frame remembered last: mostly that of the next one too.
@@ -171,7 +171,7 @@ impl Shortcut {
     /// A decoder that takes a timestamp within `window_ns` nanoseconds of the capture time for
     /// HDP's.
     #[must_use]
-    pub fn new(window_ns: u64) -> Self {
+    pub(crate) fn new(window_ns: u64) -> Self {
         Self {
             decoder: Decoder::new(window_ns),
             slots: vec![Entry::NONE; SLOTS],
@@ -193,7 +193,7 @@ impl Shortcut {
     /// # Errors
     /// The [`Skip`] that says why there is none.
     #[inline(always)]
-    pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Decoded<'a>, Skip> {
+    pub(crate) fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Decoded<'a>, Skip> {
         match self.recall(frame) {
             Some(again) => Ok(Decoded::Again(again)),
             None => self.walk(frame),
@@ -201,13 +201,13 @@ impl Shortcut {
     }
 
     /// [`Decoder::doubtful`] of the frame that was decoded last.
-    pub fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
+    pub(crate) fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
         self.decoder.doubtful(frame)
     }
 
     /// [`Decoder::cut_short`] of the frame that was decoded last, which had none at hand.
     #[must_use]
-    pub fn cut_short(&self) -> Option<u8> {
+    pub(crate) fn cut_short(&self) -> Option<u8> {
         self.decoder.cut_short()
     }
 

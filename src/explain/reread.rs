@@ -109,7 +109,7 @@ pub enum Unseen {
 impl Unseen {
     /// Reads a capture from its beginning to a frame, and says what that is.
     #[must_use]
-    pub fn find(source: &mut Source, window_ns: u64, number: u64) -> Self {
+    pub(crate) fn find(source: &mut Source, window_ns: u64, number: u64) -> Self {
         let mut decoder = Decoder::new(window_ns);
         while let Some(frame) = source.next_frame() {
             if frame.number != number {

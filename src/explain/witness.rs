@@ -9,7 +9,7 @@ use crate::{
 
 /// Which packets are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// HDP's timestamp, as it was sent or as a point saw it.
     pub timestamp_ns: u64,
     /// Only the packet that was seen there: the index of a point, and a frame or line.
@@ -39,7 +39,7 @@ pub(super) struct Stretch {
 
 /// Watches all packets go by.
 #[derive(Debug)]
-pub struct Witness<'a> {
+pub(crate) struct Witness<'a> {
     /// Names of the points, in path order.
     points: Vec<&'a str>,
     timestamp_ns: u64,
@@ -54,7 +54,7 @@ pub struct Witness<'a> {
 impl<'a> Witness<'a> {
     /// Waits for the packets with a timestamp, be it the one that was sent or one that a point saw.
     #[must_use]
-    pub fn new(points: &'a [Point], timestamp_ns: u64) -> Self {
+    pub(crate) fn new(points: &'a [Point], timestamp_ns: u64) -> Self {
         let names = points.iter().map(|point| point.name.as_str()).collect();
         let frames = points.iter().enumerate().flat_map(|(index, point)| {
             let sightings = with_timestamp(point, timestamp_ns);
@@ -74,7 +74,7 @@ impl<'a> Witness<'a> {
     }
 
     /// Sees one packet; they may come in any order.
-    pub fn see(&mut self, packet: &Packet) {
+    pub(crate) fn see(&mut self, packet: &Packet) {
         let is_meant = packet.timestamp_ns == self.timestamp_ns
             || packet.seen.iter().any(|seen| {
                 let mut frames = self.frames.iter();

@@ -40,7 +40,7 @@ const FEW_FRAMES: usize = 8;
 
 /// When a point was watching.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Coverage {
+pub(crate) struct Coverage {
     /// What others than frames say.
     stated: Ends,
     /// It was not watching outside of this, whatever frames there are.
@@ -205,7 +205,7 @@ impl Coverage {
     }
 
     /// Takes in a gap that shows by what other points saw.
-    pub fn add_gap(&mut self, gap: (i64, i64)) {
+    pub(crate) fn add_gap(&mut self, gap: (i64, i64)) {
         self.gaps.push(gap);
         self.gaps.sort_unstable();
         self.add_blind_spots(std::iter::once(gap));
@@ -250,7 +250,7 @@ impl Coverage {
     /// The long silences between the first and the last frame. The traffic other than HDP may be
     /// too little to tell whether they are gaps.
     #[must_use]
-    pub fn silences(&self) -> Vec<(i64, i64)> {
+    pub(crate) fn silences(&self) -> Vec<(i64, i64)> {
         let longest_usual = self.recorded.longest_usual_silence(REMARKABLE);
         let mut silences = self.recorded.silences();
         silences.retain(|silence| length(*silence) > longest_usual);
@@ -259,20 +259,20 @@ impl Coverage {
 
     /// Stretches in which nothing was recorded, though something should have been.
     #[must_use]
-    pub fn gaps(&self) -> &[(i64, i64)] {
+    pub(crate) fn gaps(&self) -> &[(i64, i64)] {
         &self.gaps
     }
 
     /// Time of the first frame, ns since the epoch on the point's clock.
     #[must_use]
-    pub fn first_ns(&self) -> Option<i64> {
+    pub(crate) fn first_ns(&self) -> Option<i64> {
         let ends = self.ends();
         (!ends.is_empty()).then_some(ends.first_ns)
     }
 
     /// Time of the last frame.
     #[must_use]
-    pub fn last_ns(&self) -> Option<i64> {
+    pub(crate) fn last_ns(&self) -> Option<i64> {
         let ends = self.ends();
         (!ends.is_empty()).then_some(ends.last_ns)
     }
@@ -291,14 +291,14 @@ impl Coverage {
     /// Whether the point was watching during all of `from_ns..=to_ns`.
     #[inline]
     #[must_use]
-    pub fn contains(&self, from_ns: i64, to_ns: i64) -> bool {
+    pub(crate) fn contains(&self, from_ns: i64, to_ns: i64) -> bool {
         let ends = self.ends();
         ends.first_ns <= from_ns && to_ns <= ends.last_ns && !self.is_blind_in(from_ns, to_ns)
     }
 
     /// Whether the clock showed this time only once: it was not set back over it.
     #[must_use]
-    pub fn showed_once(&self, at_ns: i64) -> bool {
+    pub(crate) fn showed_once(&self, at_ns: i64) -> bool {
         let mut shown_twice = self.shown_twice.iter();
         !shown_twice.any(|(from_ns, to_ns)| (*from_ns..=*to_ns).contains(&at_ns))
     }
@@ -306,7 +306,7 @@ impl Coverage {
     /// Whether the clock ran on all the while: it was not set back, nor can it have been set
     /// forward, which looks like a gap.
     #[must_use]
-    pub fn clock_runs_on(&self, from_ns: i64, to_ns: i64) -> bool {
+    pub(crate) fn clock_runs_on(&self, from_ns: i64, to_ns: i64) -> bool {
         let mut breaks = self.gaps.iter().chain(&self.shown_twice);
         !breaks.any(|broken| broken.0 <= to_ns && from_ns <= broken.1)
     }

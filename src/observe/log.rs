@@ -15,7 +15,7 @@ use crate::{
 
 /// What a log tells beyond the packets it saw.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// The kernel whose clock it read: points with the same one share a clock.
     pub boot_id: Option<String>,
     /// What the sender's system refused, by rising number.
@@ -28,7 +28,7 @@ pub struct Claims {
 
 /// Packets of one number that a system call refused for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The number that was asked for, which may exceed 255.
     pub requested: u16,
     /// What HDP was to ride on.
@@ -47,7 +47,7 @@ pub struct Refused {
 
 /// The numbers that a listener had a socket for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// Over IPv4 and over IPv6, by number.
     bare: [Vec<bool>; 2],
     /// The control, over IPv4 and over IPv6.
@@ -76,7 +76,7 @@ impl Heard {
 
     /// Whether packets of this flow were listened for.
     #[must_use]
-    pub fn includes(&self, flow: &Flow) -> bool {
+    pub(crate) fn includes(&self, flow: &Flow) -> bool {
         let version = usize::from(flow.destination.is_ipv6());
         match flow.carrier {
             Carrier::Ip => self.bare[version][usize::from(flow.protocol)],
@@ -88,7 +88,7 @@ impl Heard {
 impl Point {
     /// Reads a log to its end.
     #[must_use]
-    pub fn of_log(mut log: Log, name: String, source: String) -> Self {
+    pub(crate) fn of_log(mut log: Log, name: String, source: String) -> Self {
         let mut observer = Observer::default();
         let mut requests = Requests::default();
         let mut drops = 0;

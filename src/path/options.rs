@@ -201,6 +201,7 @@ impl Options {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+/// A duration in nanoseconds; what is longer than there are is as long as there are.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
