@@ -24,6 +24,8 @@ mod recent;
 mod relations;
 mod rewritten;
 mod rolling;
+#[cfg(test)]
+mod rolling_tests;
 mod survey;
 
 pub(crate) use delays::Spans;

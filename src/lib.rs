@@ -34,6 +34,8 @@ pub mod decode;
 pub mod dissect;
 pub mod explain;
 pub mod findings;
+#[cfg(test)]
+mod frames_for_tests;
 pub mod hdp;
 mod judge;
 pub mod log;

@@ -115,7 +115,7 @@ fn library() -> Vec<File> {
     files(&PathBuf::from("src"), &mut all);
     let is_root = |file: &File| ["lib", "main"].contains(&&*file.module);
     all.retain(|file| !is_root(file) && file.stage() != "tests");
-    all.retain(|file| !file.module.ends_with("::tests"));
+    all.retain(|file| !file.module.ends_with("tests"));
     all
 }
 

@@ -2,20 +2,6 @@
 //! point. All frames of all fixtures, frames that differ in one byte, and sequences of everything
 //! that the decoder knows.
 
-/// What the frames need of the integration tests' captures.
-mod capture {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(super) enum ByteOrder {
-        Little,
-        Big,
-    }
-
-    pub(super) const ORDERS: [ByteOrder; 2] = [ByteOrder::Little, ByteOrder::Big];
-}
-#[path = "../../tests/support/frames.rs"]
-#[allow(dead_code, unreachable_pub, reason = "made for integration tests")]
-mod frames;
-
 use std::{fs, net::IpAddr, path::PathBuf};
 
 use crate::{
@@ -25,7 +11,7 @@ use crate::{
 };
 use proptest::prelude::*;
 
-use frames::{
+use crate::frames_for_tests::{
     Extension, Fragment, GreFields, Link, Network, Packet, QUOTES, arp_request, ethernet_in_gre,
     gre, icmp_error, ip, ip_in_ip, mpls, pppoe, qinq, vlan, vxlan,
 };
