@@ -1,7 +1,7 @@
 //! Dissection: one HDP packet and the frame it was seen in, for a person or a script to read.
 //!
-//! [`mod@line`] is one line a packet in tcpdump's habit, [`tree`] every header with its byte ranges in
-//! tshark's, [`hex`] the bytes, [`json`] one object a packet. [`Tally`] counts what was shown and
+//! [`mod@line`] is one line per packet in tcpdump's habit, [`tree`] every header with its byte ranges in
+//! tshark's, [`hex`] the bytes, [`json`] one object per packet. [`Tally`] counts what was shown and
 //! what was not, and why.
 //!
 //! The printers are pure: they take a [`Packet`] and write into what they are given. What all of

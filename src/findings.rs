@@ -572,7 +572,7 @@ pub enum DelayReference {
     Minimum,
 }
 
-/// One packet's fate, as `--packets` writes it, one JSON object a line.
+/// One packet's fate, as `--packets` writes it, one JSON object per line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
     /// The sender's end of the direction it went.

@@ -27,7 +27,7 @@ use crate::{
     source::{Origin, Source, Summary, now_ns},
 };
 
-/// Decode HDP, one line a packet
+/// Decode HDP, one line per packet
 ///
 /// Times are UTC. `delay` is the capture time less the packet's own timestamp.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     hex: bool,
 
-    /// Lines to read, or one JSON object a packet
+    /// Lines to read, or one JSON object per packet
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
 

@@ -26,7 +26,7 @@ use crate::{
 
 /// Receive HDP as an application on this host would, from a raw socket for each number
 ///
-/// Shows one row a packet: the protocol number, when the kernel received it, where it came from and
+/// Shows one row per packet: the protocol number, when the kernel received it, where it came from and
 /// the length of the IP datagram. The control (HDP in UDP to port 420) is received too. Ctrl-C ends
 /// it with a summary and a whole log.
 #[derive(Debug, clap::Args)]

@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Write the fate of every packet to FILE, one JSON object a line
+    /// Write the fate of every packet to FILE, one JSON object per line
     #[arg(long, value_name = "FILE")]
     packets: Option<PathBuf>,
 

@@ -21,9 +21,9 @@ use crate::{
     source,
 };
 
-/// Send HDP under chosen protocol numbers, one packet a number and round
+/// Send HDP under chosen protocol numbers, one packet per number and round
 ///
-/// The payload is read from standard input unless that is a terminal. Shows one row a packet: the
+/// The payload is read from standard input unless that is a terminal. Shows one row per packet: the
 /// number that was requested, the one in the IP header, whether the system took the packet, the
 /// timestamp it carries, the length of the IP datagram, and the call that failed. What goes wrong
 /// for one number never stops the rest. Ctrl-C ends it with its summary and a whole log.
