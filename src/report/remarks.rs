@@ -623,7 +623,7 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
         }
         DelayReference::Minimum => match clock_error() {
             Some(error) => {
-                format!("above the fastest packet; clock offset known to ± {error}")
+                format!("above the fastest packet; clock offset known to ±{GLUE}{error}")
             }
             None => "above the fastest packet; clock offset unknown".to_owned(),
         },
@@ -631,7 +631,7 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
             "one clock at both ends".to_owned()
         }
         DelayReference::Absolute => match clock_error() {
-            Some(error) => format!("clock offset known to ± {error}"),
+            Some(error) => format!("clock offset known to ±{GLUE}{error}"),
             // Whatever is unknown of the clocks in between.
             None => "one clock at both ends".to_owned(),
         },

@@ -129,6 +129,7 @@ fn reason(reason: &Reason) -> String {
                 packets(*count)
             )
         }
+        Reason::FirstPassed { count: 1 } => "the first passed, then none".to_owned(),
         Reason::FirstPassed { count } => format!("the first {count} passed, then none"),
         Reason::NothingToCompare => "no other number arrived to compare with".to_owned(),
         Reason::Chance {
