@@ -12,6 +12,7 @@
 //! the first pass while captures are being read, [`Pending`] in whatever order they come and in
 //! bounded memory. What became of a packet is [`crate::judge`]'s business.
 
+mod bystanders;
 mod copies;
 mod delays;
 mod flow_pairs;
@@ -28,6 +29,7 @@ mod rolling;
 mod rolling_tests;
 mod survey;
 
+pub(crate) use bystanders::{Crossings, Passage};
 pub(crate) use delays::Spans;
 pub(crate) use flow_pairs::FlowPairs;
 pub(crate) use journey::{Journey, Seen, Station, all_journeys, journeys};

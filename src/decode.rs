@@ -15,6 +15,7 @@
 //! 802.1AE, PPTP's GRE, L2TP, Geneve, GTP-U, and ESP, whose content nobody can read. The control in
 //! an ICMP quote of fewer than 20 bytes is not told from other UDP.
 
+mod bystander;
 mod candidates;
 mod encapsulation;
 mod icmp;
@@ -27,6 +28,7 @@ use std::{fmt, net::IpAddr};
 
 use arrayvec::ArrayVec;
 
+pub(crate) use bystander::{Bystander, BystanderKind};
 pub use candidates::candidates;
 pub use icmp::meaning as icmp_meaning;
 pub use link::PacketType;
@@ -349,6 +351,7 @@ pub struct Decoder {
     window_ns: u64,
     layers: ArrayVec<Layer, MAX_LAYERS>,
     doubtful: Option<Doubtful>,
+    not_hdp: Option<NotHdp>,
     cut_short: Option<u8>,
 }
 
@@ -361,6 +364,7 @@ impl Decoder {
             window_ns,
             layers: ArrayVec::new(),
             doubtful: None,
+            not_hdp: None,
             cut_short: None,
         }
     }
@@ -373,6 +377,7 @@ impl Decoder {
     pub fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Datagram<'a>, Skip> {
         self.layers.clear();
         self.doubtful = None;
+        self.not_hdp = None;
         self.cut_short = None;
         let len = frame.bytes.len();
         let mut walk = Walk {
@@ -381,6 +386,7 @@ impl Decoder {
             window_ns: self.window_ns,
             layers: &mut self.layers,
             doubtful: &mut self.doubtful,
+            not_hdp: &mut self.not_hdp,
             cut_short: &mut self.cut_short,
             packet_type: None,
             interface: None,
@@ -410,12 +416,19 @@ impl Decoder {
             window_ns: self.window_ns,
             layers: &mut self.layers,
             doubtful: &mut doubtful,
+            not_hdp: &mut self.not_hdp,
             cut_short: &mut self.cut_short,
             packet_type,
             interface,
             quote: None,
         };
         walk.doubtful(ip, region)
+    }
+
+    /// The packet in the frame that was decoded last, which is not HDP, to be known again at another
+    /// point; `None` where too little tells it from others.
+    pub(crate) fn bystander(&self, frame: &Frame) -> Option<Bystander> {
+        self.not_hdp.as_ref()?.bystander(frame.bytes)
     }
 
     /// The number of the frame that was decoded last, if the capture cut it within what would be
@@ -481,6 +494,15 @@ struct Doubtful {
     interface: Option<u32>,
 }
 
+/// The innermost IP packet of a frame that is not HDP.
+#[derive(Debug, Clone, Copy)]
+struct NotHdp {
+    ip: ip::Ip,
+    region: Region,
+    packet_type: Option<PacketType>,
+    interface: Option<u32>,
+}
+
 /// One descent through a frame.
 struct Walk<'a, 'l> {
     bytes: &'a [u8],
@@ -488,6 +510,7 @@ struct Walk<'a, 'l> {
     window_ns: u64,
     layers: &'l mut ArrayVec<Layer, MAX_LAYERS>,
     doubtful: &'l mut Option<Doubtful>,
+    not_hdp: &'l mut Option<NotHdp>,
     cut_short: &'l mut Option<u8>,
     packet_type: Option<PacketType>,
     interface: Option<u32>,

@@ -196,6 +196,9 @@ pub struct Segment {
     pub within: Option<System>,
     /// Whose source address was translated; null where none was.
     pub translation: Option<Translation>,
+    /// What became of packets that are not HDP and went this way; null where none did.
+    #[serde(default)]
+    pub bystanders: Option<Bystanders>,
 }
 
 /// Which numbers straight on IP crossed a segment with another source address, and which with
@@ -244,6 +247,29 @@ pub struct Clock {
     /// where none did.
     #[serde(default)]
     pub levels: Vec<ClockLevel>,
+    /// How many packets compare the clocks.
+    #[serde(default)]
+    pub related_by: RelatedBy,
+}
+
+/// How many packets compare two clocks, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelatedBy {
+    /// HDP that was seen at both points, whichever way it went.
+    pub hdp: u64,
+    /// ICMP errors that quote HDP, seen at both.
+    pub icmp_quote: u64,
+    /// Bystanders: other packets, seen at both; of many, a sample.
+    pub bystander: u64,
+}
+
+/// What became of packets that are not HDP, of flows that cross the segment; of many, a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bystanders {
+    /// Seen at the segment's beginning while its end was watching.
+    pub packets: u64,
+    /// Of these, seen at its end.
+    pub arrived: u64,
 }
 
 /// A clock that was set.
@@ -330,11 +356,21 @@ pub struct Protocol {
     /// The judged packets by HDP's ports at the first point that saw them, where some were lost and
     /// several pairs of ports were used; else empty.
     pub flows: Vec<PortPair>,
+    /// What the verdict rests on that nothing shows; null where it needs no such thing.
+    #[serde(default)]
+    pub assumes: Option<Assumes>,
     /// The rule that gave the verdict.
     pub rule: Rule,
     /// What the verdict rests on. JSON has it in words too, as `reasons`.
     #[serde(rename = "reasons_typed")]
     pub reasons: Vec<Reason>,
+}
+
+/// What must be true for a verdict to stand, though no packet shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assumes {
+    /// The clocks of the points between which packets were lost are no farther apart, in nanoseconds.
+    pub clock_error_ns: u64,
 }
 
 /// The packets of one number that had the same ports.

@@ -8,6 +8,7 @@
 //! It deliberately does not say *which box* lost a packet: "lost between A and B" is all that two
 //! captures can show (RFC 7872, appendix).
 
+mod bystanders;
 mod cause;
 mod changes;
 mod clock_steps;
@@ -42,6 +43,7 @@ use crate::{
 
 use rustc_hash::FxHashMap;
 
+use bystanders::Bystanders;
 use clocks::Clocks;
 use control::Control;
 use flows::ByPorts;
@@ -116,6 +118,7 @@ pub(crate) fn conclude(
         judgement.journey(journey);
     });
     judgement.settle_answers();
+    judgement.assume();
     judgement.references = Way::BOTH.map(|way| judgement.reference(way));
     if let Some(report) = packet {
         all_journeys(points, relations, second_chance, |journey| {
@@ -134,6 +137,7 @@ struct Known {
     second_chance: SecondChance,
     clocks: Clocks,
     coverages: Vec<Coverage>,
+    bystanders: Bystanders,
     wait_ns: i64,
 }
 
@@ -150,11 +154,13 @@ impl Known {
             decided
                 .history
                 .coverages(points, &relations, survey, &second_chance, &clocks);
+        let bystanders = Bystanders::judge(&relations, &clocks, &coverages);
         Self {
             relations,
             second_chance,
             clocks,
             coverages,
+            bystanders,
             wait_ns,
         }
     }
@@ -173,6 +179,7 @@ struct Judgement<'a> {
     /// When each point was watching.
     coverages: &'a [Coverage],
     clocks: &'a Clocks,
+    bystanders: &'a Bystanders,
     /// For each way, the position of the last point that can see what comes.
     reach: [usize; 2],
     wait_ns: i64,
@@ -213,6 +220,7 @@ impl<'a> Judgement<'a> {
             evidence: decided.evidence(points, &known.relations),
             coverages: &known.coverages,
             clocks: &known.clocks,
+            bystanders: &known.bystanders,
             reach: Way::BOTH.map(|way| reach(points, way)),
             wait_ns: known.wait_ns,
             tally_of_flow: tallies_of_flows(points, &known.relations),
@@ -220,6 +228,13 @@ impl<'a> Judgement<'a> {
             decided,
             references: [None; 2],
             passed: PassedBefore::default(),
+        }
+    }
+
+    /// Calls lost what was so if clocks agree that nothing compares.
+    fn assume(&mut self) {
+        for tally in self.decided.tallies.counted() {
+            tally.assume();
         }
     }
 
@@ -335,7 +350,10 @@ impl<'a> Judgement<'a> {
             .collect();
         let refusers = refusers::find(&numbers);
         let by_ports = self.by_ports(way);
-        let comparison = verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally));
+        let (start, end) = (order[0], order[order.len() - 1]);
+        let bystanders = self.bystanders.counts(way, start, end);
+        let comparison =
+            verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally), bystanders);
         let control = tallies
             .iter()
             .find(|(_, carrier, ..)| *carrier == Carrier::Udp)
@@ -481,6 +499,9 @@ impl<'a> Judgement<'a> {
                         skew_ppm: Some(0.0),
                         steps: Vec::new(),
                         levels: Vec::new(),
+                        related_by: self
+                            .relations
+                            .related_by(ends[0].min(ends[1]), ends[0].max(ends[1])),
                     }
                 } else {
                     let of_steps = clocks::between(
@@ -509,6 +530,7 @@ impl<'a> Judgement<'a> {
                     clock,
                     within,
                     translation,
+                    bystanders: self.bystanders.counts(way, ends[0], ends[1]),
                 }
             })
             .collect()

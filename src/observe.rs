@@ -8,6 +8,7 @@
 //!
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
+mod bystanders;
 mod coverage;
 mod fragments;
 mod log;
@@ -16,6 +17,7 @@ use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+pub(crate) use bystanders::{BystanderFlow, BystanderSeen, Bystanders};
 pub(crate) use coverage::Coverage;
 pub(crate) use log::{Claims, Refused};
 
@@ -296,6 +298,8 @@ pub(crate) struct Point {
     /// Numbers of which frames were cut within what would be the HDP header: whether such a packet
     /// was seen here nobody can tell.
     pub cut_short: BTreeSet<u8>,
+    /// A sample of the packets that are not HDP.
+    pub bystanders: Bystanders,
     /// What a program's log tells beyond its packets; nothing of a capture.
     pub claims: Claims,
 }
@@ -400,6 +404,7 @@ pub(crate) struct Observer {
     icmp: Vec<IcmpSighting>,
     doubtful: Vec<Sighting>,
     cut_short: BTreeSet<u8>,
+    bystanders: Bystanders,
     fragments: Fragments,
 }
 
@@ -454,6 +459,11 @@ impl Observer {
         self.observe_decoded(frame, result);
         match skip {
             Some(Skip::NotHdp) => {
+                if let Some(bystander) = decoder.bystander(frame)
+                    && bystander.packet_type != Some(PacketType::OtherHost)
+                {
+                    self.bystanders.note(frame, &bystander);
+                }
                 if let Some(datagram) = decoder.doubtful(frame) {
                     self.doubt(frame, &datagram);
                 }
@@ -879,6 +889,7 @@ impl Observer {
             icmp: self.icmp,
             doubtful: self.doubtful,
             cut_short: self.cut_short,
+            bystanders: self.bystanders,
             claims: Claims::default(),
         }
     }

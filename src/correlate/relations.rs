@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::{Difference, Spans, Survey, Trend};
+use super::{Crossings, Difference, Spans, Survey, Trend};
 use crate::{
     decode::{HeaderView, PacketType, Quote},
-    findings::Side,
+    findings::{RelatedBy, Side},
     hdp,
     observe::{IcmpSighting, Point},
 };
@@ -46,7 +46,7 @@ impl Way {
         }
     }
 
-    fn from_votes(forward_less_reverse: i64) -> Option<Self> {
+    pub(super) fn from_votes(forward_less_reverse: i64) -> Option<Self> {
         match forward_less_reverse {
             0 => None,
             votes if votes > 0 => Some(Self::Forward),
@@ -118,6 +118,10 @@ pub(crate) struct Relations {
     offsets: FxHashMap<(usize, usize, Way), Offsets>,
     /// The same, over time.
     trends: FxHashMap<(usize, usize, Way), Trend>,
+    /// For each two points, how many ICMP errors crossed.
+    errors: FxHashMap<(usize, usize), u64>,
+    /// For each two points, what crossed of everything that is not HDP.
+    crossings: FxHashMap<(usize, usize), Crossings>,
 }
 
 /// Signs of an address pair's way, strongest first; positive is forward.
@@ -210,11 +214,24 @@ impl Relations {
             let forth = pair_ways.get(&(error.source, error.destination)).copied();
             forth.or(back.map(Way::opposite))
         };
+        let mut errors: FxHashMap<(usize, usize), u64> = FxHashMap::default();
         for (first, second, way, difference) in crossing_errors(points, way_between) {
+            *errors.entry((first, second)).or_default() += 1;
             trends
                 .entry((first, second, way))
                 .and_modify(|trend| trend.note(difference))
                 .or_insert_with(|| Trend::of(difference));
+        }
+        let way_of_hdp = |source: IpAddr, destination: IpAddr| {
+            let back = || Some(pair_ways.get(&(destination, source))?.opposite());
+            pair_ways.get(&(source, destination)).copied().or_else(back)
+        };
+        let mut crossings = FxHashMap::default();
+        for first in 0..points.len() {
+            for second in first + 1..points.len() {
+                let found = Crossings::find(&points[first], &points[second], way_of_hdp);
+                crossings.extend(found.map(|found| ((first, second), found)));
+            }
         }
         Self {
             ways: pairs_of_flows
@@ -224,6 +241,8 @@ impl Relations {
             pair_ways,
             offsets: by_way,
             trends,
+            errors,
+            crossings,
         }
     }
 
@@ -252,6 +271,24 @@ impl Relations {
     #[must_use]
     pub(crate) fn trend(&self, first: usize, second: usize, way: Way) -> Option<&Trend> {
         self.trends.get(&(first, second, way))
+    }
+
+    /// What crossed between two points, first before second in path order, of everything that is not
+    /// HDP.
+    #[must_use]
+    pub(crate) fn crossings(&self, first: usize, second: usize) -> Option<&Crossings> {
+        self.crossings.get(&(first, second))
+    }
+
+    /// How many packets compare the clocks of two points, first before second.
+    #[must_use]
+    pub(crate) fn related_by(&self, first: usize, second: usize) -> RelatedBy {
+        let offsets = |way| self.offsets.get(&(first, second, way));
+        RelatedBy {
+            hdp: Way::BOTH.into_iter().filter_map(offsets).map(|offsets| offsets.count).sum(),
+            icmp_quote: self.errors.get(&(first, second)).copied().unwrap_or(0),
+            bystander: self.crossings(first, second).map_or(0, Crossings::count),
+        }
     }
 
     /// Point `to`'s capture time less point `from`'s, over the packets going `way` that were seen

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use etherparse::{Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, err::ipv4, err::ipv6};
 
 use super::{
-    Datagram, Doubtful, Encapsulation, Fragment, FragmentSet, HeaderView, LayerKind, Piece, Region,
+    Datagram, Doubtful, Encapsulation, Fragment, FragmentSet, HeaderView, LayerKind, NotHdp, Piece, Region,
     Skip, Walk, rewritten,
 };
 use crate::hdp;
@@ -36,11 +36,11 @@ pub(super) struct Ip {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) protocol: u8,
-    ttl: u8,
+    pub(super) ttl: u8,
     dscp: u8,
     ecn: u8,
     id: Option<u16>,
-    fragment: Option<Fragment>,
+    pub(super) fragment: Option<Fragment>,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -155,7 +155,9 @@ impl<'a> Walk<'a, '_> {
             return self.short_payload(ip, region);
         }
         if ip.protocol == number::UDP && self.is_udp(ip, region) {
-            return self.udp(ip, region);
+            return self
+                .udp(ip, region)
+                .inspect_err(|_| self.note_not_hdp(ip, region));
         }
         if let Some(header) = self.plausible_header(bytes) {
             return self.hdp(ip, Carrier::Ip, header, region);
@@ -172,7 +174,22 @@ impl<'a> Walk<'a, '_> {
             }
             _ => Err(Skip::NotHdp),
         }
-        .inspect_err(|_| self.note_doubtful(ip, region))
+        .inspect_err(|_| {
+            self.note_doubtful(ip, region);
+            self.note_not_hdp(ip, region);
+        })
+    }
+
+    /// Notes a packet that is not HDP, the innermost of the frame.
+    fn note_not_hdp(&mut self, ip: Ip, region: Region) {
+        if self.quote.is_none() && self.not_hdp.is_none() {
+            *self.not_hdp = Some(NotHdp {
+                ip,
+                region,
+                packet_type: self.packet_type,
+                interface: self.interface,
+            });
+        }
     }
 
     /// Notes a packet whose timestamp is not plausible, but would be if a box on the way had not

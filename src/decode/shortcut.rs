@@ -8,7 +8,7 @@
 //! Frames with anything unusual (tunnels, fragments, extension headers, UDP, quotes) always take
 //! the walk.
 
-use super::{Datagram, Decoder, LayerKind, Skip, ip::number};
+use super::{Bystander, Datagram, Decoder, LayerKind, Skip, ip::number};
 use crate::protocols::Carrier;
 use crate::{
     hdp,
@@ -203,6 +203,12 @@ impl Shortcut {
     /// [`Decoder::doubtful`] of the frame that was decoded last.
     pub(crate) fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
         self.decoder.doubtful(frame)
+    }
+
+    /// [`Decoder::bystander`] of the frame that was decoded last, which had none at hand.
+    #[must_use]
+    pub(crate) fn bystander(&self, frame: &Frame) -> Option<Bystander> {
+        self.decoder.bystander(frame)
     }
 
     /// [`Decoder::cut_short`] of the frame that was decoded last, which had none at hand.

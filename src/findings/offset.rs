@@ -106,6 +106,7 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::findings::RelatedBy;
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -127,6 +128,7 @@ mod tests {
                 level(0, 10 * SECOND, 100),
                 level(10 * SECOND + 5, 15 * SECOND, 3 * SECOND + 100),
             ],
+            related_by: RelatedBy::default(),
         }
     }
 
@@ -168,6 +170,7 @@ mod tests {
         let unrelated = Clock {
             method: ClockMethod::None,
             levels: Vec::new(),
+            related_by: RelatedBy::default(),
             ..set_forward()
         };
         assert_eq!(unrelated.offset_ns_at(SECOND), None);

@@ -20,6 +20,10 @@ pub enum Rule {
     SomeLostSomeUnheard,
     /// All judged packets were lost.
     AllLost,
+    /// All packets were lost if two clocks agree that nothing compares.
+    AllLostByTheClocks,
+    /// All packets were lost while everything else was.
+    OnlyDeadTimes,
     /// All that were sent before the first loss arrived, and none after it.
     NoneAfterFirstLoss,
     /// The sender's system took none.
@@ -136,6 +140,35 @@ pub enum Reason {
     },
     /// No other number arrived to compare with.
     NothingToCompare,
+    /// No packet compares two clocks, and the verdict stands only if they agree.
+    IfClocksAgree {
+        /// The point that saw the packets last.
+        from: String,
+        /// The one that did not.
+        to: String,
+        /// How far the clocks may be apart, in nanoseconds.
+        within_ns: u64,
+    },
+    /// Packets were lost while nothing else crossed either: the path was down.
+    DeadTime {
+        /// How many.
+        count: u64,
+    },
+    /// The losses beside those of other packets, where no number arrived to compare with.
+    BesideBystanders {
+        /// Lost packets.
+        lost: u64,
+        /// Of so many judged.
+        packets: u64,
+        /// Lost packets that are not HDP.
+        others_lost: u64,
+        /// Of so many that went the same way.
+        others_packets: u64,
+        /// The chance of so many losses if the number were like them.
+        chance: f64,
+        /// Of how many numbers that is asked at once.
+        asked: u64,
+    },
     /// The losses beside those of the other numbers.
     Chance {
         /// Lost packets.
@@ -173,6 +206,29 @@ pub enum Reason {
         count: u64,
         /// Whether it may have been watching, and dropped frames.
         may_have_dropped: bool,
+    },
+    /// Nothing compares the clocks of two points.
+    ClocksUnrelated {
+        /// The point that saw the packets last.
+        from: String,
+        /// The point of which nobody knows when it should have seen them.
+        to: String,
+        /// How many.
+        count: u64,
+    },
+    /// A clock was set at about the time when packets should have come by.
+    ClockSetMeanwhile {
+        /// The point.
+        point: String,
+        /// How many.
+        count: u64,
+    },
+    /// A capture could not have shown such packets, or not told them from others.
+    CannotShow {
+        /// The capture.
+        point: String,
+        /// How many.
+        count: u64,
     },
     /// Packets arrived after the wait time.
     Late {

@@ -258,6 +258,10 @@ fn relation(
                 .is_none_or(|offsets| offsets.count < FEW_PACKETS);
         let guard_ns = guard_ns.saturating_add(if few { GUARD_OF_FEW_NS } else { 0 });
         Some(of_levels(&levels, from < to, guard_ns))
+    } else if let Some(trend) = bystanders(relations, first, second, way) {
+        let levels = levels(trend, way, wait_ns);
+        let guard_ns = guard_ns.saturating_add(GUARD_OF_FEW_NS);
+        Some(of_levels(&levels, from < to, guard_ns))
     } else if shares_clock(points, from, to) {
         let window = Window {
             from_ns: -guard_ns,
@@ -269,7 +273,10 @@ fn relation(
         })
     } else {
         // The clocks are known to within a round trip, which is not known.
-        let trend = relations.trend(first, second, way.opposite())?;
+        let back = way.opposite();
+        let trend = relations
+            .trend(first, second, back)
+            .or_else(|| bystanders(relations, first, second, back))?;
         let levels = levels(trend, way.opposite(), wait_ns);
         let relation = of_levels(&levels, from < to, ASSUMED_ROUND_TRIP_NS);
         Some(Relation {
@@ -277,6 +284,11 @@ fn relation(
             ..relation
         })
     }
+}
+
+/// How the difference of two points' times went over what is not HDP and went this way.
+fn bystanders(relations: &Relations, first: usize, second: usize, way: Way) -> Option<&Trend> {
+    relations.crossings(first, second)?.trend(way)
 }
 
 /// Windows and fastest packets by the levels of the second point's time less the first's.
@@ -341,10 +353,21 @@ pub(super) fn between(
     wait_ns: i64,
 ) -> Clock {
     let (first, second) = (from.min(to), from.max(to));
-    let forward = relations.trend(first, second, Way::Forward);
-    let reverse = relations.trend(first, second, Way::Reverse);
+    let [of_hdp, of_all] = [false, true].map(|with_bystanders| {
+        Way::BOTH.map(|way| {
+            let hdp = relations.trend(first, second, way).cloned();
+            let others = bystanders(relations, first, second, way).filter(|_| with_bystanders);
+            match (hdp, others) {
+                (Some(mut hdp), Some(others)) => {
+                    hdp.merge(others);
+                    Some(hdp)
+                }
+                (hdp, others) => hdp.or_else(|| others.cloned()),
+            }
+        })
+    });
     let mut clock = Clock {
-        method: match (forward, reverse) {
+        method: match (&of_all[0], &of_all[1]) {
             (None, None) => ClockMethod::None,
             _ => ClockMethod::OneWay,
         },
@@ -354,15 +377,19 @@ pub(super) fn between(
         skew_ppm: None,
         steps: Vec::new(),
         levels: Vec::new(),
+        related_by: relations.related_by(first, second),
     };
-    let of_way = |trend: Option<&Trend>, way| trend.map(|trend| levels(trend, way, wait_ns));
-    let forth = of_way(forward, Way::Forward);
-    let back = of_way(reverse, Way::Reverse);
-    let most_levels = [&forth, &back]
-        .into_iter()
-        .flatten()
-        .max_by_key(|levels| levels.len());
+    let levels_of = |trends: &[Option<Trend>; 2]| {
+        Way::BOTH.map(|way| {
+            let trend = trends[way.index()].as_ref();
+            trend.map(|trend| levels(trend, way, wait_ns))
+        })
+    };
+    // Whether a clock was set HDP tells, if there is any: its delays are of one kind.
+    let of_steps = levels_of(if of_hdp.iter().any(Option::is_some) { &of_hdp } else { &of_all });
+    let most_levels = of_steps.iter().flatten().max_by_key(|levels| levels.len());
     clock.steps = most_levels.map_or_else(Vec::new, |levels| steps(levels));
+    let [forth, back] = levels_of(&of_all);
     // Of one time between two steps: before and after a step, the offsets differ.
     let (forth, back) = match (&forth, &back) {
         (Some(forth), Some(back)) => match of_one_time(forth, back) {

@@ -25,15 +25,35 @@ pub(super) enum Ruling {
 }
 
 /// Why nobody knows whether a packet came to a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Absence {
     /// The point was not watching.
     Unwatched,
+    /// Nothing compares its clock with that of the point before.
+    Unrelated,
+    /// One of the two clocks was set at about that time.
+    Unsettled,
+    /// It could not have shown such packets, or did not tell them from others.
+    CannotShow,
     /// It missed the packet: its destination answered.
     Missed,
     /// It is a listener that had no socket open for such packets.
     Unheard,
 }
+
+/// Whether a point was watching for a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    Surely,
+    Not(Absence),
+}
+
+/// Where nothing compares two clocks, a packet is taken to need no longer than this from one point to
+/// the next.
+const ASSUMED_DELAY_NS: i64 = 250_000_000;
+
+/// What stands only if two clocks agree within less than this, is not said.
+const LEAST_MARGIN_NS: u64 = 100_000_000;
 
 /// A ruling as it was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +109,26 @@ impl Judgement<'_> {
         } else if self.was_missed(journey, last, point) {
             Absence::Missed
         } else {
-            Absence::Unwatched
+            match self.watched(journey.way, (last.point, last.seen.sighting), point) {
+                Watched::Not(absence) => absence,
+                Watched::Surely => Absence::Unwatched,
+            }
         }
+    }
+
+    /// How far the clocks of two points may be apart, in nanoseconds, with `to` all the same watching
+    /// when it should have seen what `from` saw; `None` where it would not have been anyway.
+    pub(super) fn clock_margin(
+        &self,
+        way: Way,
+        (from, sighting): (usize, &Sighting),
+        to: usize,
+    ) -> Option<u64> {
+        debug_assert!(self.clocks.window(way, from, to, sighting.time_ns).is_none());
+        let from_ns = sighting.time_ns;
+        let to_ns = from_ns.saturating_add(ASSUMED_DELAY_NS);
+        let margin = self.coverages[to].margin(from_ns, to_ns)?;
+        (margin >= LEAST_MARGIN_NS).then_some(margin)
     }
 
     /// Whether a point that is being read has not come as far as it should see what `from` saw.
@@ -164,33 +202,33 @@ impl Judgement<'_> {
 
     /// Whether point `to` was watching when it should have seen what `from` saw.
     #[inline]
-    pub(super) fn was_watching(
-        &self,
-        way: Way,
-        (from, sighting): (usize, &Sighting),
-        to: usize,
-    ) -> bool {
-        if self.points[to].kind != PointKind::Capture
-            && !sees(self.points, to, self.points[from].flow(sighting))
-        {
-            return false;
+    pub(super) fn was_watching(&self, way: Way, from: (usize, &Sighting), to: usize) -> bool {
+        self.watched(way, from, to) == Watched::Surely
+    }
+
+    fn watched(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> Watched {
+        let flow = self.points[from].flow(sighting);
+        if self.points[to].kind != PointKind::Capture && !sees(self.points, to, flow) {
+            return Watched::Not(Absence::Unwatched);
         }
-        if is_blind(&self.points[to]) {
-            return false;
-        }
-        let protocol = self.points[from].flow(sighting).protocol;
-        if self.points[to].cut_short.contains(&protocol) {
-            return false;
+        if is_blind(&self.points[to]) || self.points[to].cut_short.contains(&flow.protocol) {
+            return Watched::Not(Absence::CannotShow);
         }
         let at_ns = sighting.time_ns;
         let Some(window) = self.clocks.window(way, from, to, at_ns) else {
-            return false;
+            return Watched::Not(Absence::Unrelated);
         };
-        self.clocks_are_known(way, from, to, at_ns)
-            && self.coverages[to].contains(
-                at_ns.saturating_add(window.from_ns),
-                at_ns.saturating_add(window.to_ns),
-            )
+        let (from_ns, to_ns) = (
+            at_ns.saturating_add(window.from_ns),
+            at_ns.saturating_add(window.to_ns),
+        );
+        if !self.coverages[to].contains(from_ns, to_ns) {
+            Watched::Not(Absence::Unwatched)
+        } else if !self.clocks_are_known(way, from, to, at_ns) {
+            Watched::Not(Absence::Unsettled)
+        } else {
+            Watched::Surely
+        }
     }
 
     /// Whether the relation of two points' clocks is known for what `from` saw at this time: neither

@@ -23,6 +23,25 @@ impl Judgement<'_> {
         Some(took_ns.saturating_sub(reference.zero_ns))
     }
 
+    /// The ruling if the clocks agree as the verdict of the packet's number assumes.
+    fn assumed(
+        &self,
+        ruling: Ruling,
+        journey: &Journey,
+        first: &Station,
+        last: &Station,
+    ) -> Ruling {
+        let index = self.tally_of_flow[first.point][first.seen.sighting.flow as usize];
+        let assumes = self.decided.tallies.get(index).and_then(|tally| tally.assumes);
+        let margin_ns = self.margin_ns(journey.way, ruling, last);
+        match ruling {
+            Ruling::Edge(to, _) if assumes.is_some() && margin_ns.is_some() => {
+                Ruling::Lost(last.point, to)
+            }
+            _ => ruling,
+        }
+    }
+
     /// The fate of one packet, unless its number is not reported.
     pub(super) fn packet(&self, journey: &Journey) -> Option<Packet> {
         let points = self.points;
@@ -34,7 +53,7 @@ impl Judgement<'_> {
         if !self.is_reported(flow.protocol) {
             return None;
         }
-        let ruling = self.ruling(journey, &first, &last);
+        let ruling = self.assumed(self.ruling(journey, &first, &last), journey, &first, &last);
         let is_delivered = ruling == Ruling::Delivered;
         let stations: Vec<_> = journey.stations().collect();
         let is_altered = stations.windows(2).any(|ends| {

@@ -1,5 +1,7 @@
 //! Tallies: what became of packets, counted by number.
 
+use std::collections::BTreeMap;
+
 use super::{
     Judgement, TALLIES,
     fate::{Absence, Ruling, ends},
@@ -47,12 +49,27 @@ pub(super) struct Tally {
     pub(super) last_delivered_ns: Option<u64>,
     /// Last point's time less first point's of each delivered packet, on their own clocks.
     pub(super) delays_ns: Spans,
-    /// Packets at the edge, by the point that was not watching for them.
-    pub(super) unwatched: Vec<u64>,
-    /// Packets at the edge, by the point that missed them though their destination answered.
-    pub(super) unseen: Vec<u64>,
-    /// Packets at the edge, by the listener that had no socket open for them.
-    pub(super) unheard: Vec<u64>,
+    /// Packets at the edge, by the point of which nobody knows whether they came there, and why.
+    pub(super) absent: BTreeMap<(Absence, usize), u64>,
+    /// Packets at the edge that were lost if the clocks are not too far apart, if any.
+    pub(super) conditional: Option<Conditional>,
+    /// Of the lost ones those that were lost while everything else was.
+    pub(super) lost_in_dead_time: u64,
+    /// The verdict stands if two clocks agree within so many nanoseconds, which nothing compares.
+    pub(super) assumes: Option<u64>,
+}
+
+/// Packets that no point saw which was watching if clocks that nothing compares agree.
+#[derive(Debug, Clone)]
+pub(super) struct Conditional {
+    /// How many.
+    count: u64,
+    /// How far the clocks may be apart for all of them, in nanoseconds.
+    margin_ns: u64,
+    /// Where they would have been lost.
+    lost_at: Vec<((usize, usize), u64)>,
+    /// The first: the point that saw it last, its frame there, its timestamp.
+    first: (usize, u32, u64),
 }
 
 /// What was counted of each number, by [`tally_index`].
@@ -73,6 +90,11 @@ impl Tallies {
 
     pub(super) fn of(&mut self, index: usize) -> &mut Tally {
         self.by_index[index].get_or_insert_with(|| Box::new(Tally::new(self.points)))
+    }
+
+    /// What was counted, if anything.
+    pub(super) fn get(&self, index: usize) -> Option<&Tally> {
+        self.by_index[index].as_deref()
     }
 
     /// What was counted, if anything; it is taken out.
@@ -159,13 +181,20 @@ pub(super) struct Judged {
     pub(super) lost: u64,
 }
 
+impl Judged {
+    /// Both together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
 impl Tally {
     pub(super) fn new(points: usize) -> Self {
         Self {
             seen: vec![0; points],
-            unwatched: vec![0; points],
-            unseen: vec![0; points],
-            unheard: vec![0; points],
             ..Self::default()
         }
     }
@@ -173,15 +202,48 @@ impl Tally {
     pub(super) fn judged(&self) -> Judged {
         // What came as far as a listener without a socket for it was not lost before: without it,
         // the losses would be all that is known of the number.
-        let unheard: u64 = if self.lost > 0 {
-            self.unheard.iter().sum()
-        } else {
-            0
-        };
+        let unheard: u64 = if self.lost > 0 { self.unheard() } else { 0 };
+        // What was lost with everything else is not held against the number.
+        let lost = self.lost - self.lost_in_dead_time;
         Judged {
-            packets: self.delivered + self.lost + unheard,
-            lost: self.lost,
+            packets: self.delivered + lost + unheard,
+            lost,
         }
+    }
+
+    /// Packets at the edge for this reason, by point.
+    pub(super) fn absences(&self, why: Absence) -> impl Iterator<Item = (usize, u64)> {
+        let absent = self.absent.range((why, 0)..=(why, usize::MAX));
+        absent.map(|((_, point), count)| (*point, *count)).filter(|(_, count)| *count > 0)
+    }
+
+    /// The point that saw packets last which may have come to this one: the nearest before it that saw
+    /// any.
+    pub(super) fn seen_before(&self, point: usize) -> usize {
+        let others = (0..self.seen.len()).filter(|&other| other != point && self.seen[other] > 0);
+        others.min_by_key(|other| other.abs_diff(point)).unwrap_or(point)
+    }
+
+    /// Packets at the edge because a listener had no socket open for them.
+    pub(super) fn unheard(&self) -> u64 {
+        self.absences(Absence::Unheard).map(|(_, count)| count).sum()
+    }
+
+    /// Counts the packets as lost that were so if two clocks agree, where nothing else is known of any.
+    pub(super) fn assume(&mut self) {
+        if (self.delivered, self.lost, self.late) != (0, 0, 0) || self.unheard() > 0 {
+            return;
+        }
+        let Some(conditional) = self.conditional.take() else {
+            return;
+        };
+        let (point, frame, timestamp_ns) = conditional.first;
+        self.lost = conditional.count;
+        self.edge -= conditional.count;
+        self.first_lost = Some((point, frame));
+        self.first_lost_ns = Some(timestamp_ns);
+        self.lost_at = conditional.lost_at;
+        self.assumes = Some(conditional.margin_ns);
     }
 
     /// Takes back what was counted of a packet that was not seen at the end of its way.
@@ -189,11 +251,13 @@ impl Tally {
         match ruling {
             Ruling::Lost(from, to) => {
                 self.lost -= 1;
+                // It may have been this one.
+                self.lost_in_dead_time = self.lost_in_dead_time.min(self.lost);
                 for (segment, count) in &mut self.lost_at {
                     *count -= u64::from(*segment == (from, to));
                 }
                 self.lost_at.retain(|(_, count)| *count > 0);
-                // It may have been this one.
+                // So it may be here.
                 self.first_lost = None;
                 if self.lost == 0 {
                     self.first_lost_ns = None;
@@ -201,19 +265,12 @@ impl Tally {
             }
             Ruling::Edge(point, absence) => {
                 self.edge -= 1;
-                self.absent(absence)[point] -= 1;
+                if let Some(count) = self.absent.get_mut(&(absence, point)) {
+                    *count -= 1;
+                }
             }
             Ruling::Ambiguous => self.ambiguous -= 1,
             Ruling::Delivered | Ruling::Late => {}
-        }
-    }
-
-    /// Packets at the edge for one reason, by point.
-    fn absent(&mut self, absence: Absence) -> &mut Vec<u64> {
-        match absence {
-            Absence::Unwatched => &mut self.unwatched,
-            Absence::Missed => &mut self.unseen,
-            Absence::Unheard => &mut self.unheard,
         }
     }
 
@@ -297,6 +354,7 @@ impl Judgement<'_> {
         }
         let (origin, end) = (first.seen.sighting, last.seen.sighting);
 
+        let margin_ns = self.margin_ns(journey.way, ruling, &last);
         let index = self.tally_of_flow[first.point][origin.flow as usize];
         let count = self.points.len();
         let tally = self.decided.tallies.of(index);
@@ -328,6 +386,10 @@ impl Judgement<'_> {
                 tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
                 tally.first_lost.get_or_insert((from, end.frame));
                 add(&mut tally.lost_at, (from, to));
+                let dead = self
+                    .bystanders
+                    .dead_time(journey.way, from, to, end.time_ns);
+                tally.lost_in_dead_time += u64::from(dead.is_some());
                 let Flow {
                     protocol, carrier, ..
                 } = *self.points[first.point].flow(origin);
@@ -364,10 +426,31 @@ impl Judgement<'_> {
             }
             Ruling::Edge(point, absence) => {
                 tally.edge += 1;
-                tally.absent(absence)[point] += 1;
+                *tally.absent.entry((absence, point)).or_default() += 1;
+                if let Some(margin_ns) = margin_ns {
+                    let conditional = tally.conditional.get_or_insert_with(|| Conditional {
+                        count: 0,
+                        margin_ns,
+                        lost_at: Vec::new(),
+                        first: (last.point, end.frame, journey.timestamp_ns),
+                    });
+                    conditional.count += 1;
+                    conditional.margin_ns = conditional.margin_ns.min(margin_ns);
+                    add(&mut conditional.lost_at, (last.point, point));
+                }
                 self.decided.missed[point] += u64::from(absence == Absence::Missed);
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
+        }
+    }
+
+    /// How far the clocks may be apart for the packet to be lost; `None` where that is no question.
+    pub(super) fn margin_ns(&self, way: Way, ruling: Ruling, last: &Station) -> Option<u64> {
+        match ruling {
+            Ruling::Edge(to, Absence::Unrelated) => {
+                self.clock_margin(way, (last.point, last.seen.sighting), to)
+            }
+            _ => None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Each verdict comes from one [`Rule`], by the judged packets of the number.
 
 use super::{
+    fate::Absence,
     flows::{self, ByPorts},
     icmp::Answer,
     statistics::{self, CERTAIN, LIKELY},
@@ -11,7 +12,7 @@ use super::{
 use crate::{
     correlate::Spans,
     findings::{
-        AgainstControl, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
+        AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
         LostAt, NotTheNumber, PointKind, PortPair, Protocol, Reason, Refusal, Rule, Verdict,
         WithLost,
     },
@@ -40,41 +41,86 @@ pub(super) struct Reference {
 
 /// The losses of all numbers going one way, for comparing one with the others.
 pub(super) struct Comparison {
-    /// What each number adds to the path's ordinary losses: nothing if it is blocked or cut off,
-    /// for that is said of the number and not of the path.
+    /// What each number adds to the path's ordinary losses: nothing if it is blocked or cut off by
+    /// more than chance, for that is said of the number and not of the path.
     ordinary: Vec<Judged>,
     /// Their sum.
     total: Judged,
+    /// What went the same way and is not HDP, where no HDP arrived.
+    bystanders: Option<Judged>,
+    /// All numbers together.
+    pooled: Judged,
     /// How many numbers are asked about at once.
     asked: u64,
 }
 
 impl Comparison {
-    pub(super) fn new<'t>(tallies: impl Iterator<Item = &'t Tally> + Clone) -> Self {
-        let ordinary: Vec<Judged> = tallies
-            .clone()
-            .map(|tally| match verdict(rule(tally)) {
-                Verdict::Blocked | Verdict::CutOff => Judged::default(),
-                _ => tally.judged(),
-            })
-            .collect();
+    pub(super) fn new<'t>(
+        tallies: impl Iterator<Item = &'t Tally> + Clone,
+        bystanders: Option<Bystanders>,
+    ) -> Self {
+        let all: Vec<Judged> = tallies.clone().map(Tally::judged).collect();
+        let asked = all.iter().filter(|number| number.packets > 0).count() as u64;
+        let is_cut = |tally: &Tally| matches!(verdict(rule(tally)), Verdict::Blocked | Verdict::CutOff);
+        let mut is_ordinary: Vec<bool> = tallies.clone().map(|tally| !is_cut(tally)).collect();
+        let sum = |is_in: &[bool]| {
+            let within = all.iter().zip(is_in).filter(|(_, is_in)| **is_in);
+            within.fold(Judged::default(), |sum, (number, _)| sum.and(*number))
+        };
+        // A number that lost all it had by chance belongs to the others: without it, only the lucky
+        // ones would be left to compare with.
+        loop {
+            let total = sum(&is_ordinary);
+            let by_chance: Vec<usize> = (0..all.len())
+                .filter(|&index| {
+                    !is_ordinary[index]
+                        && statistics::chance(all[index], total) * asked as f64 >= LIKELY
+                })
+                .collect();
+            if by_chance.is_empty() {
+                break;
+            }
+            for index in by_chance {
+                is_ordinary[index] = true;
+            }
+        }
+        let pooled = sum(&vec![true; all.len()]);
+        let bystanders = bystanders.filter(|_| pooled.lost == pooled.packets);
+        let ordinary = all.iter().zip(&is_ordinary);
         Self {
-            total: Judged {
-                packets: ordinary.iter().map(|number| number.packets).sum(),
-                lost: ordinary.iter().map(|number| number.lost).sum(),
-            },
-            ordinary,
-            asked: tallies.filter(|tally| tally.judged().packets > 0).count() as u64,
+            total: sum(&is_ordinary),
+            bystanders: bystanders.map(|Bystanders { packets, arrived }| Judged {
+                packets,
+                lost: packets - arrived,
+            }),
+            pooled,
+            ordinary: ordinary
+                .map(|(number, is_in)| if *is_in { *number } else { Judged::default() })
+                .collect(),
+            asked,
         }
     }
 
-    /// The ordinary losses of all numbers but one.
+    /// What one number is compared with: the ordinary losses of all others, or of what is not HDP.
     fn others(&self, index: usize) -> Judged {
+        if let Some(bystanders) = self.bystanders {
+            return bystanders;
+        }
         let own = self.ordinary[index];
         Judged {
             packets: self.total.packets - own.packets,
             lost: self.total.lost - own.lost,
         }
+    }
+
+    /// The chance of a number's losses, for all numbers that are asked about.
+    fn corrected(&self, chance: f64) -> f64 {
+        let own = (chance * self.asked as f64).min(1.0);
+        // Where no number arrives and everything else does, what befalls all befalls each.
+        let is_of_all = self
+            .bystanders
+            .is_some_and(|others| statistics::chance(self.pooled, others) < CERTAIN);
+        if is_of_all { own.min(LIKELY / 2.0) } else { own }
     }
 }
 
@@ -95,7 +141,7 @@ pub(super) fn protocol(
     let verdict = verdict(rule);
     let others = comparison.others(index);
     let chance = statistics::chance(tally.judged(), others);
-    let corrected = (chance * comparison.asked as f64).min(1.0);
+    let corrected = comparison.corrected(chance);
     let name = |point: usize| subject.points[point].name.clone();
     let flows = flows::port_pairs(&subject.by_ports);
     let reasons = reasons(
@@ -103,10 +149,11 @@ pub(super) fn protocol(
         &tally,
         verdict,
         others,
-        (chance, comparison.asked),
+        (chance, comparison),
     );
     let grade = grade(&tally, verdict, corrected).max(doubt(&subject, &tally));
     let more_packets = match (grade, verdict) {
+        (_, Verdict::Blocked) if tally.assumes.is_some() => None,
         // One arrival is no pass, two are.
         (Grade::Weak, Verdict::Passes) => Some(1),
         (Grade::Certain, _) | (_, Verdict::Inconclusive) => None,
@@ -123,7 +170,7 @@ pub(super) fn protocol(
         delivered: tally.delivered,
         lost: tally.lost,
         edge: tally.edge,
-        unheard: tally.unheard.iter().sum(),
+        unheard: tally.unheard(),
         late: tally.late,
         ambiguous: tally.ambiguous,
         altered: tally.altered,
@@ -155,20 +202,24 @@ pub(super) fn protocol(
         changes: subject.changes,
         more_packets,
         flows,
+        assumes: tally.assumes.map(|clock_error_ns| Assumes { clock_error_ns }),
         rule,
         reasons,
     }
 }
 
 fn rule(tally: &Tally) -> Rule {
+    let is_dead = tally.lost_in_dead_time == tally.lost;
     match (tally.delivered, tally.lost) {
         (0, 0) => Rule::NothingJudged,
         (1, 0) => Rule::OnlyOneArrived,
         (_, 0) => Rule::AllArrived,
         // The others came as far as was looked.
-        (0, _) if tally.unheard.iter().any(|unheard| *unheard > 0) => Rule::SomeLostSomeUnheard,
+        (0, _) if tally.unheard() > 0 => Rule::SomeLostSomeUnheard,
+        (0, _) if tally.assumes.is_some() => Rule::AllLostByTheClocks,
+        (0, _) if is_dead => Rule::OnlyDeadTimes,
         (0, _) => Rule::AllLost,
-        (_, lost) if lost >= 2 && tally.first_lost_ns > tally.last_delivered_ns => {
+        (_, lost) if lost >= 2 && !is_dead && tally.first_lost_ns > tally.last_delivered_ns => {
             Rule::NoneAfterFirstLoss
         }
         _ => Rule::SomeLost,
@@ -179,10 +230,10 @@ fn verdict(rule: Rule) -> Verdict {
     match rule {
         Rule::AllArrived | Rule::OnlyOneArrived => Verdict::Passes,
         Rule::SomeLost | Rule::SomeLostSomeUnheard => Verdict::Lossy,
-        Rule::AllLost => Verdict::Blocked,
+        Rule::AllLost | Rule::AllLostByTheClocks => Verdict::Blocked,
         Rule::NoneAfterFirstLoss => Verdict::CutOff,
         Rule::SenderRefused => Verdict::Refused,
-        Rule::NothingJudged => Verdict::Inconclusive,
+        Rule::NothingJudged | Rule::OnlyDeadTimes => Verdict::Inconclusive,
     }
 }
 
@@ -192,6 +243,7 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
         Verdict::Passes if tally.delivered == 1 => Grade::Weak,
         Verdict::Passes | Verdict::Refused => Grade::Certain,
         Verdict::Inconclusive => Grade::Weak,
+        Verdict::Blocked if tally.assumes.is_some() => Grade::Weak,
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
             if !tally.answered.is_empty() || chance < CERTAIN {
                 Grade::Certain
@@ -264,6 +316,7 @@ pub(super) fn refused_request(
         against_control: None,
         more_packets: None,
         flows: Vec::new(),
+        assumes: None,
     }
 }
 
@@ -318,7 +371,7 @@ fn reasons(
     tally: &Tally,
     verdict: Verdict,
     others: Judged,
-    (chance, asked): (f64, u64),
+    (chance, comparison): (f64, &Comparison),
 ) -> Vec<Reason> {
     let name = |point: usize| subject.points[point].name.clone();
     let mut reasons = Vec::new();
@@ -329,6 +382,13 @@ fn reasons(
         Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal)),
         Verdict::Inconclusive => reasons.extend(unjudged(subject, tally)),
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
+            if let (Some(within_ns), Some(&((from, to), _))) = (tally.assumes, tally.lost_at.first()) {
+                reasons.push(Reason::IfClocksAgree {
+                    from: name(from),
+                    to: name(to),
+                    within_ns,
+                });
+            }
             if is_ipv6_extension(subject) {
                 reasons.push(Reason::Ipv6ExtensionHeader);
             }
@@ -368,8 +428,19 @@ fn reasons(
                     count: tally.delivered,
                 });
             }
+            reasons.extend(dead_time(tally));
+            let asked = comparison.asked;
             reasons.push(if others.packets == 0 {
                 Reason::NothingToCompare
+            } else if comparison.bystanders.is_some() {
+                Reason::BesideBystanders {
+                    lost: judged.lost,
+                    packets: judged.packets,
+                    others_lost: others.lost,
+                    others_packets: others.packets,
+                    chance,
+                    asked,
+                }
             } else {
                 Reason::Chance {
                     lost: judged.lost,
@@ -420,26 +491,37 @@ fn answers(tally: &Tally) -> impl Iterator<Item = Reason> {
 /// Why nothing could be judged.
 fn unjudged(subject: &Subject, tally: &Tally) -> Vec<Reason> {
     let name = |point: usize| subject.points[point].name.clone();
-    let some = |counts: &[u64]| {
-        let counts = counts.iter().copied().enumerate();
-        counts.filter(|(_, count)| *count > 0).collect::<Vec<_>>()
-    };
     let mut reasons: Vec<Reason> = unheard(subject, tally).collect();
-    for (point, count) in some(&tally.unseen) {
+    reasons.extend(dead_time(tally));
+    for (point, count) in tally.absences(Absence::Missed) {
         let point = name(point);
         reasons.push(Reason::MissedByCapture { point, count });
     }
-    for (index, count) in some(&tally.unwatched) {
+    for (index, count) in tally.absences(Absence::CannotShow) {
         let point = name(index);
         let is_cut_short = subject.points[index].cut_short.contains(&subject.protocol);
         reasons.push(if is_cut_short {
             Reason::SnapshotTooShort { point, count }
         } else {
-            Reason::NotWatching {
-                point,
-                count,
-                may_have_dropped: subject.points[index].summary.placed_drops > 0,
-            }
+            Reason::CannotShow { point, count }
+        });
+    }
+    for (index, count) in tally.absences(Absence::Unwatched) {
+        reasons.push(Reason::NotWatching {
+            point: name(index),
+            count,
+            may_have_dropped: subject.points[index].summary.placed_drops > 0,
+        });
+    }
+    for (point, count) in tally.absences(Absence::Unsettled) {
+        let point = name(point);
+        reasons.push(Reason::ClockSetMeanwhile { point, count });
+    }
+    for (index, count) in tally.absences(Absence::Unrelated) {
+        reasons.push(Reason::ClocksUnrelated {
+            from: name(tally.seen_before(index)),
+            to: name(index),
+            count,
         });
     }
     if tally.late > 0 {
@@ -476,12 +558,17 @@ fn overflows(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
     full.filter(|full| !matches!(full, Reason::SocketFull { count: 0, .. }))
 }
 
+/// The losses that nothing else escaped either.
+fn dead_time(tally: &Tally) -> Option<Reason> {
+    let count = tally.lost_in_dead_time;
+    (count > 0).then_some(Reason::DeadTime { count })
+}
+
 /// Which listener had no socket open for the number.
 fn unheard(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
-    let deaf = subject.points.iter().zip(&tally.unheard);
-    deaf.filter(|(_, count)| **count > 0)
-        .map(|(point, &count)| Reason::Unheard {
-            point: point.name.clone(),
-            count,
-        })
+    let deaf = tally.absences(Absence::Unheard);
+    deaf.map(|(point, count)| Reason::Unheard {
+        point: subject.points[point].name.clone(),
+        count,
+    })
 }

@@ -296,6 +296,35 @@ impl Coverage {
         ends.first_ns <= from_ns && to_ns <= ends.last_ns && !self.is_blind_in(from_ns, to_ns)
     }
 
+    /// Whether HDP alone was recorded at some time in this stretch.
+    #[must_use]
+    pub(crate) fn shows_hdp_between(&self, from_ns: i64, to_ns: i64) -> bool {
+        let within = (1 << self.recorded.shift) - 1;
+        let mut held = self.recorded.held_within((from_ns, to_ns)).into_iter();
+        held.any(|start| {
+            let end = start.saturating_add(within);
+            let before = start.saturating_sub((1 << self.background.shift) - 1);
+            self.background.held_within((before, end)).is_empty()
+        })
+    }
+
+    /// How much earlier or later all of `from_ns..=to_ns` might have been, in nanoseconds, with the
+    /// point watching all the same; `None` where it was not watching anyway.
+    #[must_use]
+    pub(crate) fn margin(&self, from_ns: i64, to_ns: i64) -> Option<u64> {
+        if !self.contains(from_ns, to_ns) {
+            return None;
+        }
+        let ends = self.ends();
+        let next = self.blind_spots.partition_point(|spot| spot.1 < from_ns);
+        let before = next.checked_sub(1).map_or(ends.first_ns, |spot| {
+            self.blind_spots[spot].1.max(ends.first_ns)
+        });
+        let behind = self.blind_spots.get(next);
+        let behind = behind.map_or(ends.last_ns, |spot| spot.0.min(ends.last_ns));
+        Some(from_ns.abs_diff(before).min(behind.abs_diff(to_ns)))
+    }
+
     /// Whether the clock showed this time only once: it was not set back over it.
     #[must_use]
     pub(crate) fn showed_once(&self, at_ns: i64) -> bool {

@@ -20,7 +20,7 @@ use crate::{
     correlate::{Relations, Survey, Way},
     decode::PacketType,
     findings::Side,
-    observe::{Flow, FlowEntry, Incomplete, Point, Sighting},
+    observe::{BystanderFlow, Flow, FlowEntry, Incomplete, Point, Sighting},
 };
 
 /// Packets that passed and are missing on one side, for each that is on both, from which on one
@@ -340,7 +340,51 @@ fn split(mut point: Point, sides: &[Side]) -> Vec<Point> {
         part.find_reordered();
         part
     };
-    vec![part(Side::In), part(Side::Out)]
+    let mut both = [part(Side::In), part(Side::Out)];
+    let side_of = sides_of_bystanders(&flows, sides);
+    for part in &mut both {
+        let side = part.side;
+        part.bystanders.retain(|flow| side_of(flow) == side);
+    }
+    Vec::from(both)
+}
+
+/// On which side what is not HDP was seen: by the interface if each has one side, else as HDP between
+/// the same addresses.
+fn sides_of_bystanders(
+    flows: &[FlowEntry],
+    sides: &[Side],
+) -> impl Fn(&BystanderFlow) -> Option<Side> {
+    let mut of_interfaces: FxHashMap<u32, Option<Side>> = FxHashMap::default();
+    let mut of_addresses: FxHashMap<(IpAddr, IpAddr, bool), Side> = FxHashMap::default();
+    for (entry, &side) in flows.iter().zip(sides) {
+        let Flow {
+            source,
+            destination,
+            stage,
+            ..
+        } = entry.flow;
+        of_interfaces
+            .entry(stage.interface)
+            .and_modify(|known| *known = known.filter(|known| *known == side))
+            .or_insert(Some(side));
+        if let Some(packet_type) = stage.packet_type {
+            let goes_out = packet_type == PacketType::Outgoing;
+            of_addresses.insert((source, destination, goes_out), side);
+            // What goes back comes in where this goes out.
+            of_addresses
+                .entry((destination, source, !goes_out))
+                .or_insert(side);
+        }
+    }
+    move |flow| {
+        let by_addresses = || {
+            let goes_out = flow.stage.packet_type? == PacketType::Outgoing;
+            of_addresses.get(&(flow.source, flow.destination, goes_out)).copied()
+        };
+        let by_interface = of_interfaces.get(&flow.stage.interface).copied().flatten();
+        by_interface.or_else(by_addresses)
+    }
 }
 
 #[cfg(test)]

@@ -118,9 +118,10 @@ fn losses<'a>(direction: &'a Direction, stretch: Stretch<'a>) -> Vec<Line> {
     let lost = direction
         .protocols
         .iter()
+        .filter(|protocol| protocol.verdict != Verdict::Inconclusive)
         .filter(|protocol| lost_on(protocol, stretch) > 0);
     let mut groups = group_by(lost, |protocol| {
-        let weak = protocol.grade == Grade::Weak;
+        let weak = (protocol.grade == Grade::Weak, protocol.assumes.is_some());
         (protocol.verdict, weak, answers(protocol, is_about_lost))
     });
     groups.sort_by_key(|group| match group[0].verdict {
@@ -188,15 +189,17 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         _ if lost == sent => format!("all {}", count(sent, "packet")),
         _ => format!("{} of {} lost", grouped(lost), count(sent, "packet")),
     };
-    let weak = if first.grade == Grade::Weak {
-        " (weak: send more)"
-    } else {
-        ""
+    let assumes = group.iter().filter_map(|protocol| protocol.assumes);
+    let within_ns = assumes.map(|assumes| assumes.clock_error_ns).min();
+    let weak = match within_ns {
+        Some(within_ns) => format!(", {}", words::if_clocks_agree(within_ns)),
+        None if first.grade == Grade::Weak => " (weak: send more)".to_owned(),
+        None => String::new(),
     };
     let blind: Vec<_> = between(direction, stretch)
         .map(|point| format!("{point} was not watching"))
         .collect();
-    let mut parts = vec![counts + weak];
+    let mut parts = vec![counts + &weak];
     parts.extend(blind);
     let within = direction
         .segments

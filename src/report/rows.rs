@@ -159,6 +159,10 @@ fn count_of(reason: &mut Reason) -> Option<&mut u64> {
         | Reason::MissedByCapture { count, .. }
         | Reason::SnapshotTooShort { count, .. }
         | Reason::NotWatching { count, .. }
+        | Reason::ClocksUnrelated { count, .. }
+        | Reason::ClockSetMeanwhile { count, .. }
+        | Reason::CannotShow { count, .. }
+        | Reason::DeadTime { count }
         | Reason::Late { count }
         | Reason::Ambiguous { count } => Some(count),
         _ => None,

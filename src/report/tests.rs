@@ -7,7 +7,7 @@ use crate::{
     findings::{
         Carrier, Cause, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
         Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting,
-        Point, PointKind, Protocol, Quoted, Reason, Refusal, Refuser, RoundTrip, Rule, Segment,
+        Point, PointKind, Protocol, Quoted, Reason, RelatedBy, Refusal, Refuser, RoundTrip, Rule, Segment,
         Skipped, Translation, Verdict, Warning, WithLost,
     },
     protocols::keyword,
@@ -81,9 +81,11 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
                 at_ns: None,
                 steps: Vec::new(),
                 levels: Vec::new(),
+                related_by: RelatedBy::default(),
             },
             within: None,
             translation: None,
+            bystanders: None,
         })
         .collect();
     Direction {
@@ -178,6 +180,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         against_control: None,
         more_packets: (delivered < packets).then_some(2),
         flows: Vec::new(),
+        assumes: None,
         rule: Rule::AllArrived,
         reasons,
     }
@@ -385,6 +388,7 @@ pub(crate) fn both_directions() -> Findings {
             at_ns: None,
             steps: Vec::new(),
             levels: Vec::new(),
+            related_by: RelatedBy::default(),
         };
     }
     findings

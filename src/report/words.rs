@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::units::span;
+
 #[cfg(feature = "cli")]
 use crate::findings::IcmpEvidence;
 use crate::{
@@ -175,6 +177,50 @@ fn reason(reason: &Reason) -> String {
                 packets(*count)
             )
         }
+        Reason::ClocksUnrelated { from, to, count } => format!(
+            "the clocks of {from} and {to} cannot be compared: no packet in common; whether {to} was \
+             watching when {} should have come by is unknown",
+            packets(*count)
+        ),
+        Reason::ClockSetMeanwhile { point, count } => format!(
+            "a clock was set at about the time when {} should have come by {point}",
+            packets(*count)
+        ),
+        Reason::CannotShow { point, count } => format!(
+            "the capture at {point} cannot show such packets: {} cannot be judged there",
+            packets(*count)
+        ),
+        Reason::IfClocksAgree {
+            from,
+            to,
+            within_ns,
+        } => format!(
+            "{}: no packet in common compares those of {from} and {to}",
+            if_clocks_agree(*within_ns)
+        ),
+        Reason::DeadTime { count } => format!(
+            "{} lost while nothing else crossed either: the path was down",
+            packets(*count)
+        ),
+        Reason::BesideBystanders {
+            lost,
+            packets,
+            others_lost,
+            others_packets,
+            chance,
+            asked,
+        } => {
+            let asked = if *asked > 1 {
+                format!(", asked of {asked} numbers")
+            } else {
+                String::new()
+            };
+            format!(
+                "{lost} of {packets} lost where other traffic lost {others_lost} of \
+                 {others_packets}: chance {}{asked}",
+                probability(*chance)
+            )
+        }
         Reason::Late { count } => format!("{} came after the wait time", packets(*count)),
         Reason::Ambiguous { count } => {
             format!("{} cannot be distinguished from others", packets(*count))
@@ -263,7 +309,7 @@ fn warning(warning: &Warning) -> String {
             to,
             assumed: false,
         } => format!(
-            "{from} → {to}: no HDP packet was seen at both, so their clocks cannot be compared, and \
+            "{from} → {to}: no packet was seen at both, so their clocks cannot be compared, and \
              whether {to} was watching at the time is unknown; if both clocks are right, say so with \
              --clock-error 1s"
         ),
@@ -272,7 +318,7 @@ fn warning(warning: &Warning) -> String {
             to,
             assumed: true,
         } => format!(
-            "{from} → {to}: no HDP packet was seen at both, so their clocks cannot be compared; they \
+            "{from} → {to}: no packet was seen at both, so their clocks cannot be compared; they \
              are taken as right within --clock-error"
         ),
         Warning::ClockSet { from, to, steps } => format!(
@@ -397,6 +443,17 @@ fn packets(count: u64) -> String {
 }
 
 /// A probability as people read it.
+/// What a verdict hangs on where nothing compares two clocks.
+pub(super) fn if_clocks_agree(within_ns: u64) -> String {
+    format!("if the clocks agree within {}", span(rounded_down(within_ns)))
+}
+
+/// A span of two digits, no longer than this one.
+fn rounded_down(ns: u64) -> i64 {
+    let step = 10_u64.pow(ns.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    i64::try_from(ns / step * step).unwrap_or(i64::MAX)
+}
+
 fn probability(chance: f64) -> String {
     if chance >= 0.001 {
         format!("{chance:.3}")
