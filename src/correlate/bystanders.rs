@@ -86,7 +86,10 @@ impl Crossings {
         let mut crossing: Vec<Crossing> = Vec::new();
         let mut alone: [Vec<(BystanderKind, Seen)>; 2] = [Vec::new(), Vec::new()];
         for kind in BystanderKind::ALL {
-            let limit = first.bystanders.limit(kind).min(second.bystanders.limit(kind));
+            let limit = first
+                .bystanders
+                .limit(kind)
+                .min(second.bystanders.limit(kind));
             let at_first = sights(first, kind, limit);
             if at_first.is_empty() {
                 continue;
@@ -212,7 +215,11 @@ fn sights(point: &Point, kind: BystanderKind, limit: u64) -> FxHashMap<u64, Sigh
                     (Sight::Once(a), Sight::Once(b))
                         if a.1.time_ns.abs_diff(b.1.time_ns) <= INSIDE_A_HOST_NS =>
                     {
-                        Sight::Once(if (a.1.time_ns, a.0) <= (b.1.time_ns, b.0) { a } else { b })
+                        Sight::Once(if (a.1.time_ns, a.0) <= (b.1.time_ns, b.0) {
+                            a
+                        } else {
+                            b
+                        })
                     }
                     _ => Sight::Several,
                 }
@@ -280,7 +287,9 @@ fn ways(
         let stage: i64 = leaves(a) - leaves(b);
         own.stage += if stage.abs() == 2 { stage.signum() } else { 0 };
         let hdp = || way_of_hdp(b.source, b.destination);
-        own.hdp = own.hdp.or_else(|| way_of_hdp(a.source, a.destination).or_else(hdp));
+        own.hdp = own
+            .hdp
+            .or_else(|| way_of_hdp(a.source, a.destination).or_else(hdp));
         own.offsets_ns.push(crossing.difference().offset_ns);
     }
     let mut ways: BTreeMap<Pair, Way> = BTreeMap::new();
@@ -307,7 +316,10 @@ fn ways(
             Way::from_votes(longer as i64)
         };
         let way = ways.get(&back).map(|way| way.opposite());
-        by_answers.extend(way.or_else(by_round_trip).map(|way| ((source, destination), way)));
+        by_answers.extend(
+            way.or_else(by_round_trip)
+                .map(|way| ((source, destination), way)),
+        );
     }
     ways.extend(by_answers);
     ways

@@ -285,7 +285,11 @@ impl Relations {
     pub(crate) fn related_by(&self, first: usize, second: usize) -> RelatedBy {
         let offsets = |way| self.offsets.get(&(first, second, way));
         RelatedBy {
-            hdp: Way::BOTH.into_iter().filter_map(offsets).map(|offsets| offsets.count).sum(),
+            hdp: Way::BOTH
+                .into_iter()
+                .filter_map(offsets)
+                .map(|offsets| offsets.count)
+                .sum(),
             icmp_quote: self.errors.get(&(first, second)).copied().unwrap_or(0),
             bystander: self.crossings(first, second).map_or(0, Crossings::count),
         }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use etherparse::{Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, err::ipv4, err::ipv6};
 
 use super::{
-    Datagram, Doubtful, Encapsulation, Fragment, FragmentSet, HeaderView, LayerKind, NotHdp, Piece, Region,
-    Skip, Walk, rewritten,
+    Datagram, Doubtful, Encapsulation, Fragment, FragmentSet, HeaderView, LayerKind, NotHdp, Piece,
+    Region, Skip, Walk, rewritten,
 };
 use crate::hdp;
 use crate::protocols::Carrier;

@@ -113,7 +113,10 @@ impl OfSegment {
     /// Of packets in the order of sending.
     fn of(passages: &[Passage]) -> Self {
         let packets = passages.len() as u64;
-        let arrived = passages.iter().filter(|passage| passage.has_arrived).count() as u64;
+        let arrived = passages
+            .iter()
+            .filter(|passage| passage.has_arrived)
+            .count() as u64;
         let usually_lost = (packets - arrived) as f64 / packets.max(1) as f64;
         let mut dead = Vec::new();
         let mut end = 0;
@@ -159,7 +162,10 @@ mod tests {
 
     #[test]
     fn a_row_of_losses_that_is_no_chance_is_a_dead_time() {
-        assert_eq!(dead(&[".".repeat(20), "xxxx".to_owned(), ".".repeat(30)].concat()), [(19, 24)]);
+        assert_eq!(
+            dead(&[".".repeat(20), "xxxx".to_owned(), ".".repeat(30)].concat()),
+            [(19, 24)]
+        );
     }
 
     #[test]

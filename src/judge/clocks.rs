@@ -386,7 +386,11 @@ pub(super) fn between(
         })
     };
     // Whether a clock was set HDP tells, if there is any: its delays are of one kind.
-    let of_steps = levels_of(if of_hdp.iter().any(Option::is_some) { &of_hdp } else { &of_all });
+    let of_steps = levels_of(if of_hdp.iter().any(Option::is_some) {
+        &of_hdp
+    } else {
+        &of_all
+    });
     let most_levels = of_steps.iter().flatten().max_by_key(|levels| levels.len());
     clock.steps = most_levels.map_or_else(Vec::new, |levels| steps(levels));
     let [forth, back] = levels_of(&of_all);

@@ -124,7 +124,11 @@ impl Judgement<'_> {
         (from, sighting): (usize, &Sighting),
         to: usize,
     ) -> Option<u64> {
-        debug_assert!(self.clocks.window(way, from, to, sighting.time_ns).is_none());
+        debug_assert!(
+            self.clocks
+                .window(way, from, to, sighting.time_ns)
+                .is_none()
+        );
         let from_ns = sighting.time_ns;
         let to_ns = from_ns.saturating_add(ASSUMED_DELAY_NS);
         let margin = self.coverages[to].margin(from_ns, to_ns)?;

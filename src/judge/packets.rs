@@ -32,7 +32,11 @@ impl Judgement<'_> {
         last: &Station,
     ) -> Ruling {
         let index = self.tally_of_flow[first.point][first.seen.sighting.flow as usize];
-        let assumes = self.decided.tallies.get(index).and_then(|tally| tally.assumes);
+        let assumes = self
+            .decided
+            .tallies
+            .get(index)
+            .and_then(|tally| tally.assumes);
         let margin_ns = self.margin_ns(journey.way, ruling, last);
         match ruling {
             Ruling::Edge(to, _) if assumes.is_some() && margin_ns.is_some() => {

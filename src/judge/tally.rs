@@ -214,19 +214,25 @@ impl Tally {
     /// Packets at the edge for this reason, by point.
     pub(super) fn absences(&self, why: Absence) -> impl Iterator<Item = (usize, u64)> {
         let absent = self.absent.range((why, 0)..=(why, usize::MAX));
-        absent.map(|((_, point), count)| (*point, *count)).filter(|(_, count)| *count > 0)
+        absent
+            .map(|((_, point), count)| (*point, *count))
+            .filter(|(_, count)| *count > 0)
     }
 
     /// The point that saw packets last which may have come to this one: the nearest before it that saw
     /// any.
     pub(super) fn seen_before(&self, point: usize) -> usize {
         let others = (0..self.seen.len()).filter(|&other| other != point && self.seen[other] > 0);
-        others.min_by_key(|other| other.abs_diff(point)).unwrap_or(point)
+        others
+            .min_by_key(|other| other.abs_diff(point))
+            .unwrap_or(point)
     }
 
     /// Packets at the edge because a listener had no socket open for them.
     pub(super) fn unheard(&self) -> u64 {
-        self.absences(Absence::Unheard).map(|(_, count)| count).sum()
+        self.absences(Absence::Unheard)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Counts the packets as lost that were so if two clocks agree, where nothing else is known of any.

@@ -12,9 +12,9 @@ use super::{
 use crate::{
     correlate::Spans,
     findings::{
-        AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication, Grade, IcmpEvidence, LossRuns,
-        LostAt, NotTheNumber, PointKind, PortPair, Protocol, Reason, Refusal, Rule, Verdict,
-        WithLost,
+        AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication, Grade,
+        IcmpEvidence, LossRuns, LostAt, NotTheNumber, PointKind, PortPair, Protocol, Reason,
+        Refusal, Rule, Verdict, WithLost,
     },
     observe::Point,
     protocols::{self, Carrier},
@@ -61,7 +61,8 @@ impl Comparison {
     ) -> Self {
         let all: Vec<Judged> = tallies.clone().map(Tally::judged).collect();
         let asked = all.iter().filter(|number| number.packets > 0).count() as u64;
-        let is_cut = |tally: &Tally| matches!(verdict(rule(tally)), Verdict::Blocked | Verdict::CutOff);
+        let is_cut =
+            |tally: &Tally| matches!(verdict(rule(tally)), Verdict::Blocked | Verdict::CutOff);
         let mut is_ordinary: Vec<bool> = tallies.clone().map(|tally| !is_cut(tally)).collect();
         let sum = |is_in: &[bool]| {
             let within = all.iter().zip(is_in).filter(|(_, is_in)| **is_in);
@@ -120,7 +121,11 @@ impl Comparison {
         let is_of_all = self
             .bystanders
             .is_some_and(|others| statistics::chance(self.pooled, others) < CERTAIN);
-        if is_of_all { own.min(LIKELY / 2.0) } else { own }
+        if is_of_all {
+            own.min(LIKELY / 2.0)
+        } else {
+            own
+        }
     }
 }
 
@@ -202,7 +207,9 @@ pub(super) fn protocol(
         changes: subject.changes,
         more_packets,
         flows,
-        assumes: tally.assumes.map(|clock_error_ns| Assumes { clock_error_ns }),
+        assumes: tally
+            .assumes
+            .map(|clock_error_ns| Assumes { clock_error_ns }),
         rule,
         reasons,
     }
@@ -382,7 +389,9 @@ fn reasons(
         Verdict::Refused => reasons.extend(subject.refused.iter().map(refusal)),
         Verdict::Inconclusive => reasons.extend(unjudged(subject, tally)),
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
-            if let (Some(within_ns), Some(&((from, to), _))) = (tally.assumes, tally.lost_at.first()) {
+            if let (Some(within_ns), Some(&((from, to), _))) =
+                (tally.assumes, tally.lost_at.first())
+            {
                 reasons.push(Reason::IfClocksAgree {
                     from: name(from),
                     to: name(to),

@@ -77,7 +77,10 @@ impl Bystanders {
     /// Notes a packet that is not HDP.
     pub(super) fn note(&mut self, frame: &Frame, bystander: &Bystander) {
         let sample = &mut self.kinds[bystander.kind as usize];
-        let Some(time_ns) = frame.time_ns.filter(|_| bystander.fingerprint <= sample.limit) else {
+        let Some(time_ns) = frame
+            .time_ns
+            .filter(|_| bystander.fingerprint <= sample.limit)
+        else {
             return;
         };
         let flow = BystanderFlow {
@@ -96,13 +99,16 @@ impl Bystanders {
             .seen
             .entry((bystander.fingerprint, flow))
             .and_modify(|first| {
-                first.is_repeated |= time_ns.abs_diff(first.time_ns).cast_signed() > COPIES_WITHIN_NS;
+                first.is_repeated |=
+                    time_ns.abs_diff(first.time_ns).cast_signed() > COPIES_WITHIN_NS;
             })
             .or_insert(seen);
         while sample.seen.len() > MOST {
             sample.limit /= 2;
             let limit = sample.limit;
-            sample.seen.retain(|(fingerprint, _), _| *fingerprint <= limit);
+            sample
+                .seen
+                .retain(|(fingerprint, _), _| *fingerprint <= limit);
         }
     }
 

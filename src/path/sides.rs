@@ -380,7 +380,9 @@ fn sides_of_bystanders(
     move |flow| {
         let by_addresses = || {
             let goes_out = flow.stage.packet_type? == PacketType::Outgoing;
-            of_addresses.get(&(flow.source, flow.destination, goes_out)).copied()
+            of_addresses
+                .get(&(flow.source, flow.destination, goes_out))
+                .copied()
         };
         let by_interface = of_interfaces.get(&flow.stage.interface).copied().flatten();
         by_interface.or_else(by_addresses)

@@ -7,8 +7,8 @@ use crate::{
     findings::{
         Carrier, Cause, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
         Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting,
-        Point, PointKind, Protocol, Quoted, Reason, RelatedBy, Refusal, Refuser, RoundTrip, Rule, Segment,
-        Skipped, Translation, Verdict, Warning, WithLost,
+        Point, PointKind, Protocol, Quoted, Reason, Refusal, Refuser, RelatedBy, RoundTrip, Rule,
+        Segment, Skipped, Translation, Verdict, Warning, WithLost,
     },
     protocols::keyword,
 };

@@ -445,7 +445,10 @@ fn packets(count: u64) -> String {
 /// A probability as people read it.
 /// What a verdict hangs on where nothing compares two clocks.
 pub(super) fn if_clocks_agree(within_ns: u64) -> String {
-    format!("if the clocks agree within {}", span(rounded_down(within_ns)))
+    format!(
+        "if the clocks agree within {}",
+        span(rounded_down(within_ns))
+    )
 }
 
 /// A span of two digits, no longer than this one.
