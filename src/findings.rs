@@ -16,7 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use offset::{ClockLevel, above_fastest};
-pub use reason::{Cause, Kept, NotTheNumber, Reason, Rule};
+pub use reason::{Cause, Kept, NotTheNumber, Others, Reason, Rule};
 pub use warning::{NamedSource, OrderSign, Warning};
 
 pub use crate::protocols::Carrier;
@@ -44,7 +44,7 @@ impl Findings {
     pub const SCHEMA_VERSION: u32 = 1;
 
     /// The value of [`Findings::ruleset`].
-    pub const RULESET: u32 = 1;
+    pub const RULESET: u32 = 2;
 }
 
 /// What one observation point recorded.

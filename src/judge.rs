@@ -117,6 +117,7 @@ pub(crate) fn conclude(
     journeys(points, relations, &survey, second_chance, |journey| {
         judgement.journey(journey);
     });
+    judgement.end_occasions();
     judgement.settle_answers();
     judgement.assume();
     judgement.references = Way::BOTH.map(|way| judgement.reference(way));
@@ -352,8 +353,10 @@ impl<'a> Judgement<'a> {
         let by_ports = self.by_ports(way);
         let (start, end) = (order[0], order[order.len() - 1]);
         let bystanders = self.bystanders.counts(way, start, end);
-        let comparison =
-            verdict::Comparison::new(tallies.iter().map(|(_, _, tally, ..)| tally), bystanders);
+        let counted = tallies
+            .iter()
+            .map(|(protocol, carrier, tally, ..)| (*protocol, *carrier, tally));
+        let comparison = verdict::Comparison::new(counted, bystanders);
         let control = tallies
             .iter()
             .find(|(_, carrier, ..)| *carrier == Carrier::Udp)

@@ -653,6 +653,7 @@ impl Observer {
         // Made where it is put: on the way through memory, its small fields would be waited for.
         let sighting = || Sighting::new(seen, flow, timestamp_ns, rest, flags);
         self.hdp += 1;
+        self.coverage.note_hdp(seen.1);
         if timestamp_ns >= self.newest_ns {
             self.newest_ns = timestamp_ns;
             self.sightings.push(sighting());
@@ -868,7 +869,8 @@ impl Observer {
             self.coverage.note_end(start);
             self.coverage.note_end(end);
         }
-        self.coverage.complete(&summary.dropped_ns);
+        self.coverage
+            .complete(&summary.dropped_ns, &summary.paused_ns);
         Point {
             capture: name.clone(),
             name,

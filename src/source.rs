@@ -119,6 +119,9 @@ pub struct Summary {
     /// the frame behind (`epb_dropcount`), or from one count to the next (interface statistics;
     /// live).
     pub dropped_ns: Vec<(i64, i64)>,
+    /// Stretches between recordings that lie behind one another in a file (pcapng sections), ns since
+    /// the epoch: nobody watched then.
+    pub paused_ns: Vec<(i64, i64)>,
     /// How many of the drops those stretches are about.
     pub placed_drops: u64,
     /// When the capture says it began and ended (`isb_starttime`, `isb_endtime`), ns since the

@@ -185,7 +185,12 @@ proptest! {
         let bounded = findings_bounded(&captures, room, &by);
         let sums = |findings: &Findings| {
             let directions = findings.directions.iter();
-            directions.flat_map(|direction| &direction.protocols).fold([0; 3], |[packets, arrived, lost], p| {
+            let foreign = findings.warnings.iter().map(|warning| match warning {
+                Warning::OtherSender { packets, .. } => *packets,
+                _ => 0,
+            });
+            let numbers = directions.flat_map(|direction| &direction.protocols);
+            numbers.fold([foreign.sum(), 0, 0], |[packets, arrived, lost], p| {
                 [packets + p.packets, arrived + p.delivered + p.late, lost + p.lost]
             })
         };

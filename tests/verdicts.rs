@@ -355,17 +355,25 @@ fn cut_off_means_none_after_the_first_ones() {
 
 #[test]
 fn many_numbers_cut_off_do_not_excuse_each_other() {
-    let mut all = Vec::new();
-    for round in 0..12 {
-        for protocol in 90..=140_u8 {
-            let at = (12 * i64::from(protocol) + round) * MILLISECOND;
-            let passes = round == 0 || !(100..=131).contains(&protocol);
-            all.push(sent(at, protocol, if passes { 2 } else { 1 }));
+    let judged = |at: fn(i64, i64) -> i64| {
+        let mut all = Vec::new();
+        for round in 0..12 {
+            for protocol in 90..=140_u8 {
+                let at = at(i64::from(protocol) - 90, round) * MILLISECOND;
+                let passes = round == 0 || !(100..=131).contains(&protocol);
+                all.push(sent(at, protocol, if passes { 2 } else { 1 }));
+            }
         }
-    }
-    let findings = findings(&scene(2, &all).frames());
-    let p = number(&findings, 100);
-    assert_eq!((p.verdict, p.grade), (Verdict::CutOff, Grade::Certain));
+        let findings = findings(&scene(2, &all).frames());
+        let p = number(&findings, 100);
+        (p.verdict, p.grade)
+    };
+    let by_rounds = judged(|number, round| 51 * round + number);
+    assert_eq!(by_rounds, (Verdict::CutOff, Grade::Certain));
+    // All of a number in a row: one bad moment does the same.
+    let (verdict, grade) = judged(|number, round| 12 * number + round);
+    assert_eq!(verdict, Verdict::CutOff);
+    assert_ne!(grade, Grade::Certain);
 }
 
 #[test]

@@ -3,8 +3,7 @@
 //! Points are given in path order, but people and shells give them otherwise. What tells the order,
 //! strongest first: a log belongs to its end; TTL falls from router to router, inside a router too
 //! that shows packets coming in and going out; packets only leave a sender and only come in at a
-//! receiver; near the sender, capture time and timestamp are close; and a point that saw none lies
-//! behind those that saw some.
+//! receiver. Times tell nothing, for clocks may be wrong; nor does a point that saw no HDP.
 //!
 //! Packets that go back show the same order the other way round. Signs that contradict each other
 //! decide nothing. Nothing is decided about points that no sign tells apart, such as two taps on
@@ -14,7 +13,7 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::{Survey, relations::INITIAL_TTLS, survey::ENOUGH_FOR_NEARNESS};
+use super::Survey;
 use crate::{
     decode::PacketType,
     findings::{OrderSign, PointKind},
@@ -62,9 +61,7 @@ pub(crate) fn propose(points: &[Point], survey: &Survey) -> Proposal {
     // Who comes first along the way that the streams call forward, or along the other one.
     let precedes = |a: usize, b: usize, turned: bool| -> Option<OrderSign> {
         let (sign, is_first) = decided(a, b)?;
-        // Who saw nothing is behind, whichever way packets go.
-        let is_first = is_first != (turned && sign != OrderSign::Silence);
-        is_first.then_some(sign)
+        (is_first != turned).then_some(sign)
     };
     let violation = |turned: bool| {
         let pairs = (0..count).flat_map(|b| (0..b).map(move |a| (a, b)));
@@ -228,8 +225,6 @@ struct Votes {
     /// By first and second point: packets that say that the first comes first, less those that say
     /// the opposite.
     ttl: Vec<i64>,
-    /// The same.
-    nearness: Vec<i64>,
     /// By point: whether forward packets were seen going out, coming in.
     leaves: Vec<bool>,
     arrives: Vec<bool>,
@@ -242,7 +237,6 @@ impl Votes {
     fn new(points: usize) -> Self {
         Self {
             ttl: vec![0; points * points],
-            nearness: vec![0; points * points],
             leaves: vec![false; points],
             arrives: vec![false; points],
             ..Self::default()
@@ -251,7 +245,7 @@ impl Votes {
 
     /// Turns the group's forward round.
     fn turn(&mut self) {
-        for vote in self.ttl.iter_mut().chain(&mut self.nearness) {
+        for vote in &mut self.ttl {
             *vote = -*vote;
         }
         std::mem::swap(&mut self.leaves, &mut self.arrives);
@@ -269,9 +263,6 @@ impl Votes {
 
     fn add(&mut self, other: &Self) {
         for (sum, vote) in self.ttl.iter_mut().zip(&other.ttl) {
-            *sum += vote;
-        }
-        for (sum, vote) in self.nearness.iter_mut().zip(&other.nearness) {
             *sum += vote;
         }
         for (any, own) in self.leaves.iter_mut().zip(&other.leaves) {
@@ -336,15 +327,6 @@ impl Signs {
                     if ttl_a.abs_diff(ttl_b) <= MOST_HOPS {
                         let falls = heights[first][a as usize] - heights[second][b as usize];
                         votes.ttl[first * count + second] += i64::from(falls.signum()) * forward;
-                    }
-                    // The bulk is not counted to its end: it only has to show where it tends.
-                    let counted = packets.min(ENOUGH_FOR_NEARNESS.try_into().unwrap_or(i64::MAX));
-                    let nearer_ttl = if link.nearer_first > 0 { ttl_a } else { ttl_b };
-                    if 4 * link.nearer_first.abs() >= 3 * counted
-                        && INITIAL_TTLS.contains(&nearer_ttl)
-                    {
-                        votes.nearness[first * count + second] +=
-                            link.nearer_first.signum() * forward;
                     }
                 }
             }
@@ -446,30 +428,10 @@ impl Signs {
         // A router that shows one of its sides only looks like an end.
         let are_both_known = role_a.is_some() && role_b.is_some();
         match (by_ttl, by_stage) {
-            (Some(ttl), Some(stage)) if ttl != stage && are_both_known => return None,
-            (Some(is_first), _) => return Some((OrderSign::Ttl, is_first)),
-            (None, Some(is_first)) => return Some((OrderSign::Stage, is_first)),
-            (None, None) => {}
-        }
-        if let Some(is_first) = self.by_nearness(points.len(), a, b) {
-            return Some((OrderSign::Nearness, is_first));
-        }
-        let is_silent = |point: usize| points[point].hdp == 0;
-        (is_silent(a) != is_silent(b)).then(|| (OrderSign::Silence, is_silent(b)))
-    }
-
-    /// Which of two points is a sender's end by its times. Only there do capture time and timestamp
-    /// come from one clock: of the others, nearness shows how wrong their clocks are.
-    fn by_nearness(&self, points: usize, a: usize, b: usize) -> Option<bool> {
-        let nearness = |a: usize, b: usize| difference(&self.votes.nearness, points, a, b);
-        let [forward, back] = self.votes.goes;
-        let is_first =
-            |point: usize| forward && (0..points).all(|other| nearness(point, other) >= 0);
-        let is_last = |point: usize| back && (0..points).all(|other| nearness(point, other) <= 0);
-        match nearness(a, b).signum() {
-            1 if is_first(a) || is_last(b) => Some(true),
-            -1 if is_first(b) || is_last(a) => Some(false),
-            _ => None,
+            (Some(ttl), Some(stage)) if ttl != stage && are_both_known => None,
+            (Some(is_first), _) => Some((OrderSign::Ttl, is_first)),
+            (None, Some(is_first)) => Some((OrderSign::Stage, is_first)),
+            (None, None) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Crossings, Difference, Spans, Survey, Trend};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Initial TTL values of the systems in use; a packet that has one was sent right here.
-pub(super) const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
+const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
 
 /// A way along the points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +114,10 @@ pub(crate) struct Relations {
     ways: Vec<Vec<Way>>,
     /// The way of each address pair that occurs anywhere.
     pair_ways: FxHashMap<(IpAddr, IpAddr), Way>,
+    /// By point and flow: whether others sent such packets, or were sent them.
+    foreign: Vec<Vec<bool>>,
+    /// Address pairs at two points that had a packet in common.
+    linked: Linked,
     /// For each two points (first below second) and way: second's time less first's.
     offsets: FxHashMap<(usize, usize, Way), Offsets>,
     /// The same, over time.
@@ -124,6 +128,118 @@ pub(crate) struct Relations {
     crossings: FxHashMap<(usize, usize), Crossings>,
 }
 
+/// Packets of a point with the same addresses, number, carrier and ports: the index of the address
+/// pair, and the flow's part of a packet's key.
+type Channel = (u32, u64);
+
+/// Which packets two points saw of each other's.
+#[derive(Debug, Default)]
+struct Linked {
+    /// Address pairs that had a packet in common.
+    pairs: FxHashSet<((usize, u32), (usize, u32))>,
+    /// The other points that saw packets of an address pair.
+    by_pair: FxHashSet<(usize, u32, usize)>,
+    /// The same of a channel.
+    by_channel: FxHashSet<(usize, Channel, usize)>,
+}
+
+impl Linked {
+    fn find(points: &[Point], survey: &Survey) -> Self {
+        let mut linked = Self::default();
+        for first in 0..points.len() {
+            for second in first + 1..points.len() {
+                for ((a, b), link) in survey.links(points.len(), first, second) {
+                    if link.offsets.is_none() {
+                        continue;
+                    }
+                    let (a, b) = (channel(&points[first], a), channel(&points[second], b));
+                    let pairs = ((first, a.0), (second, b.0));
+                    linked.pairs.extend([pairs, (pairs.1, pairs.0)]);
+                    linked
+                        .by_pair
+                        .extend([(first, a.0, second), (second, b.0, first)]);
+                    linked
+                        .by_channel
+                        .extend([(first, a, second), (second, b, first)]);
+                }
+            }
+        }
+        linked
+    }
+
+    /// See [`Relations::is_foreign`]: of each flow of a point.
+    fn foreign(&self, points: &[Point], ways: &[Vec<Way>], point: usize) -> Vec<bool> {
+        let own = &points[point];
+        let sees = |other: &usize, way: Way| ways[*other].contains(&way);
+        // Points that packets going this way pass before this one, or behind it.
+        let beside = |way: Way, is_before: bool| {
+            if (way == Way::Forward) == is_before {
+                0..point
+            } else {
+                point + 1..points.len()
+            }
+        };
+        let has_senders = Way::BOTH.map(|way| beside(way, true).any(|other| sees(&other, way)));
+        let mut numbers: FxHashSet<Channel> = FxHashSet::default();
+        let mut channels: FxHashMap<Channel, Way> = FxHashMap::default();
+        for flow in 0..index_of_next(own) {
+            let way = ways[point][flow as usize];
+            let channel = channel(own, flow);
+            channels.insert(channel, way);
+            let is_linked = |other| self.by_channel.contains(&(point, channel, other));
+            if beside(way, true).any(is_linked) {
+                numbers.insert(number(channel));
+            }
+        }
+        let pairs: FxHashMap<(IpAddr, IpAddr), u32> = own.pairs.iter().copied().zip(0..).collect();
+        // What comes from elsewhere than the points before, though they saw what goes this way: from
+        // other addresses, or from other ports than those that came from there under the number.
+        let comes_from_elsewhere = |channel: Channel, way: Way| {
+            let by_pair = |other| self.by_pair.contains(&(point, channel.0, other));
+            let by_channel = |other| self.by_channel.contains(&(point, channel, other));
+            has_senders[way.index()]
+                && (!beside(way, true).any(by_pair)
+                    || numbers.contains(&number(channel)) && !beside(way, true).any(by_channel))
+        };
+        let goes_elsewhere = |channel: Channel, way: Way| {
+            let (source, destination) = own.pairs[channel.0 as usize];
+            let back = pairs.get(&(destination, source));
+            let back = back.map(|&pair| (pair, with_ports_exchanged(channel.1)));
+            let is_linked = |other| self.by_channel.contains(&(point, channel, other));
+            back.is_some_and(|back| {
+                let way_back = channels.get(&back);
+                way_back.is_some_and(|&way_back| {
+                    way_back != way && comes_from_elsewhere(back, way_back)
+                })
+            }) && !beside(way, false).any(is_linked)
+        };
+        (0..index_of_next(own))
+            .map(|flow| {
+                let (channel, way) = (channel(own, flow), ways[point][flow as usize]);
+                comes_from_elsewhere(channel, way) || goes_elsewhere(channel, way)
+            })
+            .collect()
+    }
+}
+
+fn index_of_next(point: &Point) -> u32 {
+    u32::try_from(point.flows.len()).expect("flows are numbered by 32 bits")
+}
+
+fn channel(point: &Point, flow: u32) -> Channel {
+    let flow = flow as usize;
+    (point.flows[flow].pair, point.keys[flow])
+}
+
+/// The same without its ports.
+fn number((pair, key): Channel) -> Channel {
+    (pair, key >> 32)
+}
+
+fn with_ports_exchanged(key: u64) -> u64 {
+    key >> 32 << 32 | (key & 0xffff) << 16 | key >> 16 & 0xffff
+}
+
 /// Signs of an address pair's way, strongest first; positive is forward.
 #[derive(Debug, Clone, Copy, Default)]
 struct Votes {
@@ -131,17 +247,22 @@ struct Votes {
     ttl: i64,
     /// The first point sends what goes forward, the last one receives it.
     packet_type: i64,
-    /// Near the sender, capture time and timestamp are close.
-    nearness: i64,
     /// At the sender's end the TTL is fresh.
     initial_ttl: i64,
+    /// What goes forth arrives later than it was sent, and so does what comes back.
+    round_trip: i64,
 }
 
 impl Votes {
     fn strongest(&self) -> Option<Way> {
-        [self.ttl, self.packet_type, self.nearness, self.initial_ttl]
-            .into_iter()
-            .find_map(Way::from_votes)
+        [
+            self.ttl,
+            self.packet_type,
+            self.round_trip,
+            self.initial_ttl,
+        ]
+        .into_iter()
+        .find_map(Way::from_votes)
     }
 }
 
@@ -169,7 +290,6 @@ impl Relations {
             vote_by_flows(index, points, &pairs_of_flows[index], &mut votes);
         }
         let offsets = compare_points(points, survey, &pairs_of_flows, &mut votes);
-
         let addresses: Vec<(IpAddr, IpAddr)> = {
             let mut by_id = vec![None; votes.len()];
             for (addresses, id) in &pair_ids {
@@ -177,15 +297,25 @@ impl Relations {
             }
             by_id.into_iter().flatten().collect()
         };
+        vote_by_round_trips(&offsets, &addresses, &pair_ids, &mut votes);
         let pair_ways: FxHashMap<_, _> = addresses
             .iter()
             .zip(&votes)
-            .map(|(&(source, destination), own)| {
-                let back = pair_ids.get(&(destination, source)).map(|&id| votes[id]);
-                (
-                    (source, destination),
-                    way_of(*own, back.unwrap_or_default()),
-                )
+            .zip(0..)
+            .map(|((&(source, destination), own), id)| {
+                let back = pair_ids
+                    .get(&(destination, source))
+                    .filter(|&&back| back != id);
+                let votes = back.map(|&id| votes[id]).unwrap_or_default();
+                // Where nothing tells, who sent first was asked by the other.
+                let is_answer = back.is_some_and(|&back| back < id);
+                let otherwise = if is_answer {
+                    Way::Reverse
+                } else {
+                    Way::Forward
+                };
+                let way = way_of(*own, votes).unwrap_or(otherwise);
+                ((source, destination), way)
             })
             .collect();
         let ways_of_pairs: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
@@ -233,11 +363,15 @@ impl Relations {
                 crossings.extend(found.map(|found| ((first, second), found)));
             }
         }
+        let linked = Linked::find(points, survey);
+        let of_flows = |flows: &Vec<usize>| flows.iter().map(|&pair| ways_of_pairs[pair]).collect();
+        let ways: Vec<Vec<Way>> = pairs_of_flows.iter().map(of_flows).collect();
         Self {
-            ways: pairs_of_flows
-                .iter()
-                .map(|flows| flows.iter().map(|&pair| ways_of_pairs[pair]).collect())
+            foreign: (0..points.len())
+                .map(|point| linked.foreign(points, &ways, point))
                 .collect(),
+            linked,
+            ways,
             pair_ways,
             offsets: by_way,
             trends,
@@ -271,6 +405,30 @@ impl Relations {
     #[must_use]
     pub(crate) fn trend(&self, first: usize, second: usize, way: Way) -> Option<&Trend> {
         self.trends.get(&(first, second, way))
+    }
+
+    /// Whether a flow of a point is another sender's, or the answers to one: no packet between its
+    /// addresses was seen at the points that it should have passed, where others were.
+    #[inline]
+    #[must_use]
+    pub(crate) fn is_foreign(&self, point: usize, flow: u32) -> bool {
+        self.foreign[point][flow as usize]
+    }
+
+    /// Whether packets of one flow at one point may come to another as those of another flow there,
+    /// by the addresses of those that did.
+    #[must_use]
+    pub(crate) fn may_become(
+        &self,
+        points: &[Point],
+        (from, before): (usize, u32),
+        (to, behind): (usize, u32),
+    ) -> bool {
+        let pair = |point: usize, flow: u32| points[point].flows[flow as usize].pair;
+        let (before, behind) = ((from, pair(from, before)), (to, pair(to, behind)));
+        self.linked.pairs.contains(&(before, behind))
+            || !self.linked.by_pair.contains(&(from, before.1, to))
+                && !self.linked.by_pair.contains(&(to, behind.1, from))
     }
 
     /// What crossed between two points, first before second in path order, of everything that is not
@@ -309,14 +467,36 @@ impl Relations {
 
 /// The way by an address pair's own votes and those of the packets that go back, whichever are
 /// stronger.
-fn way_of(own: Votes, back: Votes) -> Way {
+fn way_of(own: Votes, back: Votes) -> Option<Way> {
     let both = Votes {
         ttl: own.ttl - back.ttl,
         packet_type: own.packet_type - back.packet_type,
-        nearness: own.nearness - back.nearness,
         initial_ttl: own.initial_ttl - back.initial_ttl,
+        round_trip: own.round_trip - back.round_trip,
     };
-    both.strongest().unwrap_or(Way::Forward)
+    both.strongest()
+}
+
+/// Compares the times of what went between two addresses with those of what came back.
+fn vote_by_round_trips(
+    offsets: &FxHashMap<(usize, usize, usize), Offsets>,
+    addresses: &[(IpAddr, IpAddr)],
+    pair_ids: &FxHashMap<(IpAddr, IpAddr), usize>,
+    votes: &mut [Votes],
+) {
+    for (&(first, second, pair), forth) in offsets {
+        let (source, destination) = addresses[pair];
+        let back = pair_ids.get(&(destination, source));
+        if let Some(back) = back.and_then(|&back| offsets.get(&(first, second, back))) {
+            let shorter = (
+                forth.min_ns.cmp(&back.min_ns),
+                forth.max_ns.cmp(&back.max_ns),
+            );
+            if shorter.0 == shorter.1 {
+                votes[pair].round_trip += shorter.0 as i64;
+            }
+        }
+    }
 }
 
 /// What ICMP errors tell that were seen at two points: they go the other way than the packets that
@@ -416,7 +596,6 @@ fn compare_points(
                 ];
                 for pair in pairs {
                     votes[pair].ttl += falls * of_link.count.cast_signed();
-                    votes[pair].nearness += link.nearer_first;
                 }
                 offsets
                     .entry((first, second, pairs[0]))

@@ -495,6 +495,11 @@ impl<'a> Candidates<'a> {
         if !is_behind
             || end.timestamp_ns == start.sighting.timestamp_ns
             || is_as_long && !end.may_have_payload_of(&start.sighting)
+            || !self.relations.may_become(
+                self.points,
+                (point, end.flow),
+                (start.point, start.sighting.flow),
+            )
             || lower_half_changed && self.untouched.contains(&(point, start.point, way, key))
         {
             return None;

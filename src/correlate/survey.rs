@@ -13,9 +13,6 @@ use super::{
 };
 use crate::observe::{Point, Sighting};
 
-/// Packets of a flow whose nearness is counted: it only has to show a direction.
-pub(super) const ENOUGH_FOR_NEARNESS: usize = 64;
-
 /// Of more packets with one timestamp none is compared with all others.
 const MOST_TO_LINK: usize = 32;
 
@@ -43,9 +40,6 @@ pub(crate) struct Survey {
 pub(crate) struct Link {
     /// The second point's times less the first's.
     pub offsets: Option<Offsets>,
-    /// Packets whose capture time was nearer to their timestamp at the first point than at the
-    /// second, less those that were nearer at the second.
-    pub nearer_first: i64,
     /// How many of the packets were seen at every point.
     pub through: u64,
 }
@@ -62,8 +56,6 @@ pub(crate) struct Through {
     pub reordered_at_first_ns: Vec<i64>,
     /// The last of their timestamps.
     pub last_timestamp_ns: u64,
-    /// As [`Link::nearer_first`], of the first few.
-    nearer_first: i64,
 }
 
 impl Survey {
@@ -239,7 +231,6 @@ impl Survey {
         for ((from, to), through) in self.through.iter() {
             let link = Link {
                 offsets: Offsets::of_all(&through.offsets_ns),
-                nearer_first: through.nearer_first,
                 through: through.offsets_ns.len() as u64,
             };
             links.get(from, to, Link::default).append(link);
@@ -359,9 +350,6 @@ impl Survey {
         };
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
-        if through.offsets_ns.len() <= ENOUGH_FOR_NEARNESS {
-            through.nearer_first += nearness(first, last);
-        }
         through.last_timestamp_ns = first.timestamp_ns;
         if last.is_reordered() {
             through.reordered_at_last_ns.push(offset_ns);
@@ -453,13 +441,6 @@ fn are_opposite([p, q]: [&Point; 2], first: &Sighting, last: &Sighting) -> bool 
     p.flow(first).is_reverse_of(q.flow(last))
 }
 
-/// 1 if the first point's time is nearer to the packet's timestamp, -1 if the second's is.
-fn nearness(a: &Sighting, b: &Sighting) -> i64 {
-    let sent = a.timestamp_ns.cast_signed();
-    let (near_a, near_b) = (sent.abs_diff(a.time_ns), sent.abs_diff(b.time_ns));
-    i64::from(near_a < near_b) - i64::from(near_b < near_a)
-}
-
 fn index(index: usize) -> u32 {
     u32::try_from(index).expect("fewer than 2^32 sightings fit into memory")
 }
@@ -472,13 +453,11 @@ impl Through {
         self.reordered_at_first_ns
             .append(&mut behind.reordered_at_first_ns);
         self.last_timestamp_ns = self.last_timestamp_ns.max(behind.last_timestamp_ns);
-        self.nearer_first += behind.nearer_first;
     }
 }
 
 impl Link {
     fn append(&mut self, behind: Self) {
-        self.nearer_first += behind.nearer_first;
         self.through += behind.through;
         match (&mut self.offsets, behind.offsets) {
             (Some(offsets), Some(behind)) => offsets.merge(&behind),
@@ -490,7 +469,6 @@ impl Link {
     #[inline]
     fn note(&mut self, a: &Sighting, b: &Sighting, is_through: bool) {
         self.through += u64::from(is_through);
-        self.nearer_first += nearness(a, b);
         let offset = b.time_ns.saturating_sub(a.time_ns);
         match &mut self.offsets {
             Some(offsets) => offsets.add(offset),

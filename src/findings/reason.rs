@@ -154,28 +154,28 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
-    /// The losses beside those of other packets, where no number arrived to compare with.
-    BesideBystanders {
-        /// Lost packets.
+    /// Numbers that lose packets alike, beside which the number's own losses may be chance.
+    SharedLimit {
+        /// The numbers.
+        numbers: Vec<u16>,
+        /// Lost packets of all of them.
         lost: u64,
         /// Of so many judged.
         packets: u64,
-        /// Lost packets that are not HDP.
-        others_lost: u64,
-        /// Of so many that went the same way.
-        others_packets: u64,
-        /// The chance of so many losses if the number were like them.
-        chance: f64,
-        /// Of how many numbers that is asked at once.
-        asked: u64,
     },
-    /// The losses beside those of the other numbers.
+    /// All losses were in a row with those of other numbers sent next to it: a gap in time and the loss
+    /// of these numbers look alike.
+    LostInARowWithOthers,
+    /// The losses beside those of others.
     Chance {
+        /// Who the others are.
+        #[serde(default)]
+        others: Others,
         /// Lost packets.
         lost: u64,
         /// Of so many judged.
         packets: u64,
-        /// Lost packets of the other numbers.
+        /// Lost packets of the others.
         others_lost: u64,
         /// Of so many judged.
         others_packets: u64,
@@ -247,6 +247,17 @@ pub enum Reason {
         /// Where they came.
         point: String,
     },
+}
+
+/// What a number's losses are compared with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Others {
+    /// The other numbers.
+    #[default]
+    Numbers,
+    /// What is not HDP and went the same way, where no number arrived.
+    Bystanders,
 }
 
 /// What an ICMP error is about that would have befallen any number.

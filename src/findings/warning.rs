@@ -116,6 +116,16 @@ pub enum Warning {
         /// Whether the clocks are assumed to agree all the same (`--clock-error`).
         assumed: bool,
     },
+    /// Packets of a sender, or answers to it, that passed no point before this one, though others did:
+    /// they are not judged.
+    OtherSender {
+        /// The point.
+        point: String,
+        /// The sender's address.
+        sender: String,
+        /// How many.
+        packets: u64,
+    },
     /// A clock was set, or the path changed as abruptly.
     ClockSet {
         /// One point.
@@ -139,10 +149,6 @@ pub enum OrderSign {
     Ttl,
     /// Packets leave their host at the first, or come in at the second and go no further.
     Stage,
-    /// Capture times are nearer to the timestamps at the first.
-    Nearness,
-    /// The second saw no HDP, the first did.
-    Silence,
 }
 
 /// A capture or log as it was given.

@@ -2,6 +2,8 @@
 //!
 //! A packet is lost only where a point was watching when it should have come by and did not see it.
 
+use std::net::IpAddr;
+
 use super::{Judgement, order};
 use crate::{
     correlate::{Journey, Station, Way},
@@ -22,6 +24,8 @@ pub(super) enum Ruling {
     Edge(usize, Absence),
     /// Cannot be told from another packet, or cannot be told yet.
     Ambiguous,
+    /// Another sender's, or the answer to one.
+    Foreign(IpAddr),
 }
 
 /// Why nobody knows whether a packet came to a point.
@@ -67,7 +71,9 @@ impl Judgement<'_> {
     /// What became of a packet that was seen first and last at these stations.
     pub(super) fn ruling(&self, journey: &Journey, first: &Station, last: &Station) -> Ruling {
         let (origin, end) = (first.seen.sighting, last.seen.sighting);
-        if last.position >= self.reach[journey.way.index()] {
+        if let Some(other) = self.other_sender(journey, first, last) {
+            Ruling::Foreign(other)
+        } else if last.position >= self.reach[journey.way.index()] {
             if self.is_late(journey.way, (first.point, origin), (last.point, end)) {
                 Ruling::Late
             } else {
@@ -78,6 +84,27 @@ impl Judgement<'_> {
         } else {
             self.lost_or_edge(journey, last)
         }
+    }
+
+    /// The other sender of a packet that did not pass the points before the one that saw it first, or
+    /// whom it answers.
+    fn other_sender(&self, journey: &Journey, first: &Station, last: &Station) -> Option<IpAddr> {
+        let sighting = first.seen.sighting;
+        let flow = self.points[first.point].flow(sighting);
+        let is_foreign = self.relations.is_foreign(first.point, sighting.flow);
+        if first.position == 0 {
+            let has_passed = last.position > 0;
+            return (is_foreign && !has_passed).then_some(flow.destination);
+        }
+        // Behind a translator others have the same address.
+        let order = order(self.points.len(), journey.way);
+        let is_unseen = || {
+            order[..first.position].iter().any(|&before| {
+                self.points[before].summary.unplaced_drops() == 0
+                    && self.was_watching(journey.way, (first.point, sighting), before)
+            })
+        };
+        (is_foreign || is_unseen()).then_some(flow.source)
     }
 
     /// The fate of a packet that was not seen at the last point, by who was watching for it.
@@ -146,6 +173,18 @@ impl Judgement<'_> {
             let is_open = self.open.get(next).is_some_and(|open| *open);
             is_open && !self.has_passed(next, self.due(way, (from, sighting), next))
         })
+    }
+
+    /// When point `to` should have seen what `from` saw, most probably.
+    pub(super) fn expected_ns(
+        &self,
+        way: Way,
+        (from, sighting): (usize, &Sighting),
+        to: usize,
+    ) -> i64 {
+        let window = self.clocks.window(way, from, to, sighting.time_ns);
+        let after_ns = window.map_or(0, |window| window.from_ns.midpoint(window.to_ns));
+        sighting.time_ns.saturating_add(after_ns)
     }
 
     /// When point `to` should be done with what `from` saw, on its own clock.

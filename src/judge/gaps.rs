@@ -6,6 +6,10 @@
 //! times, and that were not lost again later, it was no filter of numbers: either everything was
 //! lost, or nothing was recorded. Which of the two cannot be told, so nothing is called lost. Where
 //! it swallowed a packet that a point behind did see, nothing was recorded.
+//!
+//! The point's own other traffic tells more: a silence that is usual for it is none of the capture,
+//! and where its frames alone part several silences that swallowed packets each, the point was
+//! recording all the while, and the path lost them.
 
 use super::{
     Known, TALLIES,
@@ -22,6 +26,9 @@ const SEVERAL: usize = 3;
 
 /// A silence that chance explains no better than this was no loss of each packet by itself.
 const NO_CHANCE: f64 = 1e-6;
+
+/// A silence that swallowed fewer packets tells nothing of its neighbours.
+const SWALLOWED: usize = 2;
 
 /// A silence of a point, and what should have come by in it.
 struct Silence {
@@ -196,15 +203,47 @@ fn find(
             true
         });
     });
-    for silence in silences {
-        if silence.is_gap(&records[silence.point]) {
-            coverages[silence.point].add_gap((silence.from_ns, silence.to_ns));
+    let mut gaps: Vec<(usize, (i64, i64))> = Vec::new();
+    let swallowed = silences.iter().enumerate();
+    for (index, silence) in swallowed {
+        let coverage = &coverages[silence.point];
+        // Nobody knows what a point missed of which it did not say so itself.
+        let is_shown = silence.has_missed
+            || !coverage.is_usual(silence.span()) && !is_one_of_several(&silences, index, coverage);
+        if is_shown && silence.is_gap(&records[silence.point]) {
+            gaps.push((silence.point, silence.span()));
         }
+    }
+    for (point, gap) in gaps {
+        coverages[point].add_gap(gap);
     }
     coverages
 }
 
+/// Whether the silence before or behind swallowed packets too, and only frames that are not HDP part
+/// the two: a capture does not stop several times in a row, and go on for those.
+fn is_one_of_several(silences: &[Silence], index: usize, coverage: &Coverage) -> bool {
+    let own = &silences[index];
+    let is_neighbour = |other: &Silence| {
+        let (a, b) = if other.from_ns < own.from_ns {
+            (other, own)
+        } else {
+            (own, other)
+        };
+        other.point == own.point
+            && other.swallowed.len() >= SWALLOWED
+            && coverage.are_parted_by_background(a.span(), b.span())
+    };
+    let before = index.checked_sub(1).map(|before| &silences[before]);
+    let behind = silences.get(index + 1);
+    own.swallowed.len() >= SWALLOWED && [before, behind].into_iter().flatten().any(is_neighbour)
+}
+
 impl Silence {
+    fn span(&self) -> (i64, i64) {
+        (self.from_ns, self.to_ns)
+    }
+
     /// Whether what was expected in this window most probably came by during the silence.
     fn holds(&self, expected: Window) -> bool {
         let middle = expected.from_ns.midpoint(expected.to_ns);
@@ -251,6 +290,9 @@ impl Silence {
 fn subject_of(points: &[Point], relations: &Relations, journey: &Journey) -> Option<usize> {
     let first = journey.stations().next()?;
     let flow = first.seen.sighting.flow;
+    if relations.is_foreign(first.point, flow) {
+        return None;
+    }
     Some(subject(points, relations, first.point, flow))
 }
 

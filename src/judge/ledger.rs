@@ -7,6 +7,8 @@
 //! has come past the time and was watching, otherwise `ambiguous`. What comes all the same puts
 //! that right ([`Ledger::admit`]).
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
     gaps::{History, subject},
     icmp::Evidence,
     order,
-    tally::{OfFlow, Tallies},
+    tally::{Occasion, OfFlow, Tallies},
     tally_index,
 };
 use crate::{
@@ -41,6 +43,10 @@ pub(crate) struct Ledger {
     pub(super) changes: Changes,
     pub(super) missed: Vec<u64>,
     pub(super) copies: Vec<u64>,
+    /// By way, the losses since any HDP came.
+    pub(super) occasions: [Occasion; 2],
+    /// By point, packets of other senders, and answers to them.
+    pub(super) foreign: Vec<BTreeMap<IpAddr, u64>>,
     pub(super) history: History,
     /// Lost packets that ICMP errors may be about.
     refused: Vec<Kept>,
@@ -113,6 +119,8 @@ impl Ledger {
             changes: Changes::new(points),
             missed: vec![0; points],
             copies: vec![0; points],
+            occasions: <[Occasion; 2]>::default(),
+            foreign: vec![BTreeMap::new(); points],
             history: History::new(points),
             refused: Vec::new(),
             rewritten: vec![false; TALLIES],
@@ -263,7 +271,20 @@ impl Ledger {
             point: point.name.clone(),
             packets,
         });
-        forgotten.into_iter().chain(unsure).chain(stale).collect()
+        let others = points
+            .iter()
+            .zip(&self.foreign)
+            .flat_map(|(point, foreign)| {
+                foreign
+                    .iter()
+                    .map(|(sender, packets)| Warning::OtherSender {
+                        point: point.name.clone(),
+                        sender: sender.to_string(),
+                        packets: *packets,
+                    })
+            });
+        let of_memory = forgotten.into_iter().chain(unsure).chain(stale);
+        of_memory.chain(others).collect()
     }
 }
 
@@ -412,6 +433,9 @@ impl Judgement<'_> {
         let order = order(self.points.len(), way);
         let (to, end) = (returned.point, returned.sighting);
         let last = order[self.reach[way.index()]];
+        if let Ruling::Foreign(_) = ruling {
+            return;
+        }
         let has_been = |point| given_up.seen_by.contains(point) || given_up.came_to.contains(point);
         let is_late = self.is_late(way, (from, &origin), (to, &end));
         let delay_ns = end.time_ns.saturating_sub(origin.time_ns);

@@ -58,6 +58,14 @@ impl Judgement<'_> {
             return None;
         }
         let ruling = self.assumed(self.ruling(journey, &first, &last), journey, &first, &last);
+        let fate = match ruling {
+            Ruling::Delivered => Fate::Delivered,
+            Ruling::Late => Fate::Late,
+            Ruling::Lost(..) => Fate::Lost,
+            Ruling::Edge(..) => Fate::Edge,
+            Ruling::Ambiguous => Fate::Ambiguous,
+            Ruling::Foreign(_) => return None,
+        };
         let is_delivered = ruling == Ruling::Delivered;
         let stations: Vec<_> = journey.stations().collect();
         let is_altered = stations.windows(2).any(|ends| {
@@ -73,13 +81,7 @@ impl Judgement<'_> {
             srcport: flow.source_port,
             dstport: flow.destination_port,
             payload_len: u32::from(origin.payload_len),
-            fate: match ruling {
-                Ruling::Delivered => Fate::Delivered,
-                Ruling::Late => Fate::Late,
-                Ruling::Lost(..) => Fate::Lost,
-                Ruling::Edge(..) => Fate::Edge,
-                Ruling::Ambiguous => Fate::Ambiguous,
-            },
+            fate,
             lost_at: match ruling {
                 Ruling::Lost(from, to) => Some([name(from), name(to)]),
                 _ => None,

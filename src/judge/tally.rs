@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     correlate::{Journey, Mark, Spans, Station, Through, Way},
-    observe::Flow,
+    observe::{Coverage, Flow},
 };
 
 /// What was counted of one number, one carrier, one way.
@@ -55,6 +55,11 @@ pub(super) struct Tally {
     pub(super) conditional: Option<Conditional>,
     /// Of the lost ones those that were lost while everything else was.
     pub(super) lost_in_dead_time: u64,
+    /// Runs of losses of whatever numbers, with nothing delivered between, that took some of this
+    /// one's: so often the path had the occasion.
+    pub(super) occasions: u64,
+    /// Of these, those that took packets of several other numbers too.
+    pub(super) shared_occasions: u64,
     /// The verdict stands if two clocks agree within so many nanoseconds, which nothing compares.
     pub(super) assumes: Option<u64>,
 }
@@ -171,6 +176,51 @@ impl PassedBefore {
     }
 }
 
+/// A run of losses of whatever numbers, with no HDP recorded between by the point that missed them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Occasion {
+    /// The point, and when it should have seen the last packet.
+    last: Option<(usize, i64)>,
+    /// The tallies of the numbers that lost packets.
+    tallies: Vec<usize>,
+}
+
+impl Occasion {
+    /// So many other numbers in one run are no accident of the order of sending.
+    const SEVERAL: usize = 3;
+
+    /// Notes a lost packet that a point should have seen at this time.
+    fn lose(
+        &mut self,
+        index: usize,
+        (point, due_ns): (usize, i64),
+        coverage: &Coverage,
+        tallies: &mut Tallies,
+    ) {
+        let goes_on = self.last.is_some_and(|(last_point, last_ns)| {
+            let (from_ns, to_ns) = (last_ns.min(due_ns), last_ns.max(due_ns));
+            last_point == point && !coverage.shows_hdp_between(from_ns, to_ns)
+        });
+        if !goes_on {
+            self.end(tallies);
+        }
+        self.last = Some((point, due_ns));
+        if !self.tallies.contains(&index) {
+            self.tallies.push(index);
+        }
+    }
+
+    /// Ends the run.
+    fn end(&mut self, tallies: &mut Tallies) {
+        let is_shared = self.tallies.len() > Self::SEVERAL;
+        for index in self.tallies.drain(..) {
+            let tally = tallies.of(index);
+            tally.occasions += 1;
+            tally.shared_occasions += u64::from(is_shared);
+        }
+    }
+}
+
 /// An answer to packets that were lost between two points.
 pub(super) type AnswerAt = (Answer, (usize, usize));
 
@@ -207,6 +257,19 @@ impl Tally {
         let lost = self.lost - self.lost_in_dead_time;
         Judged {
             packets: self.delivered + lost + unheard,
+            lost,
+        }
+    }
+
+    /// The losses as often as the path had the occasion: what is lost in one go is one accident.
+    pub(super) fn occasional(&self) -> Judged {
+        let judged = self.judged();
+        if self.occasions == 0 {
+            return judged;
+        }
+        let lost = judged.lost.min(self.occasions);
+        Judged {
+            packets: judged.packets - (judged.lost - lost),
             lost,
         }
     }
@@ -276,7 +339,7 @@ impl Tally {
                 }
             }
             Ruling::Ambiguous => self.ambiguous -= 1,
-            Ruling::Delivered | Ruling::Late => {}
+            Ruling::Delivered | Ruling::Late | Ruling::Foreign(_) => {}
         }
     }
 
@@ -344,6 +407,10 @@ impl Judgement<'_> {
             return;
         };
         let ruling = self.ruling(journey, &first, &last);
+        if let Ruling::Foreign(other) = ruling {
+            *self.decided.foreign[first.point].entry(other).or_default() += 1;
+            return;
+        }
         self.note_missed(journey, &first, &last);
         for (copies, seen) in self.decided.copies.iter_mut().zip(journey.seen) {
             *copies += seen.map_or(0, |seen| u64::from(seen.copies));
@@ -412,6 +479,16 @@ impl Judgement<'_> {
                     .at(journey.timestamp_ns, first.point, origin.flow);
                 tally.loss_runs += u64::from(of_flow.lose(passed));
                 tally.longest_run = tally.longest_run.max(of_flow.run);
+                if dead.is_none() {
+                    let due_ns = self.expected_ns(journey.way, (from, end), to);
+                    self.decided.occasions[journey.way.index()].lose(
+                        index,
+                        (to, due_ns),
+                        &self.coverages[to],
+                        &mut self.decided.tallies,
+                    );
+                }
+                let tally = self.decided.tallies.of(index);
                 let flow = self.points[first.point].flow(origin);
                 let counted_at = (index, (from, to));
                 let error = self.evidence.about(self.points, journey, flow, counted_at);
@@ -447,6 +524,14 @@ impl Judgement<'_> {
                 self.decided.missed[point] += u64::from(absence == Absence::Missed);
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
+            Ruling::Foreign(_) => {}
+        }
+    }
+
+    /// Ends the runs of losses that were going on.
+    pub(super) fn end_occasions(&mut self) {
+        for occasion in &mut self.decided.occasions {
+            occasion.end(&mut self.decided.tallies);
         }
     }
 

@@ -13,8 +13,8 @@ use crate::{
     correlate::Spans,
     findings::{
         AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication, Grade,
-        IcmpEvidence, LossRuns, LostAt, NotTheNumber, PointKind, PortPair, Protocol, Reason,
-        Refusal, Rule, Verdict, WithLost,
+        IcmpEvidence, LossRuns, LostAt, NotTheNumber, Others, PointKind, PortPair, Protocol,
+        Reason, Refusal, Rule, Verdict, WithLost,
     },
     observe::Point,
     protocols::{self, Carrier},
@@ -50,15 +50,82 @@ pub(super) struct Comparison {
     bystanders: Option<Judged>,
     /// All numbers together.
     pooled: Judged,
+    /// Numbers that lose some of their packets, more than the others do.
+    limited: Option<Limited>,
     /// How many numbers are asked about at once.
     asked: u64,
 }
 
+/// Numbers that lose some of their packets, more than the others do: something limits them. Of a few
+/// packets each, some of them lose all.
+struct Limited {
+    /// The places of these, and of those beside them that lost anything.
+    places: Vec<usize>,
+    numbers: Vec<u16>,
+    judged: Judged,
+    /// How many might be among them that lost all.
+    suspects: usize,
+}
+
+impl Limited {
+    /// Fewer numbers share nothing.
+    const SEVERAL: usize = 3;
+
+    fn find(all: &[(u8, Judged, Verdict)], ordinary: Judged) -> Option<Self> {
+        let asked = all
+            .iter()
+            .filter(|(_, number, _)| number.packets > 0)
+            .count();
+        let is_lossy = |number: Judged| {
+            let rest = Judged {
+                packets: ordinary.packets.saturating_sub(number.packets),
+                lost: ordinary.lost.saturating_sub(number.lost),
+            };
+            number.lost > 0 && statistics::chance(number, rest) * (asked as f64) < LIKELY
+        };
+        let lossy: Vec<usize> = (0..all.len())
+            .filter(|&place| all[place].2 == Verdict::Lossy && is_lossy(all[place].1))
+            .collect();
+        if lossy.len() < Self::SEVERAL {
+            return None;
+        }
+        // With those between and next to them that lost anything.
+        let has_lost = |place: &usize| matches!(all[*place].2, Verdict::Lossy | Verdict::Blocked);
+        let mut places = lossy.clone();
+        for &place in &lossy {
+            places.extend((0..place).rev().take_while(has_lost));
+            places.extend((place + 1..all.len()).take_while(has_lost));
+        }
+        places.sort_unstable();
+        places.dedup();
+        let sum = places
+            .iter()
+            .fold(Judged::default(), |sum, &place| sum.and(all[place].1));
+        Some(Self {
+            numbers: places
+                .iter()
+                .map(|&place| u16::from(all[place].0))
+                .collect(),
+            judged: sum,
+            suspects: places.len(),
+            places,
+        })
+    }
+
+    /// The chance that any of these numbers loses so much if all are alike.
+    fn chance(&self, own: Judged) -> f64 {
+        let ratio = self.judged.lost as f64 / self.judged.packets.max(1) as f64;
+        let lost = i32::try_from(own.lost).unwrap_or(i32::MAX);
+        (ratio.powi(lost) * self.suspects as f64).min(1.0)
+    }
+}
+
 impl Comparison {
     pub(super) fn new<'t>(
-        tallies: impl Iterator<Item = &'t Tally> + Clone,
+        numbers: impl Iterator<Item = (u8, Carrier, &'t Tally)> + Clone,
         bystanders: Option<Bystanders>,
     ) -> Self {
+        let tallies = numbers.clone().map(|(.., tally)| tally);
         let all: Vec<Judged> = tallies.clone().map(Tally::judged).collect();
         let asked = all.iter().filter(|number| number.packets > 0).count() as u64;
         let is_cut =
@@ -87,9 +154,18 @@ impl Comparison {
         }
         let pooled = sum(&vec![true; all.len()]);
         let bystanders = bystanders.filter(|_| pooled.lost == pooled.packets);
+        let total = sum(&is_ordinary);
         let ordinary = all.iter().zip(&is_ordinary);
+        let bare = numbers.zip(&all).map(|((number, carrier, tally), judged)| {
+            let verdict = match carrier {
+                Carrier::Ip => verdict(rule(tally)),
+                Carrier::Udp => Verdict::Inconclusive,
+            };
+            (number, *judged, verdict)
+        });
         Self {
-            total: sum(&is_ordinary),
+            limited: Limited::find(&bare.collect::<Vec<_>>(), total),
+            total,
             bystanders: bystanders.map(|Bystanders { packets, arrived }| Judged {
                 packets,
                 lost: packets - arrived,
@@ -114,9 +190,25 @@ impl Comparison {
         }
     }
 
+    /// The numbers that a number which lost all may be one of, if its losses may be theirs.
+    fn limited(&self, index: usize, own: Judged) -> Option<&Limited> {
+        let limited = self.limited.as_ref()?;
+        let is_near = limited.places.contains(&index);
+        (is_near || limited.chance(own) >= LIKELY).then_some(limited)
+    }
+
     /// The chance of a number's losses, for all numbers that are asked about.
-    fn corrected(&self, chance: f64) -> f64 {
-        let own = (chance * self.asked as f64).min(1.0);
+    fn corrected(&self, tally: &Tally, verdict: Verdict, chance: f64) -> f64 {
+        let mut own = (chance * self.asked as f64).min(1.0);
+        if verdict == Verdict::Blocked
+            && let Some(limited) = &self.limited
+        {
+            own = own.max(limited.chance(tally.occasional()));
+        }
+        // In a row with others each time: nothing tells numbers from moments.
+        if verdict == Verdict::Blocked && is_in_rows(tally) && self.bystanders.is_none() {
+            own = own.max(LIKELY / 2.0);
+        }
         // Where no number arrives and everything else does, what befalls all befalls each.
         let is_of_all = self
             .bystanders
@@ -145,8 +237,13 @@ pub(super) fn protocol(
     };
     let verdict = verdict(rule);
     let others = comparison.others(index);
-    let chance = statistics::chance(tally.judged(), others);
-    let corrected = comparison.corrected(chance);
+    let own = if comparison.bystanders.is_some() {
+        tally.judged()
+    } else {
+        tally.occasional()
+    };
+    let chance = statistics::chance(own, others);
+    let corrected = comparison.corrected(&tally, verdict, chance);
     let name = |point: usize| subject.points[point].name.clone();
     let flows = flows::port_pairs(&subject.by_ports);
     let reasons = reasons(
@@ -154,7 +251,7 @@ pub(super) fn protocol(
         &tally,
         verdict,
         others,
-        (chance, comparison),
+        (chance, comparison, index),
     );
     let grade = grade(&tally, verdict, corrected).max(doubt(&subject, &tally));
     let more_packets = match (grade, verdict) {
@@ -378,7 +475,7 @@ fn reasons(
     tally: &Tally,
     verdict: Verdict,
     others: Judged,
-    (chance, comparison): (f64, &Comparison),
+    (chance, comparison, index): (f64, &Comparison, usize),
 ) -> Vec<Reason> {
     let name = |point: usize| subject.points[point].name.clone();
     let mut reasons = Vec::new();
@@ -438,20 +535,27 @@ fn reasons(
                 });
             }
             reasons.extend(dead_time(tally));
+            if verdict != Verdict::CutOff
+                && let Some(limited) = comparison.limited(index, tally.occasional())
+            {
+                reasons.push(Reason::SharedLimit {
+                    numbers: limited.numbers.clone(),
+                    lost: limited.judged.lost,
+                    packets: limited.judged.packets,
+                });
+            }
+            if verdict == Verdict::Blocked && is_in_rows(tally) && comparison.bystanders.is_none() {
+                reasons.push(Reason::LostInARowWithOthers);
+            }
             let asked = comparison.asked;
             reasons.push(if others.packets == 0 {
                 Reason::NothingToCompare
-            } else if comparison.bystanders.is_some() {
-                Reason::BesideBystanders {
-                    lost: judged.lost,
-                    packets: judged.packets,
-                    others_lost: others.lost,
-                    others_packets: others.packets,
-                    chance,
-                    asked,
-                }
             } else {
                 Reason::Chance {
+                    others: match comparison.bystanders {
+                        Some(_) => Others::Bystanders,
+                        None => Others::Numbers,
+                    },
                     lost: judged.lost,
                     packets: judged.packets,
                     others_lost: others.lost,
@@ -565,6 +669,11 @@ fn overflows(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
         count: of_number(point),
     });
     full.filter(|full| !matches!(full, Reason::SocketFull { count: 0, .. }))
+}
+
+/// Whether all losses were in a row with those of several other numbers.
+fn is_in_rows(tally: &Tally) -> bool {
+    tally.occasions > 0 && tally.shared_occasions == tally.occasions
 }
 
 /// The losses that nothing else escaped either.

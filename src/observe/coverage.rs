@@ -49,6 +49,8 @@ pub(crate) struct Coverage {
     recorded: Occupancy,
     /// Frames that do not hang on whether HDP gets through.
     background: Occupancy,
+    /// Sightings of HDP.
+    hdp: Occupancy,
     blind_spots: Vec<(i64, i64)>,
     gaps: Vec<(i64, i64)>,
     /// What the clock showed twice.
@@ -195,11 +197,21 @@ impl Coverage {
         self.background.note(time_ns);
     }
 
+    /// Notes that a frame was HDP.
+    #[inline(always)]
+    pub(super) fn note_hdp(&mut self, time_ns: i64) {
+        self.hdp.note(time_ns);
+    }
+
     /// Finds the gaps, once all frames are noted; `dropped` are the stretches in which the capture
-    /// dropped frames.
-    pub(super) fn complete(&mut self, dropped: &[(i64, i64)]) {
+    /// dropped frames, `paused` those between one recording and the next.
+    pub(super) fn complete(&mut self, dropped: &[(i64, i64)], paused: &[(i64, i64)]) {
         self.shown_twice = self.order.settle(&mut self.recorded);
         self.gaps = self.unlike_the_background();
+        self.gaps
+            .retain(|gap| !paused.iter().any(|pause| overlap(*gap, *pause)));
+        self.gaps.extend_from_slice(paused);
+        self.gaps.sort_unstable();
         let spots = [dropped, &self.gaps, &self.shown_twice].concat();
         self.add_blind_spots(spots.into_iter());
     }
@@ -296,16 +308,28 @@ impl Coverage {
         ends.first_ns <= from_ns && to_ns <= ends.last_ns && !self.is_blind_in(from_ns, to_ns)
     }
 
-    /// Whether HDP alone was recorded at some time in this stretch.
+    /// Whether so long a silence is nothing unusual for the traffic other than HDP, as far as there is
+    /// any.
+    #[must_use]
+    pub(crate) fn is_usual(&self, silence: (i64, i64)) -> bool {
+        self.background.count() >= FEW_FRAMES
+            && length(silence) <= self.background.longest_usual_silence(REMARKABLE)
+    }
+
+    /// Whether what ended one silence before the next began was no HDP: frames that do not hang on
+    /// what the path lets through.
+    #[must_use]
+    pub(crate) fn are_parted_by_background(&self, a: (i64, i64), b: (i64, i64)) -> bool {
+        let stretch = (1 << self.recorded.shift) - 1;
+        a.1 <= b.0.saturating_add(stretch) && !self.shows_hdp_between(a.1 - stretch, b.0)
+    }
+
+    /// Whether HDP was recorded in this stretch.
     #[must_use]
     pub(crate) fn shows_hdp_between(&self, from_ns: i64, to_ns: i64) -> bool {
-        let within = (1 << self.recorded.shift) - 1;
-        let mut held = self.recorded.held_within((from_ns, to_ns)).into_iter();
-        held.any(|start| {
-            let end = start.saturating_add(within);
-            let before = start.saturating_sub((1 << self.background.shift) - 1);
-            self.background.held_within((before, end)).is_empty()
-        })
+        let within = (1 << self.hdp.shift) - 1;
+        let latest = to_ns.saturating_sub(within);
+        from_ns <= latest && self.hdp.holds_any((from_ns, latest))
     }
 
     /// How much earlier or later all of `from_ns..=to_ns` might have been, in nanoseconds, with the
@@ -424,6 +448,20 @@ impl Occupancy {
         })
     }
 
+    /// Whether a stretch held something that begins between these times.
+    fn holds_any(&self, (from_ns, to_ns): (i64, i64)) -> bool {
+        let within = (1 << self.shift) - 1;
+        let last = i64::try_from(self.bits.len() * 64).unwrap_or(i64::MAX) - 1;
+        let first = (from_ns.saturating_add(within) >> self.shift)
+            .saturating_sub(self.base)
+            .max(0);
+        let last = (to_ns >> self.shift).saturating_sub(self.base).min(last);
+        (first..=last).any(|bit| {
+            let bit = usize::try_from(bit).unwrap_or_default();
+            self.bits[bit / 64] >> (bit % 64) & 1 == 1
+        })
+    }
+
     /// The beginnings of the stretches that held something and begin between these times.
     fn held_within(&self, (from_ns, to_ns): (i64, i64)) -> Vec<i64> {
         let starts = self.held().map(|stretch| stretch << self.shift);
@@ -501,7 +539,7 @@ mod tests {
                 coverage.note_background(START + at);
             }
         }
-        coverage.complete(&[]);
+        coverage.complete(&[], &[]);
         coverage
     }
 
@@ -542,7 +580,7 @@ mod tests {
                 coverage.note(at);
             }
         }
-        coverage.complete(&[]);
+        coverage.complete(&[], &[]);
         assert_eq!(coverage.gaps(), []);
     }
 
@@ -582,7 +620,7 @@ mod tests {
         for time in [START, i64::MAX, 0, i64::MIN, START] {
             coverage.note(time);
         }
-        coverage.complete(&[]);
+        coverage.complete(&[], &[]);
         assert_eq!(coverage.recorded.count(), 4);
         assert_eq!(
             (coverage.first_ns(), coverage.last_ns()),
@@ -594,7 +632,7 @@ mod tests {
     fn where_frames_were_dropped_nothing_was_watched() {
         let mut coverage = Coverage::default();
         (0..100).for_each(|i| coverage.note(i * 10));
-        coverage.complete(&[(500, 510), (505, 530)]);
+        coverage.complete(&[(500, 510), (505, 530)], &[]);
         assert!(coverage.contains(400, 499));
         assert!(!coverage.contains(400, 501));
         assert!(!coverage.contains(520, 525));
@@ -609,7 +647,7 @@ mod tests {
             let frames = |&(from, to): &(i64, i64)| (from..to).step_by(10);
             let times = times.iter().flat_map(frames);
             times.for_each(|ms| coverage.note(START + ms * SECOND / 1000));
-            coverage.complete(&[]);
+            coverage.complete(&[], &[]);
             coverage
         };
         let is_watched = |coverage: &Coverage, second: i64| {

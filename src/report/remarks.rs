@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     findings::{
-        Carrier, Change, ClockMethod, Delay, DelayReference, Direction, Duplication, Findings,
-        IcmpEvidence, Protocol, Verdict, WithLost,
+        Bystanders, Carrier, Change, ClockMethod, Delay, DelayReference, Direction, Duplication,
+        Findings, IcmpEvidence, Protocol, Segment, Verdict, WithLost,
     },
     protocols,
 };
@@ -33,10 +33,50 @@ pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<Remark>
     remarks.extend(loss_runs(direction));
     remarks.extend(duplication(direction));
     remarks.extend(counted("Not judged", direction, &NOT_JUDGED));
+    remarks.extend(bystanders(direction));
     remarks.extend(delay(direction));
     remarks.extend(against_control(direction));
     let remarks = remarks.into_iter().map(Remark::Paragraph);
     remarks.chain(send_more(direction)).collect()
+}
+
+/// What became of everything else, where that is what HDP is compared with.
+fn bystanders(direction: &Direction) -> Vec<String> {
+    let is_alone = direction
+        .protocols
+        .iter()
+        .all(|number| number.delivered == 0);
+    let crossed = direction.segments.iter().filter(|_| is_alone);
+    let told = |segment: &Segment| {
+        let Bystanders { packets, arrived } = segment.bystanders?;
+        let place = path([segment.from.as_str(), &segment.to]);
+        let became = match packets - arrived {
+            0 => format!("all {} arrived", count(packets, "packet")),
+            _ => format!(
+                "{} of {} arrived",
+                grouped(arrived),
+                count(packets, "packet")
+            ),
+        };
+        let clock = &segment.clock;
+        let offset = clock
+            .offset_ns
+            .zip(clock.error_ns)
+            .map(|(offset_ns, error_ns)| {
+                let error = span(i64::try_from(error_ns).unwrap_or(i64::MAX));
+                let ahead = if offset_ns < 0 { "behind" } else { "ahead" };
+                format!(
+                    "; by them the clock of {} is {} {ahead}, ±{GLUE}{error}",
+                    segment.to,
+                    span(offset_ns.saturating_abs())
+                )
+            });
+        let offset = offset
+            .filter(|_| clock.related_by.hdp == 0)
+            .unwrap_or_default();
+        Some(format!("Other traffic, {place}: {became}{offset}."))
+    };
+    crossed.filter_map(told).collect()
 }
 
 /// Fields that address translation changes.

@@ -1,6 +1,6 @@
 //! The rows and columns of the table of numbers, before any layout.
 
-use super::{answer::list_numbers, path, units::grouped, word};
+use super::{answer::list_numbers, path, units::grouped, word, words};
 use crate::findings::{Direction, Grade, LostAt, PointKind, Protocol, Reason, Verdict};
 
 /// A row: one protocol number, or several of which there is the same to say but for figures.
@@ -79,13 +79,27 @@ fn combined(reasons: &[&Reason]) -> Option<String> {
             };
             format!("first in {unit} {numbers} of {point}")
         }
-        Reason::Chance { .. } => {
+        Reason::Chance { others, .. } => {
             let chances = reasons.iter().filter_map(|reason| match reason {
                 Reason::Chance { chance, .. } => Some(*chance),
                 _ => None,
             });
             let most = chances.fold(0.0, f64::max);
-            format!("each lost more than the other numbers: chance {most:.2} or less")
+            let others = words::whose(others);
+            format!("each lost more than {others}: chance {most:.2} or less")
+        }
+        Reason::IfClocksAgree { from, to, .. } => {
+            let within_ns = reasons.iter().filter_map(|reason| match reason {
+                Reason::IfClocksAgree { within_ns, .. } => Some(*within_ns),
+                _ => None,
+            });
+            let within_ns = within_ns.min().unwrap_or_default();
+            Reason::IfClocksAgree {
+                from,
+                to,
+                within_ns,
+            }
+            .to_string()
         }
         Reason::IcmpAnswer {
             from,
@@ -120,6 +134,7 @@ fn without_figures(reason: &Reason) -> Reason {
     match &mut bare {
         Reason::FirstLost { number, .. } => *number = 0,
         Reason::IcmpAnswer { answered, lost, .. } => (*answered, *lost) = (0, 0),
+        Reason::IfClocksAgree { within_ns, .. } => *within_ns = 0,
         Reason::Chance {
             lost,
             packets,
@@ -127,6 +142,7 @@ fn without_figures(reason: &Reason) -> Reason {
             others_packets,
             chance,
             asked,
+            ..
         } => {
             (*lost, *packets, *others_lost, *others_packets) = (0, 0, 0, 0);
             (*chance, *asked) = (0.0, 0);

@@ -6,9 +6,9 @@ use super::*;
 use crate::{
     findings::{
         Carrier, Cause, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
-        Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Packet, PacketSighting,
-        Point, PointKind, Protocol, Quoted, Reason, Refusal, Refuser, RelatedBy, RoundTrip, Rule,
-        Segment, Skipped, Translation, Verdict, Warning, WithLost,
+        Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Others, Packet,
+        PacketSighting, Point, PointKind, Protocol, Quoted, Reason, Refusal, Refuser, RelatedBy,
+        RoundTrip, Rule, Segment, Skipped, Translation, Verdict, Warning, WithLost,
     },
     protocols::keyword,
 };
@@ -117,6 +117,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
     };
     let reasons = match verdict {
         Verdict::Blocked | Verdict::Lossy => vec![Reason::Chance {
+            others: Others::Numbers,
             lost: packets - delivered,
             packets,
             others_lost: 2,

@@ -11,7 +11,8 @@ use crate::findings::IcmpEvidence;
 use crate::{
     decode::icmp_meaning,
     findings::{
-        Cause, Kept, NamedSource, NotTheNumber, OrderSign, PointKind, PortPair, Reason, Warning,
+        Cause, Kept, NamedSource, NotTheNumber, OrderSign, Others, PointKind, PortPair, Reason,
+        Warning,
     },
     shell,
 };
@@ -135,6 +136,7 @@ fn reason(reason: &Reason) -> String {
         Reason::FirstPassed { count } => format!("the first {count} passed, then none"),
         Reason::NothingToCompare => "no other number arrived to compare with".to_owned(),
         Reason::Chance {
+            others,
             lost,
             packets,
             others_lost,
@@ -148,10 +150,24 @@ fn reason(reason: &Reason) -> String {
                 String::new()
             };
             format!(
-                "{lost} of {packets} lost where the other numbers lost {others_lost} of \
-                 {others_packets}: chance {}{asked}",
+                "{lost} of {packets} lost where {} lost {others_lost} of {others_packets}: chance \
+                 {}{asked}",
+                whose(*others),
                 probability(*chance)
             )
+        }
+        Reason::SharedLimit {
+            numbers,
+            lost,
+            packets,
+        } => format!(
+            "{} lose {lost} of {packets} together: a rate limit?",
+            ranges(numbers)
+        ),
+        Reason::LostInARowWithOthers => {
+            "lost in a row with the numbers sent next to it, each time: \
+             send in another order to tell a loss of these numbers from one of that moment"
+                .to_owned()
         }
         Reason::MissedByCapture { point, count } => format!(
             "the destination answered {}, which {point} missed: not lost before",
@@ -202,25 +218,6 @@ fn reason(reason: &Reason) -> String {
             "{} lost while nothing else crossed either: the path was down",
             packets(*count)
         ),
-        Reason::BesideBystanders {
-            lost,
-            packets,
-            others_lost,
-            others_packets,
-            chance,
-            asked,
-        } => {
-            let asked = if *asked > 1 {
-                format!(", asked of {asked} numbers")
-            } else {
-                String::new()
-            };
-            format!(
-                "{lost} of {packets} lost where other traffic lost {others_lost} of \
-                 {others_packets}: chance {}{asked}",
-                probability(*chance)
-            )
-        }
         Reason::Late { count } => format!("{} came after the wait time", packets(*count)),
         Reason::Ambiguous { count } => {
             format!("{} cannot be distinguished from others", packets(*count))
@@ -321,6 +318,15 @@ fn warning(warning: &Warning) -> String {
             "{from} → {to}: no packet was seen at both, so their clocks cannot be compared; they \
              are taken as right within --clock-error"
         ),
+        Warning::OtherSender {
+            point,
+            sender,
+            packets: n,
+        } => format!(
+            "{point}: {} from {sender}, or answering it, passed no other point that was watching: another \
+             sender's, another run's, or missed by a capture; not judged",
+            packets(*n)
+        ),
         Warning::ClockSet { from, to, steps } => format!(
             "{from} → {to}: a clock was set while the captures ran ({steps} times), or the path \
              changed as abruptly; delays are counted anew from there"
@@ -334,10 +340,6 @@ fn order_sign(first: &str, second: &str, sign: OrderSign) -> String {
         OrderSign::ListenLog => format!("{second} is the log of what was received"),
         OrderSign::Ttl => format!("the TTL falls from {first} to {second}"),
         OrderSign::Stage => format!("packets leave {first} and come in at {second}"),
-        OrderSign::Nearness => {
-            format!("packets were captured nearer to their timestamps at {first} than at {second}")
-        }
-        OrderSign::Silence => format!("{first} saw HDP that never came to {second}"),
     }
 }
 
@@ -443,6 +445,28 @@ fn packets(count: u64) -> String {
 }
 
 /// A probability as people read it.
+/// `200-219, 253`.
+fn ranges(numbers: &[u16]) -> String {
+    let of_run = |run: &[u16]| match run {
+        [first, .., last] if run.len() > 2 => format!("{first}-{last}"),
+        several => several
+            .iter()
+            .map(u16::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    runs.map(of_run).collect::<Vec<_>>().join(", ")
+}
+
+/// With whose losses a number's are compared.
+pub(super) fn whose(others: Others) -> &'static str {
+    match others {
+        Others::Numbers => "the other numbers",
+        Others::Bystanders => "other traffic",
+    }
+}
+
 /// What a verdict hangs on where nothing compares two clocks.
 pub(super) fn if_clocks_agree(within_ns: u64) -> String {
     format!(

@@ -54,6 +54,10 @@ pub(super) struct Pcapng {
     interfaces_before: u32,
     /// What is left of the block that holds the current frame, behind the frame.
     rest_of_block: usize,
+    /// The latest time in the sections before this one.
+    earlier_until_ns: Option<i64>,
+    /// The latest time in this section.
+    until_ns: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -177,6 +181,7 @@ impl Pcapng {
             SECTION_HEADER => {
                 self.interfaces_before += u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
                 self.interfaces.clear();
+                self.earlier_until_ns = self.earlier_until_ns.max(self.until_ns.take());
                 let section = self.section_header(block);
                 let silent = Section {
                     first_interface: self.interfaces_before,
@@ -213,6 +218,13 @@ impl Pcapng {
                 summary.dropped_ns.push((before.min(now), before.max(now)));
             }
         }
+        if self.until_ns.is_none()
+            && let (Some(until), Some(now)) = (self.earlier_until_ns, record.time_ns)
+            && until < now
+        {
+            summary.paused_ns.push((until, now));
+        }
+        self.until_ns = self.until_ns.max(record.time_ns);
         self.rest_of_block = total_len - record.offset - record.len;
         Ok(Step::Frame(record))
     }

@@ -193,7 +193,8 @@ fn trap_11_by_a_coarse_clock_another_packet_of_the_moment_is_not_the_same_one() 
         (p.packets, p.delivered, p.altered, p.ambiguous)
     };
     assert_eq!(judged_as([1, 11, 21, 31]), (1, 1, 1, 0));
-    assert_eq!(judged_as([1, 1, 1, 1]), (2, 1, 0, 1));
+    // What only the second point saw is nobody's arrival.
+    assert_eq!(judged_as([1, 1, 1, 1]), (1, 0, 0, 1));
 }
 
 // --- 12. Boxes rewrite bytes in the timestamp ----------------------------------------------------
@@ -299,7 +300,7 @@ fn trap_12_a_lower_half_that_no_box_writes_into_tells_two_packets_apart() {
         let p = number(&findings, 0, protocol.into());
         (p.packets, p.altered, p.lost)
     };
-    assert_eq!(judged_as(252), (2, 0, 1));
+    assert_eq!(judged_as(252), (1, 0, 1));
     assert_eq!(judged_as(132), (1, 1, 0));
 }
 
@@ -350,7 +351,7 @@ fn trap_12_where_a_number_passes_as_it_is_nobody_writes_into_it() {
         (p.delivered, p.altered, p.lost)
     };
     assert_eq!(judged_as(0), (1, 1, 0));
-    assert_eq!(judged_as(3), (4, 0, 1));
+    assert_eq!(judged_as(3), (3, 0, 1));
 }
 
 #[test]

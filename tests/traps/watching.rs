@@ -253,7 +253,23 @@ fn judged_where_drops_are(captures: &[Capture], said: Said) -> hdp::findings::Fi
 fn three_lost_of_fifty() -> Vec<Capture> {
     let arrived = (60..110).flat_map(|protocol| row(protocol, 2, 3, (100, 300)));
     let lost = row(50, 1, 3, (500, 10));
-    scene(2, 1_000, &arrived.chain(lost).collect::<Vec<_>>())
+    // Between the losses another number passes: each is one of its own.
+    let between = row(111, 2, 3, (495, 10));
+    let all = arrived.chain(between).chain(lost);
+    scene(2, 1_000, &all.collect::<Vec<_>>())
+}
+
+#[test]
+fn trap_36_losses_in_one_go_are_one_accident() {
+    let arrived = (60..110).flat_map(|protocol| row(protocol, 2, 3, (100, 300)));
+    let lost = row(50, 1, 3, (500, 10));
+    let captures = scene(2, 1_000, &arrived.chain(lost).collect::<Vec<_>>());
+    let findings = judged_where_drops_are(&captures, Said::Nothing);
+    let p = number(&findings, 0, 50);
+    assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 3));
+    assert_ne!(p.grade, Grade::Certain);
+    let findings = judged_where_drops_are(&three_lost_of_fifty(), Said::Nothing);
+    assert_eq!(number(&findings, 0, 50).grade, Grade::Certain);
 }
 
 #[test]
