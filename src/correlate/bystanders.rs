@@ -95,24 +95,25 @@ impl Crossings {
                 continue;
             }
             let at_second = sights(second, kind, limit);
-            for (fingerprint, &here) in &at_first {
-                match (here, at_second.get(fingerprint)) {
-                    (Sight::Once(first), Some(&Sight::Once(second))) => {
-                        if kind.is_known_by_itself() || share_an_address(first.0, second.0) {
-                            crossing.push(Crossing { first, second });
-                        }
-                    }
-                    (Sight::Once(seen) | Sight::Again(seen), None) => alone[0].push((kind, seen)),
-                    (Sight::Again(seen), Some(Sight::Once(_))) => alone[0].push((kind, seen)),
-                    _ => {}
+            let may_be_one =
+                |a: Seen, b: Seen| kind.is_known_by_itself() || share_an_address(a.0, b.0);
+            for (fingerprint, here) in &at_first {
+                if let (Sight::Once(first), Some(Sight::Once(second))) =
+                    (*here, at_second.get(fingerprint))
+                    && may_be_one(first, *second)
+                {
+                    crossing.push(Crossing {
+                        first,
+                        second: *second,
+                    });
                 }
             }
-            for (fingerprint, &there) in &at_second {
-                match (there, at_first.get(fingerprint)) {
-                    (Sight::Once(seen) | Sight::Again(seen), None) => alone[1].push((kind, seen)),
-                    (Sight::Again(seen), Some(Sight::Once(_))) => alone[1].push((kind, seen)),
-                    _ => {}
-                }
+            let sides = [(&at_first, &at_second), (&at_second, &at_first)];
+            for (alone, (here, there)) in alone.iter_mut().zip(sides) {
+                let unmatched = here
+                    .iter()
+                    .filter_map(|(fingerprint, sight)| sight.unmatched_by(there.get(fingerprint)));
+                alone.extend(unmatched.map(|seen| (kind, seen)));
             }
         }
         if crossing.is_empty() {
@@ -192,6 +193,17 @@ enum Sight<'a> {
     Again(Seen<'a>),
     /// Several that are not told apart.
     Several,
+}
+
+impl<'a> Sight<'a> {
+    /// The packet, if the other point lacks it: all of it, or one of the times that it was sent.
+    fn unmatched_by(self, other: Option<&Self>) -> Option<Seen<'a>> {
+        match (self, other) {
+            (Sight::Once(seen) | Sight::Again(seen), None)
+            | (Sight::Again(seen), Some(Sight::Once(_))) => Some(seen),
+            _ => None,
+        }
+    }
 }
 
 /// What a point saw of a kind, up to a fingerprint.

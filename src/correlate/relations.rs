@@ -339,30 +339,17 @@ impl Relations {
                 }
             }
         }
-        let way_between = |error: &IcmpSighting| {
-            let back = pair_ways.get(&(error.destination, error.source)).copied();
-            let forth = pair_ways.get(&(error.source, error.destination)).copied();
-            forth.or(back.map(Way::opposite))
-        };
+        let way_of_quoted =
+            |error: &IcmpSighting| way_between(&pair_ways, error.source, error.destination);
         let mut errors: FxHashMap<(usize, usize), u64> = FxHashMap::default();
-        for (first, second, way, difference) in crossing_errors(points, way_between) {
+        for (first, second, way, difference) in crossing_errors(points, way_of_quoted) {
             *errors.entry((first, second)).or_default() += 1;
             trends
                 .entry((first, second, way))
                 .and_modify(|trend| trend.note(difference))
                 .or_insert_with(|| Trend::of(difference));
         }
-        let way_of_hdp = |source: IpAddr, destination: IpAddr| {
-            let back = || Some(pair_ways.get(&(destination, source))?.opposite());
-            pair_ways.get(&(source, destination)).copied().or_else(back)
-        };
-        let mut crossings = FxHashMap::default();
-        for first in 0..points.len() {
-            for second in first + 1..points.len() {
-                let found = Crossings::find(&points[first], &points[second], way_of_hdp);
-                crossings.extend(found.map(|found| ((first, second), found)));
-            }
-        }
+        let crossings = crossings(points, &pair_ways);
         let linked = Linked::find(points, survey);
         let of_flows = |flows: &Vec<usize>| flows.iter().map(|&pair| ways_of_pairs[pair]).collect();
         let ways: Vec<Vec<Way>> = pairs_of_flows.iter().map(of_flows).collect();
@@ -390,14 +377,7 @@ impl Relations {
     /// Which way packets between two addresses go, if such were seen, or such that go back.
     #[must_use]
     pub(crate) fn way_between(&self, source: IpAddr, destination: IpAddr) -> Option<Way> {
-        self.pair_ways
-            .get(&(source, destination))
-            .copied()
-            .or_else(|| {
-                self.pair_ways
-                    .get(&(destination, source))
-                    .map(|way| way.opposite())
-            })
+        way_between(&self.pair_ways, source, destination)
     }
 
     /// How point `second`'s capture time less point `first`'s went, first before second in path
@@ -475,6 +455,33 @@ fn way_of(own: Votes, back: Votes) -> Option<Way> {
         round_trip: own.round_trip - back.round_trip,
     };
     both.strongest()
+}
+
+/// Which way packets between two addresses go, if such were seen, or such that go back.
+fn way_between(
+    pair_ways: &FxHashMap<(IpAddr, IpAddr), Way>,
+    source: IpAddr,
+    destination: IpAddr,
+) -> Option<Way> {
+    let forth = pair_ways.get(&(source, destination)).copied();
+    forth.or_else(|| Some(pair_ways.get(&(destination, source))?.opposite()))
+}
+
+/// What crossed between any two points of everything that is not HDP.
+fn crossings(
+    points: &[Point],
+    pair_ways: &FxHashMap<(IpAddr, IpAddr), Way>,
+) -> FxHashMap<(usize, usize), Crossings> {
+    let way_of_hdp =
+        |source: IpAddr, destination: IpAddr| way_between(pair_ways, source, destination);
+    let mut crossings = FxHashMap::default();
+    for first in 0..points.len() {
+        for second in first + 1..points.len() {
+            let found = Crossings::find(&points[first], &points[second], way_of_hdp);
+            crossings.extend(found.map(|found| ((first, second), found)));
+        }
+    }
+    crossings
 }
 
 /// Compares the times of what went between two addresses with those of what came back.

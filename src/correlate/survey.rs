@@ -46,6 +46,7 @@ pub(crate) struct Link {
 
 /// Packets that every point saw once, unaltered.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_field_names)] // All are times.
 pub(crate) struct Through {
     /// The last point's time less the first's, in nanoseconds on their own clocks.
     pub offsets_ns: Spans,

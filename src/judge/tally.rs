@@ -429,7 +429,6 @@ impl Judgement<'_> {
 
         let margin_ns = self.margin_ns(journey.way, ruling, &last);
         let index = self.tally_of_flow[first.point][origin.flow as usize];
-        let count = self.points.len();
         let tally = self.decided.tallies.of(index);
         tally.packets += 1;
         for (counted, seen) in tally.seen.iter_mut().zip(journey.seen) {
@@ -454,59 +453,7 @@ impl Judgement<'_> {
                 }
             }
             Ruling::Late => tally.late += 1,
-            Ruling::Lost(from, to) => {
-                tally.lost += 1;
-                tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
-                tally.first_lost.get_or_insert((from, end.frame));
-                add(&mut tally.lost_at, (from, to));
-                let dead = self
-                    .bystanders
-                    .dead_time(journey.way, from, to, end.time_ns);
-                tally.lost_in_dead_time += u64::from(dead.is_some());
-                let Flow {
-                    protocol, carrier, ..
-                } = *self.points[first.point].flow(origin);
-                let missing =
-                    self.points[to].missing_piece(journey.timestamp_ns, protocol, carrier);
-                if let Some(byte) = missing {
-                    add(&mut tally.missing_pieces, (to, byte));
-                }
-                let of_flow = &mut self.decided.by_flow[first.point][origin.flow as usize];
-                of_flow.judged.packets += 1;
-                of_flow.judged.lost += 1;
-                let passed = self
-                    .passed
-                    .at(journey.timestamp_ns, first.point, origin.flow);
-                tally.loss_runs += u64::from(of_flow.lose(passed));
-                tally.longest_run = tally.longest_run.max(of_flow.run);
-                if dead.is_none() {
-                    let due_ns = self.expected_ns(journey.way, (from, end), to);
-                    self.decided.occasions[journey.way.index()].lose(
-                        index,
-                        (to, due_ns),
-                        &self.coverages[to],
-                        &mut self.decided.tallies,
-                    );
-                }
-                let tally = self.decided.tallies.of(index);
-                let flow = self.points[first.point].flow(origin);
-                let counted_at = (index, (from, to));
-                let error = self.evidence.about(self.points, journey, flow, counted_at);
-                if let Some(error) = error {
-                    add(&mut tally.answered, (error.answer, (from, to)));
-                    let position = |point: usize| match journey.way {
-                        Way::Forward => point,
-                        Way::Reverse => count - 1 - point,
-                    };
-                    if error.farthest >= position(to) {
-                        let farthest = match journey.way {
-                            Way::Forward => error.farthest,
-                            Way::Reverse => count - 1 - error.farthest,
-                        };
-                        add(&mut tally.answered_beyond, farthest);
-                    }
-                }
-            }
+            Ruling::Lost(from, to) => self.lost(journey, &first, &last, (from, to)),
             Ruling::Edge(point, absence) => {
                 tally.edge += 1;
                 *tally.absent.entry((absence, point)).or_default() += 1;
@@ -525,6 +472,70 @@ impl Judgement<'_> {
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
             Ruling::Foreign(_) => {}
+        }
+    }
+
+    /// Counts a packet that was lost between these points.
+    fn lost(
+        &mut self,
+        journey: &Journey,
+        first: &Station,
+        last: &Station,
+        (from, to): (usize, usize),
+    ) {
+        let (origin, end) = (first.seen.sighting, last.seen.sighting);
+        let index = self.tally_of_flow[first.point][origin.flow as usize];
+        let count = self.points.len();
+        let tally = self.decided.tallies.of(index);
+        tally.lost += 1;
+        tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
+        tally.first_lost.get_or_insert((from, end.frame));
+        add(&mut tally.lost_at, (from, to));
+        let dead = self
+            .bystanders
+            .dead_time(journey.way, from, to, end.time_ns);
+        tally.lost_in_dead_time += u64::from(dead.is_some());
+        let Flow {
+            protocol, carrier, ..
+        } = *self.points[first.point].flow(origin);
+        let missing = self.points[to].missing_piece(journey.timestamp_ns, protocol, carrier);
+        if let Some(byte) = missing {
+            add(&mut tally.missing_pieces, (to, byte));
+        }
+        let of_flow = &mut self.decided.by_flow[first.point][origin.flow as usize];
+        of_flow.judged.packets += 1;
+        of_flow.judged.lost += 1;
+        let passed = self
+            .passed
+            .at(journey.timestamp_ns, first.point, origin.flow);
+        tally.loss_runs += u64::from(of_flow.lose(passed));
+        tally.longest_run = tally.longest_run.max(of_flow.run);
+        if dead.is_none() {
+            let due_ns = self.expected_ns(journey.way, (from, end), to);
+            self.decided.occasions[journey.way.index()].lose(
+                index,
+                (to, due_ns),
+                &self.coverages[to],
+                &mut self.decided.tallies,
+            );
+        }
+        let tally = self.decided.tallies.of(index);
+        let flow = self.points[first.point].flow(origin);
+        let counted_at = (index, (from, to));
+        let error = self.evidence.about(self.points, journey, flow, counted_at);
+        if let Some(error) = error {
+            add(&mut tally.answered, (error.answer, (from, to)));
+            let position = |point: usize| match journey.way {
+                Way::Forward => point,
+                Way::Reverse => count - 1 - point,
+            };
+            if error.farthest >= position(to) {
+                let farthest = match journey.way {
+                    Way::Forward => error.farthest,
+                    Way::Reverse => count - 1 - error.farthest,
+                };
+                add(&mut tally.answered_beyond, farthest);
+            }
         }
     }
 

@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use super::units::span;
-
 #[cfg(feature = "cli")]
 use crate::findings::IcmpEvidence;
 use crate::{
@@ -229,6 +227,7 @@ fn reason(reason: &Reason) -> String {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a sentence for each kind")]
 fn warning(warning: &Warning) -> String {
     match warning {
         Warning::Source { point, message } => format!("{point}: {message}"),
@@ -469,16 +468,10 @@ pub(super) fn whose(others: Others) -> &'static str {
 
 /// What a verdict hangs on where nothing compares two clocks.
 pub(super) fn if_clocks_agree(within_ns: u64) -> String {
-    format!(
-        "if the clocks agree within {}",
-        span(rounded_down(within_ns))
-    )
-}
-
-/// A span of two digits, no longer than this one.
-fn rounded_down(ns: u64) -> i64 {
-    let step = 10_u64.pow(ns.checked_ilog10().unwrap_or(0).saturating_sub(1));
-    i64::try_from(ns / step * step).unwrap_or(i64::MAX)
+    // Two digits, rounded down: it must not be said to stand where it does not.
+    let step = 10_u64.pow(within_ns.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    let seconds = (within_ns / step * step) as f64 / 1e9;
+    format!("if the clocks agree within {seconds} s")
 }
 
 fn probability(chance: f64) -> String {
