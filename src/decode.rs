@@ -426,9 +426,15 @@ impl Decoder {
     }
 
     /// The packet in the frame that was decoded last, which is not HDP, to be known again at another
-    /// point; `None` where too little tells it from others.
-    pub(crate) fn bystander(&self, frame: &Frame) -> Option<Bystander> {
-        self.not_hdp.as_ref()?.bystander(frame.bytes)
+    /// point; `None` where too little tells it from others, and where nobody `wants` it by its
+    /// fingerprint.
+    #[inline]
+    pub(crate) fn bystander(
+        &self,
+        frame: &Frame,
+        wants: impl Fn(BystanderKind, u64) -> bool,
+    ) -> Option<Bystander> {
+        self.not_hdp.as_ref()?.bystander(frame.bytes, wants)
     }
 
     /// The number of the frame that was decoded last, if the capture cut it within what would be

@@ -459,7 +459,8 @@ impl Observer {
         self.observe_decoded(frame, result);
         match skip {
             Some(Skip::NotHdp) => {
-                if let Some(bystander) = decoder.bystander(frame)
+                let wants = |kind, fingerprint| self.bystanders.wants(kind, fingerprint);
+                if let Some(bystander) = decoder.bystander(frame, wants)
                     && bystander.packet_type != Some(PacketType::OtherHost)
                 {
                     self.bystanders.note(frame, &bystander);

@@ -89,9 +89,14 @@ pub(crate) struct Bystander {
 }
 
 impl NotHdp {
-    /// What tells the packet from others; `None` where too little does, and for what goes to many
-    /// hosts at once.
-    pub(super) fn bystander(&self, frame: &[u8]) -> Option<Bystander> {
+    /// What tells the packet from others; `None` where too little does, for what goes to many hosts at
+    /// once, and where nobody `wants` it by its fingerprint.
+    #[inline]
+    pub(super) fn bystander(
+        &self,
+        frame: &[u8],
+        wants: impl Fn(BystanderKind, u64) -> bool,
+    ) -> Option<Bystander> {
         let Self { ip, region, .. } = *self;
         if ip.fragment.is_some() || is_to_many(ip.destination) {
             return None;
@@ -113,9 +118,10 @@ impl NotHdp {
                 (BystanderKind::Other, (0, 0))
             }
         };
-        Some(Bystander {
+        let fingerprint = mixed(hasher.finish());
+        wants(kind, fingerprint).then(|| Bystander {
             kind,
-            fingerprint: mixed(hasher.finish()),
+            fingerprint,
             source: ip.source,
             destination: ip.destination,
             ports,
@@ -147,10 +153,19 @@ fn tcp(
     let payload_len = wire_len.checked_sub(header_len)?;
     let payload = bytes.get(header_len..)?;
     let flags = header[13] & WITHOUT_ECN;
-    hasher.write(&header[4..12]);
-    hasher.write_u8(flags);
-    hasher.write_usize(payload_len);
-    hasher.write(payload.get(..payload_len.min(OF_TCP_PAYLOAD))?);
+    // Word by word: this is done for every segment of a capture.
+    let captured = payload.get(..payload_len.min(OF_TCP_PAYLOAD))?;
+    let mut first = [0; OF_TCP_PAYLOAD];
+    first[..captured.len()].copy_from_slice(captured);
+    let words = header[4..12]
+        .as_chunks()
+        .0
+        .iter()
+        .chain(first.as_chunks().0);
+    for word in words {
+        hasher.write_u64(u64::from_le_bytes(*word));
+    }
+    hasher.write_u64(payload_len as u64 | u64::from(flags) << 32);
     let kind = if flags & SYN == 0 {
         BystanderKind::Tcp
     } else {

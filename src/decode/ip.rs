@@ -181,6 +181,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Notes a packet that is not HDP, the innermost of the frame.
+    #[inline]
     fn note_not_hdp(&mut self, ip: Ip, region: Region) {
         if self.quote.is_none() && self.not_hdp.is_none() {
             *self.not_hdp = Some(NotHdp {

@@ -8,7 +8,7 @@
 //! Frames with anything unusual (tunnels, fragments, extension headers, UDP, quotes) always take
 //! the walk.
 
-use super::{Bystander, Datagram, Decoder, LayerKind, Skip, ip::number};
+use super::{Bystander, BystanderKind, Datagram, Decoder, LayerKind, Skip, ip::number};
 use crate::protocols::Carrier;
 use crate::{
     hdp,
@@ -206,9 +206,13 @@ impl Shortcut {
     }
 
     /// [`Decoder::bystander`] of the frame that was decoded last, which had none at hand.
-    #[must_use]
-    pub(crate) fn bystander(&self, frame: &Frame) -> Option<Bystander> {
-        self.decoder.bystander(frame)
+    #[inline]
+    pub(crate) fn bystander(
+        &self,
+        frame: &Frame,
+        wants: impl Fn(BystanderKind, u64) -> bool,
+    ) -> Option<Bystander> {
+        self.decoder.bystander(frame, wants)
     }
 
     /// [`Decoder::cut_short`] of the frame that was decoded last, which had none at hand.

@@ -74,13 +74,16 @@ pub(crate) struct BystanderSeen {
 }
 
 impl Bystanders {
-    /// Notes a packet that is not HDP.
+    /// Whether packets with this fingerprint are in the sample.
+    #[inline]
+    pub(super) fn wants(&self, kind: BystanderKind, fingerprint: u64) -> bool {
+        fingerprint <= self.limit(kind)
+    }
+
+    /// Notes a packet that is not HDP, of those in the sample.
     pub(super) fn note(&mut self, frame: &Frame, bystander: &Bystander) {
         let sample = &mut self.kinds[bystander.kind as usize];
-        let Some(time_ns) = frame
-            .time_ns
-            .filter(|_| bystander.fingerprint <= sample.limit)
-        else {
+        let Some(time_ns) = frame.time_ns else {
             return;
         };
         let flow = BystanderFlow {

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bystanders;
 mod clocks;
 mod decoding;
 mod evidence;

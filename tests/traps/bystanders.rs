@@ -1,0 +1,276 @@
+//! What is not HDP, and what it tells: pings through a masquerading router beside HDP, by two clocks
+//! of which one is five minutes off.
+
+use hdp::findings::{ClockMethod, Findings, Grade, Rule, Verdict};
+
+use super::{
+    path::{SECOND, capture, judged, number},
+    support::scene::{Captured, MILLISECOND, START_NS},
+};
+
+/// What the server's clock shows more.
+const AHEAD: i64 = 300 * SECOND;
+
+/// From one end to the other.
+const DELAY: i64 = 5 * MILLISECOND;
+
+const CLIENT: [u8; 4] = [10, 0, 1, 2];
+const ROUTER: [u8; 4] = [192, 0, 2, 1];
+const SERVER: [u8; 4] = [10, 0, 2, 2];
+
+fn ip(source: [u8; 4], destination: [u8; 4], (protocol, ttl): (u8, u8), payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(20 + payload.len()).unwrap();
+    let mut bytes = vec![0x45, 0];
+    bytes.extend(len.to_be_bytes());
+    bytes.extend([0, 0, 0x40, 0, ttl, protocol, 0, 0]);
+    bytes.extend(source);
+    bytes.extend(destination);
+    bytes.extend(payload);
+    bytes
+}
+
+fn echo(icmp_type: u8, sequence: u16, payload: u64) -> Vec<u8> {
+    let mut bytes = vec![icmp_type, 0, 0, 0, 0, 7];
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend(payload.to_be_bytes());
+    bytes
+}
+
+/// Captures of client and server, the server's by its own clock.
+#[derive(Default)]
+struct World {
+    frames: [Vec<Captured>; 2],
+}
+
+impl World {
+    fn client(&mut self, at: i64, bytes: Vec<u8>) {
+        self.frames[0].push((START_NS + at, bytes));
+    }
+
+    fn server(&mut self, at: i64, bytes: Vec<u8>) {
+        self.frames[1].push((START_NS + at + AHEAD, bytes));
+    }
+
+    /// A ping, which the path loses or not; its payload tells it from others, if it is another one.
+    fn ping(&mut self, at: i64, sequence: u16, payload: u64, arrives: bool) {
+        let (request, reply) = (echo(8, sequence, payload), echo(0, sequence, payload));
+        self.client(at, ip(CLIENT, SERVER, (1, 64), &request));
+        if arrives {
+            self.server(at + DELAY, ip(ROUTER, SERVER, (1, 62), &request));
+            self.server(at + DELAY, ip(SERVER, ROUTER, (1, 64), &reply));
+            self.client(at + 2 * DELAY, ip(SERVER, CLIENT, (1, 62), &reply));
+        }
+    }
+
+    fn hdp(&mut self, at: i64, protocol: u8, arrives: bool) {
+        let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
+        packet.extend((START_NS + at).to_be_bytes());
+        self.client(at, ip(CLIENT, SERVER, (protocol, 64), &packet));
+        if arrives {
+            self.server(at + DELAY, ip(ROUTER, SERVER, (protocol, 62), &packet));
+        }
+    }
+
+    /// Three rounds of four numbers within the time of the pings.
+    fn rounds(&mut self, arrives: bool) {
+        for round in 0..3 {
+            for protocol in [50, 51, 132, 253] {
+                let at = (2 + round) * SECOND + i64::from(protocol) * MILLISECOND;
+                self.hdp(at, protocol, arrives);
+            }
+        }
+    }
+
+    fn judged(&self) -> Findings {
+        let mut frames = self.frames.clone();
+        for frames in &mut frames {
+            frames.sort_by_key(|(time, _)| *time);
+        }
+        judged(&frames.each_ref().map(capture))
+    }
+}
+
+/// Pings every 200 ms for ten seconds, of which these arrive.
+fn pings(arrives: impl Fn(u16) -> bool) -> World {
+    let mut world = World::default();
+    for n in 0..50 {
+        let at = i64::from(n) * 200 * MILLISECOND;
+        world.ping(at, n, u64::from(n) << 32 | 0xabcd, arrives(n));
+    }
+    world
+}
+
+fn all_blocked(findings: &Findings) {
+    let clock = &findings.directions[0].segments[0].clock;
+    assert_eq!(clock.method, ClockMethod::TwoWay);
+    assert!(clock.offset_ns.unwrap().abs_diff(AHEAD) <= 5_000_000);
+    assert!(clock.related_by.bystander > 0 && clock.related_by.hdp == 0);
+    for protocol in [50, 51, 132, 253] {
+        let p = number(findings, 0, protocol);
+        assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 3), "{p:?}");
+        assert!(p.grade <= Grade::Likely, "{p:?}");
+        assert_eq!(p.assumes, None);
+    }
+}
+
+#[test]
+fn trap_32_pings_that_cross_tell_that_nothing_of_hdp_arrived() {
+    let mut innocent = pings(|_| true);
+    innocent.rounds(true);
+    let findings = innocent.judged();
+    assert_eq!(number(&findings, 0, 50).verdict, Verdict::Passes);
+    let related_by = findings.directions[0].segments[0].clock.related_by;
+    assert_eq!((related_by.hdp, related_by.bystander), (12, 100));
+
+    let mut blocked = pings(|_| true);
+    blocked.rounds(false);
+    all_blocked(&blocked.judged());
+    let bystanders = blocked.judged().directions[0].segments[0]
+        .bystanders
+        .unwrap();
+    assert_eq!((bystanders.packets, bystanders.arrived), (50, 50));
+    // One in four lost too.
+    let mut lossy = pings(|n| n % 4 != 1);
+    lossy.rounds(false);
+    all_blocked(&lossy.judged());
+}
+
+#[test]
+fn trap_32_what_is_repeated_relates_nothing() {
+    let mut world = World::default();
+    for n in 0..50 {
+        // One ping again and again, and the server sees another one of them.
+        world.ping(n * 200 * MILLISECOND, 1, 1, n % 2 == 0);
+    }
+    world.rounds(false);
+    let findings = world.judged();
+    let clock = &findings.directions[0].segments[0].clock;
+    assert_eq!(clock.method, ClockMethod::None);
+    assert_eq!(clock.related_by.bystander, 0);
+}
+
+#[test]
+fn without_anything_in_common_the_verdict_says_how_far_the_clocks_may_be_apart() {
+    let mut world = World::default();
+    world.rounds(false);
+    // An empty capture claims nothing, and nobody says that it was not watching.
+    let nothing = world.judged();
+    let p = number(&nothing, 0, 50);
+    assert_eq!((p.verdict, p.assumes), (Verdict::Inconclusive, None));
+    assert!(p.reasons[0].to_string().contains("cannot be compared"));
+    // The server's own frames, by a clock that is right.
+    for n in 0..100 {
+        let own = ip([10, 0, 2, 9], SERVER, (17, 64), &[0; 28]);
+        world.frames[1].push((START_NS + n * 100 * MILLISECOND, own));
+    }
+    let findings = world.judged();
+    let p = number(&findings, 0, 50);
+    assert_eq!((p.verdict, p.grade), (Verdict::Blocked, Grade::Weak));
+    assert_eq!(p.rule, Rule::AllLostByTheClocks);
+    // From 2.05 s on the server's capture may begin at 0 s.
+    assert_eq!(p.assumes.unwrap().clock_error_ns, 2_050_000_000);
+    assert!(
+        p.reasons[0]
+            .to_string()
+            .contains("if the clocks agree within 2 s")
+    );
+    // Nothing of the kind within less than 100 ms.
+    world.frames[1].retain(|(time, _)| *time < START_NS + 4_300 * MILLISECOND);
+    let short = world.judged();
+    assert_eq!(number(&short, 0, 253).lost, 2);
+}
+
+#[test]
+fn trap_33_what_is_lost_while_nothing_else_crosses_is_held_against_no_number() {
+    // From 2 s to 4 s the path was down: a number that was sent only then is not blocked.
+    let mut down = pings(|n| !(10..20).contains(&n));
+    let mut up = pings(|_| true);
+    for world in [&mut down, &mut up] {
+        for n in 0..100_u8 {
+            let own = ip(SERVER, [10, 0, 2, 9], (17, 64), &[n; 28]);
+            world.server(i64::from(n) * 100 * MILLISECOND, own);
+        }
+        for n in 0..8 {
+            world.hdp(2_400 * MILLISECOND + n * 100 * MILLISECOND, 50, false);
+            world.hdp(5_000 * MILLISECOND + n * 100 * MILLISECOND, 253, true);
+        }
+    }
+    let findings = down.judged();
+    let p = number(&findings, 0, 50);
+    assert_eq!(
+        (p.verdict, p.rule),
+        (Verdict::Inconclusive, Rule::OnlyDeadTimes)
+    );
+    assert_eq!(p.lost, 8);
+    assert_eq!(number(&findings, 0, 253).verdict, Verdict::Passes);
+    assert_eq!(number(&up.judged(), 0, 50).verdict, Verdict::Blocked);
+}
+
+#[test]
+fn trap_34_while_a_points_own_frames_go_on_it_was_recording() {
+    // Ten numbers in turn; from 4 s to 8 s either the path lost all, or the capture stood still.
+    let scene = |own_frames_go_on: bool| {
+        let mut world = World::default();
+        for n in 0..120_u8 {
+            let at = i64::from(n) * 100 * MILLISECOND;
+            let is_down = (40..80).contains(&n);
+            world.hdp(at, 100 + n % 10, !is_down);
+            if n % 10 == 5 && (own_frames_go_on || !is_down) {
+                world.server(at, ip(SERVER, [10, 0, 2, 9], (17, 64), &[n; 28]));
+            }
+        }
+        world.judged()
+    };
+    let stopped = scene(false);
+    assert_eq!(stopped.points[1].gaps.len(), 1);
+    assert_eq!(number(&stopped, 0, 100).lost, 0);
+    let down = scene(true);
+    assert_eq!(down.points[1].gaps, [[0; 2]; 0]);
+    assert_eq!(number(&down, 0, 100).lost, 4);
+}
+
+#[test]
+fn trap_39_times_do_not_turn_the_order_round() {
+    // On one LAN: no TTL falls.
+    let mut world = World::default();
+    for n in 0..6 {
+        for (protocol, arrives) in [(50, false), (253, true)] {
+            let at = n * SECOND + i64::from(protocol) * MILLISECOND;
+            world.hdp(at, protocol, arrives);
+        }
+        world.server(
+            n * SECOND,
+            ip(
+                SERVER,
+                [10, 0, 2, 9],
+                (17, 64),
+                &[u8::try_from(n).unwrap(); 28],
+            ),
+        );
+    }
+    world.server(8 * SECOND, ip(SERVER, [10, 0, 2, 9], (17, 64), &[9; 28]));
+    for (_, bytes) in world.frames.iter_mut().flatten() {
+        bytes[8] = 64;
+    }
+    let [client, server] = world.frames.each_ref().map(|frames| {
+        // The client's clock is the wrong one.
+        let mut frames = frames.clone();
+        frames.sort_by_key(|(time, _)| *time);
+        frames
+    });
+    let early = |frames: &[Captured], by: i64| -> Vec<Captured> {
+        frames
+            .iter()
+            .map(|(time, bytes)| (time - by, bytes.clone()))
+            .collect()
+    };
+    let captures = [
+        capture(&early(&client, 500 * SECOND)),
+        capture(&early(&server, AHEAD)),
+    ];
+    let findings = judged(&captures);
+    assert_eq!(findings.directions.len(), 1);
+    assert_eq!(number(&findings, 0, 50).verdict, Verdict::Blocked);
+    assert_eq!(number(&findings, 0, 253).verdict, Verdict::Passes);
+    assert_eq!(findings.warnings, []);
+}
