@@ -31,6 +31,7 @@ use arrayvec::ArrayVec;
 pub(crate) use bystander::{Bystander, BystanderKind};
 pub use candidates::candidates;
 pub use icmp::meaning as icmp_meaning;
+pub(crate) use ip::number;
 pub use link::PacketType;
 pub(crate) use shortcut::{Again, Decoded, Shortcut};
 

@@ -318,6 +318,9 @@ pub struct Protocol {
     pub lost: u64,
     /// Too near the start or end of what the points watched in common to be judged.
     pub edge: u64,
+    /// Of `edge`: at which point, and why.
+    #[serde(default)]
+    pub edge_at: Vec<EdgeAt>,
     /// Of `edge`: came as far as a listener that had no socket open for the number.
     pub unheard: u64,
     /// Arrived after the wait time.
@@ -456,6 +459,35 @@ pub struct LostAt {
     pub to: String,
     /// How many.
     pub count: u64,
+}
+
+/// Packets of which nobody knows whether they came to a point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeAt {
+    /// The point.
+    pub point: String,
+    /// Why nobody knows.
+    pub why: Absence,
+    /// How many.
+    pub count: u64,
+}
+
+/// Why nobody knows whether a packet came to a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// The point was not watching.
+    Unwatched,
+    /// Nothing compares its clock with that of the point before.
+    Unrelated,
+    /// One of the two clocks was set at about that time.
+    Unsettled,
+    /// It could not have shown such packets, or did not tell them from others.
+    CannotShow,
+    /// It missed the packet: its destination answered.
+    Missed,
+    /// It is a listener that had no socket open for such packets.
+    Unheard,
 }
 
 /// A system call that refused a protocol number.

@@ -21,6 +21,7 @@ mod icmp;
 mod ledger;
 mod offset_bounds;
 mod packets;
+mod recorders;
 mod refusals;
 mod refusers;
 mod statistics;
@@ -47,7 +48,9 @@ use bystanders::Bystanders;
 use clocks::Clocks;
 use control::Control;
 use flows::ByPorts;
+use gaps::Watches;
 use icmp::Evidence;
+use recorders::Recorders;
 use refusals::Refusals;
 use tally::{PassedBefore, Tally};
 use verdict::Reference;
@@ -139,6 +142,7 @@ struct Known {
     clocks: Clocks,
     coverages: Vec<Coverage>,
     bystanders: Bystanders,
+    recorders: Recorders,
     wait_ns: i64,
 }
 
@@ -151,17 +155,19 @@ impl Known {
             .clock_error_ns
             .map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
         let clocks = Clocks::learn(points, &relations, wait_ns, error_ns);
-        let coverages =
+        let Watches { coverages, passed } =
             decided
                 .history
-                .coverages(points, &relations, survey, &second_chance, &clocks);
+                .watches(points, &relations, survey, &second_chance, &clocks);
         let bystanders = Bystanders::judge(&relations, &clocks, &coverages);
+        let recorders = Recorders::learn(points, &relations, &clocks, &coverages, passed);
         Self {
             relations,
             second_chance,
             clocks,
             coverages,
             bystanders,
+            recorders,
             wait_ns,
         }
     }
@@ -181,6 +187,7 @@ struct Judgement<'a> {
     coverages: &'a [Coverage],
     clocks: &'a Clocks,
     bystanders: &'a Bystanders,
+    recorders: &'a Recorders,
     /// For each way, the position of the last point that can see what comes.
     reach: [usize; 2],
     wait_ns: i64,
@@ -222,6 +229,7 @@ impl<'a> Judgement<'a> {
             coverages: &known.coverages,
             clocks: &known.clocks,
             bystanders: &known.bystanders,
+            recorders: &known.recorders,
             reach: Way::BOTH.map(|way| reach(points, way)),
             wait_ns: known.wait_ns,
             tally_of_flow: tallies_of_flows(points, &known.relations),
@@ -243,6 +251,7 @@ impl<'a> Judgement<'a> {
     fn finish(mut self, misplaced: Option<Warning>, suspicions: Vec<Warning>) -> Findings {
         let is_misplaced = misplaced.is_some();
         let mut warnings = self.warnings();
+        warnings.extend(self.recorders.warnings(self.points));
         warnings.extend(self.decided.warnings(self.points));
         warnings.extend(misplaced);
         warnings.extend(suspicions);

@@ -12,11 +12,8 @@ use rustc_hash::FxHasher;
 
 use super::{
     NotHdp, PacketType,
-    ip::number::{ICMP, ICMPV6, UDP},
+    ip::number::{ICMP, ICMPV6, TCP, UDP},
 };
-
-/// TCP's protocol number.
-const TCP: u8 = 6;
 
 /// So much of TCP's payload counts: the sequence number tells most.
 const OF_TCP_PAYLOAD: usize = 16;
@@ -70,6 +67,8 @@ const SHORT: usize = 512;
 pub(crate) struct Bystander {
     /// How it is known again.
     pub kind: BystanderKind,
+    /// Its protocol number.
+    pub number: u8,
     /// What translation leaves alone, hashed; the same at every point.
     pub fingerprint: u64,
     /// Source address.
@@ -121,6 +120,7 @@ impl NotHdp {
         let fingerprint = mixed(hasher.finish());
         wants(kind, fingerprint).then(|| Bystander {
             kind,
+            number: ip.protocol,
             fingerprint,
             source: ip.source,
             destination: ip.destination,

@@ -12,9 +12,10 @@ use crate::hdp;
 use crate::protocols::Carrier;
 
 /// IP protocol numbers whose own protocol is followed where HDP is not plausible.
-pub(super) mod number {
+pub(crate) mod number {
     pub(crate) const ICMP: u8 = 1;
     pub(crate) const IPV4: u8 = 4;
+    pub(crate) const TCP: u8 = 6;
     pub(crate) const UDP: u8 = 17;
     pub(crate) const IPV6: u8 = 41;
     pub(crate) const GRE: u8 = 47;

@@ -126,6 +126,18 @@ pub enum Warning {
         /// How many.
         packets: u64,
     },
+    /// A capture recorded nothing under some numbers, though such packets came by: it has no say about
+    /// those, nor about others of which it recorded nothing.
+    Unrecorded {
+        /// The capture.
+        point: String,
+        /// The numbers that came by all the same.
+        unrecorded: Vec<u8>,
+        /// How many such packets at least.
+        packets: u64,
+        /// The numbers that it did record.
+        recorded: Vec<u8>,
+    },
     /// A clock was set, or the path changed as abruptly.
     ClockSet {
         /// One point.

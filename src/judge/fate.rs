@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::{Judgement, order};
 use crate::{
     correlate::{Journey, Station, Way},
-    findings::PointKind,
+    findings::{Absence, PointKind},
     observe::{Flow, Point, Sighting},
 };
 
@@ -26,23 +26,6 @@ pub(super) enum Ruling {
     Ambiguous,
     /// Another sender's, or the answer to one.
     Foreign(IpAddr),
-}
-
-/// Why nobody knows whether a packet came to a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Absence {
-    /// The point was not watching.
-    Unwatched,
-    /// Nothing compares its clock with that of the point before.
-    Unrelated,
-    /// One of the two clocks was set at about that time.
-    Unsettled,
-    /// It could not have shown such packets, or did not tell them from others.
-    CannotShow,
-    /// It missed the packet: its destination answered.
-    Missed,
-    /// It is a listener that had no socket open for such packets.
-    Unheard,
 }
 
 /// Whether a point was watching for a packet.
@@ -250,6 +233,21 @@ impl Judgement<'_> {
     }
 
     fn watched(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> Watched {
+        let number = self.points[from].flow(sighting).protocol;
+        match self.recording(way, (from, sighting), to) {
+            Watched::Surely if self.recorders.hides(to, number) => {
+                Watched::Not(Absence::CannotShow)
+            }
+            watched => watched,
+        }
+    }
+
+    /// Whether point `to` was recording then, whatever numbers it shows.
+    pub(super) fn was_recording(&self, way: Way, from: (usize, &Sighting), to: usize) -> bool {
+        self.recording(way, from, to) == Watched::Surely
+    }
+
+    fn recording(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> Watched {
         let flow = self.points[from].flow(sighting);
         if self.points[to].kind != PointKind::Capture && !sees(self.points, to, flow) {
             return Watched::Not(Absence::Unwatched);

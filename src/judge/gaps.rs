@@ -11,9 +11,14 @@
 //! and where its frames alone part several silences that swallowed packets each, the point was
 //! recording all the while, and the path lost them.
 
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+
 use super::{
     Known, TALLIES,
     clocks::{Clocks, Window},
+    recorders::Passed,
     tally_index,
 };
 use crate::{
@@ -37,9 +42,10 @@ struct Silence {
     to_ns: i64,
     /// Number, carrier and way as one index, and the timestamp.
     swallowed: Vec<(usize, u64)>,
-    /// A point behind saw a packet that should have come by, or the capture says that it dropped
-    /// frames: where, if not here?
-    has_missed: bool,
+    /// The same of what points behind saw all the same.
+    missed: Vec<usize>,
+    /// The capture says that it dropped frames: where, if not here?
+    has_dropped: bool,
 }
 
 /// What a point saw of one number that travels one way.
@@ -48,6 +54,8 @@ struct Record {
     seen: u64,
     /// Seen elsewhere, not here.
     unseen: u64,
+    /// Of these, seen behind, outside of any long silence: the capture missed them.
+    missed: u64,
     /// Timestamp of the last one seen.
     last_seen_ns: u64,
     /// Timestamp of the last one unseen.
@@ -82,10 +90,9 @@ impl History {
             return;
         };
         note_journey(&mut self.records, subject, journey, |point| {
-            let expected = expected(&known.clocks, journey, point);
-            expected.is_some_and(|(_, expected)| {
-                known.coverages[point].contains(expected.from_ns, expected.to_ns)
-            })
+            let (station, expected) = expected(&known.clocks, journey, point)?;
+            let is_due = known.coverages[point].contains(expected.from_ns, expected.to_ns);
+            is_due.then(|| Unseen::of(journey.way, &station, point))
         });
     }
 
@@ -98,15 +105,15 @@ impl History {
         }
     }
 
-    /// What each point watched, less the gaps found.
-    pub(super) fn coverages(
+    /// When each point watched, less the gaps found, and what it missed meanwhile.
+    pub(super) fn watches(
         &self,
         points: &[Point],
         relations: &Relations,
         survey: &Survey,
         second_chance: &SecondChance,
         clocks: &Clocks,
-    ) -> Vec<Coverage> {
+    ) -> Watches {
         let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
         for (coverage, gaps) in coverages.iter_mut().zip(&self.gaps) {
             for gap in gaps {
@@ -133,12 +140,32 @@ fn note_through(records: &mut [Vec<Record>], subject: usize, packets: u64, last_
     }
 }
 
-/// Notes where a packet was seen, and where it was not though it should have been.
+/// What a point did not see that should have come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unseen {
+    /// Nor did any point behind, or it was during a long silence.
+    Lost,
+    /// A point behind did.
+    Missed,
+}
+
+impl Unseen {
+    fn of(way: Way, nearest: &Station, point: usize) -> Self {
+        if is_before(way, nearest, point) {
+            Self::Lost
+        } else {
+            Self::Missed
+        }
+    }
+}
+
+/// Notes where a packet was seen, and where it was not though it should have been: `unseen` tells of a
+/// point that did not see it.
 fn note_journey(
     records: &mut [Vec<Record>],
     subject: usize,
     journey: &Journey,
-    mut was_due: impl FnMut(usize) -> bool,
+    mut unseen: impl FnMut(usize) -> Option<Unseen>,
 ) {
     let timestamp_ns = journey.timestamp_ns;
     for (point, (records, seen)) in records.iter_mut().zip(journey.seen).enumerate() {
@@ -146,11 +173,21 @@ fn note_journey(
         if seen.is_some() {
             record.seen += 1;
             record.last_seen_ns = record.last_seen_ns.max(timestamp_ns);
-        } else if was_due(point) {
+        } else if let Some(unseen) = unseen(point) {
             record.unseen += 1;
+            record.missed += u64::from(unseen == Unseen::Missed);
             record.last_unseen_ns = record.last_unseen_ns.max(timestamp_ns);
         }
     }
+}
+
+/// When each point watched, and what it missed.
+pub(super) struct Watches {
+    /// Less the gaps found.
+    pub(super) coverages: Vec<Coverage>,
+    /// By point and number: what came by, and how much of it the point missed while it was recording
+    /// other packets.
+    pub(super) passed: Vec<FxHashMap<u8, Passed>>,
 }
 
 /// Takes out the gaps that show by what other points saw.
@@ -159,7 +196,7 @@ fn find(
     mut records: Vec<Vec<Record>>,
     points: &[Point],
     (relations, survey, second_chance, clocks): (&Relations, &Survey, &SecondChance, &Clocks),
-) -> Vec<Coverage> {
+) -> Watches {
     let of_point = |(point, coverage): (usize, &Coverage)| {
         let mut silences = coverage.silences();
         silences.retain(|silence| !coverage.gaps().contains(silence));
@@ -169,12 +206,15 @@ fn find(
             from_ns,
             to_ns,
             swallowed: Vec::new(),
-            has_missed: has_dropped,
+            missed: Vec::new(),
+            has_dropped,
         })
     };
     let mut silences: Vec<Silence> = coverages.iter().enumerate().flat_map(of_point).collect();
-    if silences.is_empty() {
-        return coverages;
+    let has_middle = points.len() > 2;
+    if silences.is_empty() && !has_middle {
+        let passed = vec![FxHashMap::default(); points.len()];
+        return Watches { coverages, passed };
     }
     for ((first_flow, _), through) in survey.through() {
         let subject = subject(points, relations, 0, first_flow);
@@ -186,29 +226,38 @@ fn find(
             return;
         };
         note_journey(&mut records, subject, journey, |point| {
-            let Some((station, expected)) = expected(clocks, journey, point) else {
-                return false;
-            };
+            let (station, expected) = expected(clocks, journey, point)?;
+            let unseen = Unseen::of(journey.way, &station, point);
             let of_point = silences.iter_mut().filter(|silence| silence.point == point);
             let around = of_point.filter(|silence| silence.holds(expected)).last();
             let Some(silence) = around else {
                 // Where nobody was watching, it may have come by.
-                return coverages[point].contains(expected.from_ns, expected.to_ns);
+                let was_due = coverages[point].contains(expected.from_ns, expected.to_ns);
+                return was_due.then_some(unseen);
             };
-            if is_before(journey.way, &station, point) {
-                silence.swallowed.push((subject, journey.timestamp_ns));
-            } else {
-                silence.has_missed = true;
+            match unseen {
+                Unseen::Lost => silence.swallowed.push((subject, journey.timestamp_ns)),
+                Unseen::Missed => silence.missed.push(subject),
             }
-            true
+            Some(Unseen::Lost)
         });
     });
+    let passed = (0..points.len()).map(|point| passed(&records[point], &silences, point));
+    let passed: Vec<FxHashMap<u8, Passed>> = passed.collect();
+    for silence in &mut silences {
+        let hidden = |subject: &usize| {
+            let of_number = passed[silence.point].get(&number_of(*subject));
+            of_number.is_some_and(|passed| passed.is_hidden())
+        };
+        silence.missed.retain(|subject| !hidden(subject));
+        silence.swallowed.retain(|(subject, _)| !hidden(subject));
+    }
     let mut gaps: Vec<(usize, (i64, i64))> = Vec::new();
     let swallowed = silences.iter().enumerate();
     for (index, silence) in swallowed {
         let coverage = &coverages[silence.point];
         // Nobody knows what a point missed of which it did not say so itself.
-        let is_shown = silence.has_missed
+        let is_shown = silence.has_missed()
             || !coverage.is_usual(silence.span()) && !is_one_of_several(&silences, index, coverage);
         if is_shown && silence.is_gap(&records[silence.point]) {
             gaps.push((silence.point, silence.span()));
@@ -217,7 +266,29 @@ fn find(
     for (point, gap) in gaps {
         coverages[point].add_gap(gap);
     }
-    coverages
+    Watches { coverages, passed }
+}
+
+/// What came by a point of each number, and how much of it the point missed. What it missed in one
+/// silence counts once: the capture may have stopped.
+fn passed(records: &[Record], silences: &[Silence], point: usize) -> FxHashMap<u8, Passed> {
+    let mut passed: FxHashMap<u8, Passed> = FxHashMap::default();
+    for (subject, record) in records.iter().enumerate() {
+        if record.seen + record.missed > 0 {
+            let of_number = passed.entry(number_of(subject)).or_default();
+            of_number.packets += record.seen + record.missed;
+            of_number.lacking += record.missed;
+        }
+    }
+    for silence in silences.iter().filter(|silence| silence.point == point) {
+        let missed: BTreeSet<u8> = silence.missed.iter().copied().map(number_of).collect();
+        for number in missed {
+            let of_number = passed.entry(number).or_default();
+            of_number.packets += 1;
+            of_number.lacking += 1;
+        }
+    }
+    passed
 }
 
 /// Whether the silence before or behind swallowed packets too, and only frames that are not HDP part
@@ -253,7 +324,11 @@ impl Silence {
     /// Whether nothing was recorded: it swallowed a packet that was not lost, or numbers that passed
     /// at other times, more of them than are usually lost.
     fn is_gap(&self, records: &[Record]) -> bool {
-        self.has_missed || self.has_swallowed_all(records)
+        self.has_missed() || self.has_swallowed_all(records)
+    }
+
+    fn has_missed(&self) -> bool {
+        self.has_dropped || !self.missed.is_empty()
     }
 
     fn has_swallowed_all(&self, records: &[Record]) -> bool {
@@ -294,6 +369,11 @@ fn subject_of(points: &[Point], relations: &Relations, journey: &Journey) -> Opt
         return None;
     }
     Some(subject(points, relations, first.point, flow))
+}
+
+/// The number of a subject, as [`tally_index`] makes it.
+fn number_of(subject: usize) -> u8 {
+    (subject % 256) as u8
 }
 
 pub(super) fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> usize {

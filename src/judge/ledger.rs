@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     Judgement, Known, Options, TALLIES,
     changes::Changes,
-    fate::{Absence, Decision, Ruling, ends},
+    fate::{Decision, Ruling, ends},
     gaps::{History, subject},
     icmp::Evidence,
     order,
@@ -26,7 +26,7 @@ use crate::{
         Again, Copies, GivenUp, Journey, Pending, Places, Relations, Returned, SecondChance, Seen,
         Station, Survey, Way, journeys,
     },
-    findings::Warning,
+    findings::{Absence, Warning},
     observe::{Point, Sighting},
 };
 

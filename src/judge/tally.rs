@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{
     Judgement, TALLIES,
-    fate::{Absence, Ruling, ends},
+    fate::{Ruling, ends},
     icmp::Answer,
     order,
 };
 use crate::{
     correlate::{Journey, Mark, Spans, Station, Through, Way},
+    findings::Absence,
     observe::{Coverage, Flow},
 };
 
@@ -274,12 +275,12 @@ impl Tally {
         }
     }
 
-    /// Packets at the edge for this reason, by point.
-    pub(super) fn absences(&self, why: Absence) -> impl Iterator<Item = (usize, u64)> {
-        let absent = self.absent.range((why, 0)..=(why, usize::MAX));
-        absent
-            .map(|((_, point), count)| (*point, *count))
-            .filter(|(_, count)| *count > 0)
+    /// Packets at the edge: why, at which point, and how many.
+    pub(super) fn absences(&self) -> impl Iterator<Item = (Absence, usize, u64)> {
+        self.absent
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(&(why, point), &count)| (why, point, count))
     }
 
     /// The point that saw packets last which may have come to this one: the nearest before it that saw
@@ -293,8 +294,9 @@ impl Tally {
 
     /// Packets at the edge because a listener had no socket open for them.
     pub(super) fn unheard(&self) -> u64 {
-        self.absences(Absence::Unheard)
-            .map(|(_, count)| count)
+        self.absences()
+            .filter(|(why, ..)| *why == Absence::Unheard)
+            .map(|(.., count)| count)
             .sum()
     }
 
@@ -309,6 +311,11 @@ impl Tally {
         let (point, frame, timestamp_ns) = conditional.first;
         self.lost = conditional.count;
         self.edge -= conditional.count;
+        for &((_, to), count) in &conditional.lost_at {
+            if let Some(absent) = self.absent.get_mut(&(Absence::Unrelated, to)) {
+                *absent -= count;
+            }
+        }
         self.first_lost = Some((point, frame));
         self.first_lost_ns = Some(timestamp_ns);
         self.lost_at = conditional.lost_at;
@@ -572,7 +579,7 @@ impl Judgement<'_> {
             .get(first.position + 1..last.position)
             .unwrap_or_default()
         {
-            if journey.seen[point].is_none() && self.was_watching(journey.way, from, point) {
+            if journey.seen[point].is_none() && self.was_recording(journey.way, from, point) {
                 self.decided.missed[point] += 1;
             }
         }

@@ -3,7 +3,6 @@
 //! Each verdict comes from one [`Rule`], by the judged packets of the number.
 
 use super::{
-    fate::Absence,
     flows::{self, ByPorts},
     icmp::Answer,
     statistics::{self, CERTAIN, LIKELY},
@@ -12,9 +11,9 @@ use super::{
 use crate::{
     correlate::Spans,
     findings::{
-        AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication, Grade,
-        IcmpEvidence, LossRuns, LostAt, NotTheNumber, Others, PointKind, PortPair, Protocol,
-        Reason, Refusal, Rule, Verdict, WithLost,
+        Absence, AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication,
+        EdgeAt, Grade, IcmpEvidence, LossRuns, LostAt, NotTheNumber, Others, PointKind, PortPair,
+        Protocol, Reason, Refusal, Rule, Verdict, WithLost,
     },
     observe::Point,
     protocols::{self, Carrier},
@@ -272,6 +271,14 @@ pub(super) fn protocol(
         delivered: tally.delivered,
         lost: tally.lost,
         edge: tally.edge,
+        edge_at: tally
+            .absences()
+            .map(|(why, point, count)| EdgeAt {
+                point: name(point),
+                why,
+                count,
+            })
+            .collect(),
         unheard: tally.unheard(),
         late: tally.late,
         ambiguous: tally.ambiguous,
@@ -400,6 +407,7 @@ pub(super) fn refused_request(
         delivered: 0,
         lost: 0,
         edge: 0,
+        edge_at: Vec::new(),
         unheard: 0,
         late: 0,
         ambiguous: 0,
@@ -606,35 +614,28 @@ fn unjudged(subject: &Subject, tally: &Tally) -> Vec<Reason> {
     let name = |point: usize| subject.points[point].name.clone();
     let mut reasons: Vec<Reason> = unheard(subject, tally).collect();
     reasons.extend(dead_time(tally));
-    for (point, count) in tally.absences(Absence::Missed) {
-        let point = name(point);
-        reasons.push(Reason::MissedByCapture { point, count });
-    }
-    for (index, count) in tally.absences(Absence::CannotShow) {
+    for (why, index, count) in tally.absences() {
         let point = name(index);
-        let is_cut_short = subject.points[index].cut_short.contains(&subject.protocol);
-        reasons.push(if is_cut_short {
-            Reason::SnapshotTooShort { point, count }
-        } else {
-            Reason::CannotShow { point, count }
-        });
-    }
-    for (index, count) in tally.absences(Absence::Unwatched) {
-        reasons.push(Reason::NotWatching {
-            point: name(index),
-            count,
-            may_have_dropped: subject.points[index].summary.placed_drops > 0,
-        });
-    }
-    for (point, count) in tally.absences(Absence::Unsettled) {
-        let point = name(point);
-        reasons.push(Reason::ClockSetMeanwhile { point, count });
-    }
-    for (index, count) in tally.absences(Absence::Unrelated) {
-        reasons.push(Reason::ClocksUnrelated {
-            from: name(tally.seen_before(index)),
-            to: name(index),
-            count,
+        let is_cut_short = || subject.points[index].cut_short.contains(&subject.protocol);
+        reasons.extend(match why {
+            // Said before.
+            Absence::Unheard => None,
+            Absence::Missed => Some(Reason::MissedByCapture { point, count }),
+            Absence::CannotShow if is_cut_short() => {
+                Some(Reason::SnapshotTooShort { point, count })
+            }
+            Absence::CannotShow => Some(Reason::CannotShow { point, count }),
+            Absence::Unwatched => Some(Reason::NotWatching {
+                point,
+                count,
+                may_have_dropped: subject.points[index].summary.placed_drops > 0,
+            }),
+            Absence::Unsettled => Some(Reason::ClockSetMeanwhile { point, count }),
+            Absence::Unrelated => Some(Reason::ClocksUnrelated {
+                from: name(tally.seen_before(index)),
+                to: point,
+                count,
+            }),
         });
     }
     if tally.late > 0 {
@@ -684,8 +685,10 @@ fn dead_time(tally: &Tally) -> Option<Reason> {
 
 /// Which listener had no socket open for the number.
 fn unheard(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
-    let deaf = tally.absences(Absence::Unheard);
-    deaf.map(|(point, count)| Reason::Unheard {
+    let deaf = tally
+        .absences()
+        .filter(|(why, ..)| *why == Absence::Unheard);
+    deaf.map(|(_, point, count)| Reason::Unheard {
         point: subject.points[point].name.clone(),
         count,
     })

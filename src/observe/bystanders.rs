@@ -8,7 +8,7 @@
 //! A packet seen again at the same place within a millisecond is a copy; one seen again later may be
 //! any of several, and is marked as repeated.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use rustc_hash::FxHashMap;
 
@@ -28,6 +28,7 @@ const COPIES_WITHIN_NS: i64 = 1_000_000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bystanders {
     kinds: [Sample; BystanderKind::ALL.len()],
+    numbers: BTreeSet<u8>,
 }
 
 /// Packets of one kind.
@@ -86,6 +87,7 @@ impl Bystanders {
         let Some(time_ns) = frame.time_ns else {
             return;
         };
+        self.numbers.insert(bystander.number);
         let flow = BystanderFlow {
             source: bystander.source,
             destination: bystander.destination,
@@ -128,6 +130,12 @@ impl Bystanders {
     ) -> impl Iterator<Item = (u64, &BystanderFlow, BystanderSeen)> {
         let seen = self.kinds[kind as usize].seen.iter();
         seen.map(|((fingerprint, flow), seen)| (*fingerprint, flow, *seen))
+    }
+
+    /// The protocol numbers that occurred.
+    #[must_use]
+    pub(crate) fn numbers(&self) -> &BTreeSet<u8> {
+        &self.numbers
     }
 
     /// Keeps those of certain flows only.

@@ -23,6 +23,9 @@ const REGULAR: usize = 16;
 /// More silences than this are no exception.
 const MOST_GAPS: usize = 8;
 
+/// And none of fewer silences than this for each: traffic comes in bursts, and they have pauses.
+const MANY_FOR_A_GAP: usize = 16;
+
 /// A silence this many times longer than the one that a random instant lies in is no chance.
 const UNUSUAL: f64 = 8.0;
 
@@ -505,7 +508,7 @@ impl Occupancy {
         let count = lengths.len();
         let (mut total, mut squares) = (0.0_f64, 0.0);
         for (index, length) in lengths.iter().enumerate() {
-            if index >= (count / 2).max(count.saturating_sub(MOST_GAPS)) {
+            if index >= count - (count / MANY_FOR_A_GAP).clamp(1, MOST_GAPS) {
                 let typical: f64 = if total > 0.0 { squares / total } else { 0.0 };
                 let longest_usual = times * typical.max(resolution);
                 if *length > longest_usual {

@@ -90,7 +90,7 @@ fn stretch(lost: &LostAt) -> Stretch<'_> {
 }
 
 /// Every stretch in which something was lost: the segments in path order, then those across points
-/// that were not watching.
+/// that could not tell.
 fn lossy_stretches(direction: &Direction) -> Vec<Stretch<'_>> {
     let mut stretches: Vec<_> = direction
         .protocols
@@ -197,7 +197,7 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         None => String::new(),
     };
     let blind: Vec<_> = between(direction, stretch)
-        .map(|point| format!("{point} was not watching"))
+        .map(|point| format!("{point} could not tell"))
         .collect();
     let mut parts = vec![counts + &weak];
     parts.extend(blind);

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     findings::{
-        Bystanders, Carrier, Change, ClockMethod, Delay, DelayReference, Direction, Duplication,
-        Findings, IcmpEvidence, Protocol, Segment, Verdict, WithLost,
+        Absence, Bystanders, Carrier, Change, ClockMethod, Delay, DelayReference, Direction,
+        Duplication, Findings, IcmpEvidence, Protocol, Segment, Verdict, WithLost,
     },
     protocols,
 };
@@ -425,13 +425,29 @@ const ALSO_SEEN: [Counter; 3] = [
     (|protocol| protocol.duplicates, "arrived again"),
 ];
 
-const NOT_JUDGED: [Counter; 4] = [
+const NOT_JUDGED: [Counter; 8] = [
     (
-        |protocol| protocol.edge - protocol.unheard,
+        |protocol| at_edge(protocol, Absence::Unwatched),
         "sent outside the time that both captures cover",
     ),
     (
-        |protocol| protocol.unheard,
+        |protocol| at_edge(protocol, Absence::Unrelated),
+        "sent at a time that nothing relates to the clock of the capture behind",
+    ),
+    (
+        |protocol| at_edge(protocol, Absence::Unsettled),
+        "sent about when a clock was set",
+    ),
+    (
+        |protocol| at_edge(protocol, Absence::CannotShow),
+        "sent to a capture that cannot show such packets",
+    ),
+    (
+        |protocol| at_edge(protocol, Absence::Missed),
+        "missed by the capture at the destination, which answered them",
+    ),
+    (
+        |protocol| at_edge(protocol, Absence::Unheard),
         "came where no listener was open for the number",
     ),
     (|protocol| protocol.late, "arrived after the wait time"),
@@ -440,6 +456,11 @@ const NOT_JUDGED: [Counter; 4] = [
         "cannot be told from one another",
     ),
 ];
+
+fn at_edge(protocol: &Protocol, why: Absence) -> u64 {
+    let edge = protocol.edge_at.iter().filter(|edge| edge.why == why);
+    edge.map(|edge| edge.count).sum()
+}
 
 /// The counts that are not zero, with their numbers.
 fn counted(title: &str, direction: &Direction, counters: &[Counter]) -> Option<String> {

@@ -5,10 +5,11 @@
 use super::*;
 use crate::{
     findings::{
-        Carrier, Cause, Change, Clock, ClockMethod, Delay, DelayReference, Direction, Duplication,
-        Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt, Others, Packet,
-        PacketSighting, Point, PointKind, Protocol, Quoted, Reason, Refusal, Refuser, RelatedBy,
-        RoundTrip, Rule, Segment, Skipped, Translation, Verdict, Warning, WithLost,
+        Absence, Carrier, Cause, Change, Clock, ClockMethod, Delay, DelayReference, Direction,
+        Duplication, EdgeAt, Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt,
+        Others, Packet, PacketSighting, Point, PointKind, Protocol, Quoted, Reason, Refusal,
+        Refuser, RelatedBy, RoundTrip, Rule, Segment, Skipped, Translation, Verdict, Warning,
+        WithLost,
     },
     protocols::keyword,
 };
@@ -100,6 +101,14 @@ fn direction(points: &[&str], mut protocols: Vec<Protocol>) -> Direction {
 }
 
 /// A number whose packets were seen so often at each of the points, none missed in between.
+fn unwatched(count: u64) -> Vec<EdgeAt> {
+    vec![EdgeAt {
+        point: "server".to_owned(),
+        why: Absence::Unwatched,
+        count,
+    }]
+}
+
 fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
     let (packets, delivered) = (seen[0], seen[seen.len() - 1]);
     let lost_at = (0..seen.len() - 1)
@@ -145,6 +154,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         delivered,
         lost: packets - delivered,
         edge: 0,
+        edge_at: Vec::new(),
         unheard: 0,
         late: 0,
         ambiguous: 0,
@@ -326,6 +336,7 @@ fn blind_middle() -> Findings {
             verdict: Verdict::Inconclusive,
             grade: Grade::Weak,
             edge: 3,
+            edge_at: unwatched(3),
             lost: 0,
             lost_at: Vec::new(),
             reasons: vec![Reason::NotWatching {
@@ -337,6 +348,7 @@ fn blind_middle() -> Findings {
         }),
         89 => Some(Protocol {
             edge: 1,
+            edge_at: unwatched(1),
             delivered: 2,
             ..number(&THREE, 89, &[3, 3, 3])
         }),

@@ -12,7 +12,7 @@ use crate::{
         Cause, Kept, NamedSource, NotTheNumber, OrderSign, Others, PointKind, PortPair, Reason,
         Warning,
     },
-    shell,
+    protocols, shell,
 };
 
 /// One sentence, without a full stop.
@@ -326,6 +326,22 @@ fn warning(warning: &Warning) -> String {
              sender's, another run's, or missed by a capture; not judged",
             packets(*n)
         ),
+        Warning::Unrecorded {
+            point,
+            unrecorded,
+            packets: n,
+            recorded,
+        } => {
+            let came = format!("at least {} under {}", packets(*n), folded(unrecorded));
+            let nothing = match (unrecorded.last(), recorded.first()) {
+                (Some(hidden), Some(least)) if hidden < least => format!("below {least}"),
+                _ => "under some numbers".to_owned(),
+            };
+            format!(
+                "{point} recorded nothing {nothing}, though {came} came by: a capture filter, or \
+                 hardware that hides them? It has no say about a number that it never recorded"
+            )
+        }
         Warning::ClockSet { from, to, steps } => format!(
             "{from} → {to}: a clock was set while the captures ran ({steps} times), or the path \
              changed as abruptly; delays are counted anew from there"
@@ -480,4 +496,10 @@ fn probability(chance: f64) -> String {
     } else {
         format!("{chance:.0e}")
     }
+}
+
+/// Protocol numbers with their keywords, ranges folded.
+fn folded(numbers: &[u8]) -> String {
+    let numbers: Vec<u16> = numbers.iter().copied().map(u16::from).collect();
+    protocols::fold_with_keywords(&numbers)
 }

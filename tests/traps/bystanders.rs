@@ -1,10 +1,10 @@
 //! What is not HDP, and what it tells: pings through a masquerading router beside HDP, by two clocks
 //! of which one is five minutes off.
 
-use hdp::findings::{ClockMethod, Findings, Grade, Rule, Verdict};
+use hdp::findings::{Absence, ClockMethod, Findings, Grade, Rule, Verdict};
 
 use super::{
-    path::{SECOND, capture, judged, number},
+    path::{SECOND, capture, judged, lost_at, number, scene, sent, warns},
     support::scene::{Captured, MILLISECOND, START_NS},
 };
 
@@ -273,4 +273,114 @@ fn trap_39_times_do_not_turn_the_order_round() {
     assert_eq!(number(&findings, 0, 50).verdict, Verdict::Blocked);
     assert_eq!(number(&findings, 0, 253).verdict, Verdict::Passes);
     assert_eq!(findings.warnings, []);
+}
+
+/// Three rounds of four numbers, of which two are lost, within ten seconds of pings.
+fn two_blocked() -> World {
+    let mut world = pings(|_| true);
+    for round in 0..3 {
+        for protocol in [2, 6, 50, 253] {
+            let at = (2 + round) * SECOND + i64::from(protocol) * MILLISECOND;
+            world.hdp(at, protocol, protocol > 17);
+        }
+    }
+    world
+}
+
+#[test]
+fn trap_38_a_filter_at_one_end_shows_by_the_pings_that_were_answered() {
+    let innocent = two_blocked().judged();
+    assert_eq!(number(&innocent, 0, 2).verdict, Verdict::Blocked);
+    assert_eq!(innocent.warnings, []);
+    // `ip[9] > 17` at the server.
+    let mut filtered = two_blocked();
+    filtered.frames[1].retain(|(_, bytes)| bytes[9] > 17);
+    let findings = filtered.judged();
+    for protocol in [2, 6] {
+        let p = number(&findings, 0, protocol);
+        assert_eq!((p.verdict, p.lost, p.edge), (Verdict::Inconclusive, 0, 3));
+        // The server's capture begins with the first packet that it shows.
+        let why: Vec<_> = p
+            .edge_at
+            .iter()
+            .map(|edge| (edge.why, edge.count))
+            .collect();
+        assert_eq!(why, [(Absence::Unwatched, 1), (Absence::CannotShow, 2)]);
+    }
+    assert!(warns(&findings, "p1 recorded nothing below 50"));
+    // Pings that nobody answered are no evidence, nor are answers to elsewhere.
+    let mut lost = two_blocked();
+    lost.frames[1].retain(|(_, bytes)| bytes[9] > 17);
+    let mut elsewhere = lost.frames.clone();
+    lost.frames[0].retain(|(_, bytes)| bytes[9] != 1 || bytes[12..16] == CLIENT);
+    assert_eq!(number(&lost.judged(), 0, 2).verdict, Verdict::Blocked);
+    for (_, bytes) in elsewhere.iter_mut().flatten().filter(|(_, b)| b[9] == 1) {
+        let end = if bytes[12..16] == CLIENT { 16 } else { 12 };
+        bytes[end + 3] = 99;
+    }
+    let findings = World { frames: elsewhere }.judged();
+    assert_eq!(number(&findings, 0, 2).verdict, Verdict::Blocked);
+}
+
+#[test]
+fn trap_38_errors_and_answers_prove_what_a_capture_lacks() {
+    let error = |world: &mut World, at: i64, by: [u8; 4]| {
+        let mut icmp = vec![3, 2, 0, 0, 0, 0, 0, 0];
+        let (_, quoted) = world.frames[0].last().unwrap().clone();
+        icmp.extend(quoted);
+        let error = ip(by, CLIENT, (1, 62), &icmp);
+        world.client(at, error);
+    };
+    let scene = |by: [u8; 4]| {
+        let mut world = World::default();
+        for round in 0..3 {
+            for protocol in [2, 6, 50, 253] {
+                let at = round * SECOND + i64::from(protocol) * MILLISECOND;
+                world.hdp(at, protocol, protocol > 17);
+                // The errors are limited in rate: 6 gets none.
+                if protocol == 2 {
+                    error(&mut world, at + 2 * DELAY, by);
+                }
+            }
+        }
+        world.judged()
+    };
+    let by_a_router = scene([10, 0, 9, 9]);
+    assert_eq!(number(&by_a_router, 0, 6).verdict, Verdict::Blocked);
+    let by_the_server = scene(SERVER);
+    assert_eq!(number(&by_the_server, 0, 6).verdict, Verdict::Inconclusive);
+    assert!(
+        warns(&by_the_server, "at least 2 packets under 2 IGMP"),
+        "{:?}",
+        by_the_server.warnings
+    );
+}
+
+#[test]
+fn trap_38_what_a_capture_in_the_middle_does_not_show_it_does_not_lose() {
+    let numbers = [6, 17, 47, 88, 89, 103];
+    let mut packets = Vec::new();
+    for round in 0..3 {
+        for (protocol, n) in numbers.into_iter().zip(0..) {
+            packets.push(sent((100 + round * 200 + n) * MILLISECOND, protocol, 3));
+        }
+        packets.push(sent((150 + round * 200) * MILLISECOND, 50, 2));
+        packets.push(sent((151 + round * 200) * MILLISECOND, 51, 1));
+    }
+    let mut captures = scene(3, 1_000, &packets);
+    let findings = judged(&captures);
+    assert_eq!(lost_at(number(&findings, 0, 50)), [("p1", "p2", 3)]);
+    assert_eq!(lost_at(number(&findings, 0, 51)), [("p0", "p1", 3)]);
+    // Hardware passes them on past the capture, but for those that it knows.
+    captures[1]
+        .frames
+        .retain(|frame| matches!(frame.bytes[9], 1 | 6 | 17 | 253));
+    let findings = judged(&captures);
+    for protocol in [50, 51] {
+        let p = number(&findings, 0, protocol);
+        assert_eq!(p.verdict, Verdict::Blocked);
+        assert_eq!(lost_at(p), [("p0", "p2", 3)]);
+    }
+    assert!(warns(&findings, "p1 recorded nothing under some numbers"));
+    assert_eq!(number(&findings, 0, 47).verdict, Verdict::Passes);
 }
