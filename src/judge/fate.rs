@@ -235,7 +235,10 @@ impl Judgement<'_> {
     fn watched(&self, way: Way, (from, sighting): (usize, &Sighting), to: usize) -> Watched {
         let number = self.points[from].flow(sighting).protocol;
         match self.recording(way, (from, sighting), to) {
-            Watched::Surely if self.recorders.hides(to, number) => {
+            // Nor does such a capture tell when it began.
+            Watched::Surely | Watched::Not(Absence::Unwatched)
+                if self.recorders.hides(to, number) =>
+            {
                 Watched::Not(Absence::CannotShow)
             }
             watched => watched,

@@ -373,7 +373,7 @@ fn subject_of(points: &[Point], relations: &Relations, journey: &Journey) -> Opt
 
 /// The number of a subject, as [`tally_index`] makes it.
 fn number_of(subject: usize) -> u8 {
-    (subject % 256) as u8
+    subject.to_le_bytes()[0]
 }
 
 pub(super) fn subject(points: &[Point], relations: &Relations, point: usize, flow: u32) -> usize {
