@@ -12,10 +12,10 @@ use crate::correlate::{Extremes, Trend, Way};
 pub(super) const MAX_SKEW: f64 = 500e-6;
 
 /// So few stretches may be a few slow packets.
-const SPIKE: usize = 2;
+pub(super) const SPIKE: usize = 2;
 
 /// A smaller step is taken for delay.
-const LEAST_STEP_NS: i64 = 10_000_000;
+pub(super) const LEAST_STEP_NS: i64 = 10_000_000;
 
 /// A stretch of time without steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn in_time(stretches: &[Extremes], way: Way, wait_ns: i64) -> (i64, i64) {
 /// Takes a trend apart where a clock was set.
 pub(super) fn levels(trend: &Trend, way: Way, wait_ns: i64) -> Vec<Level> {
     let stretches: Vec<Extremes> = trend.extremes().collect();
-    let spread = typical_spread(&stretches);
+    let spread = jitter(&stretches);
     let mut runs: Vec<Vec<Extremes>> = Vec::new();
     for (index, &here) in stretches.iter().enumerate() {
         let Some(run) = runs.last_mut() else {
@@ -100,19 +100,36 @@ pub(super) fn levels(trend: &Trend, way: Way, wait_ns: i64) -> Vec<Level> {
     runs.into_iter().map(level).collect()
 }
 
-/// Half of the stretches spread no more than this.
-fn typical_spread(stretches: &[Extremes]) -> i64 {
+/// How far differences usually lie apart: half of the stretches spread no more than this, and three
+/// quarters of them begin no farther from where the one before began.
+fn jitter(stretches: &[Extremes]) -> i64 {
     let spread = |e: &Extremes| e.max.offset_ns.saturating_sub(e.min.offset_ns);
-    let mut spreads: Vec<i64> = stretches.iter().map(spread).collect();
-    spreads.sort_unstable();
-    spreads.get(spreads.len() / 2).copied().unwrap_or_default()
+    let within = quantile(stretches.iter().map(spread), 1, 2);
+    let moved = |pair: &[Extremes]| {
+        let [a, b] = [pair[0].min, pair[1].min];
+        let moved = a.offset_ns.abs_diff(b.offset_ns);
+        i64::try_from(moved.saturating_sub(drift(a.at_ns.abs_diff(b.at_ns)))).unwrap_or(i64::MAX)
+    };
+    within.max(quantile(stretches.windows(2).map(moved), 3, 4))
+}
+
+/// The value below which so many of so many parts lie.
+fn quantile(values: impl Iterator<Item = i64>, parts: usize, of: usize) -> i64 {
+    let mut values: Vec<i64> = values.collect();
+    values.sort_unstable();
+    let index = values.len().saturating_sub(1) * parts / of;
+    values.get(index).copied().unwrap_or_default()
+}
+
+/// How far clocks come apart at the most that are not set, in this time.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small part of a span.
+fn drift(elapsed_ns: u64) -> u64 {
+    (elapsed_ns as f64 * MAX_SKEW) as u64
 }
 
 /// Whether no delay or drift explains how far two stretches' differences lie apart.
 fn are_apart(a: Extremes, b: Extremes, spread: i64) -> bool {
-    let elapsed = a.max.at_ns.abs_diff(b.min.at_ns);
-    #[allow(clippy::cast_possible_truncation)] // A small part of a span.
-    let drift = (elapsed as f64 * MAX_SKEW) as i64;
+    let drift = drift(a.max.at_ns.abs_diff(b.min.at_ns)).cast_signed();
     let slack = spread
         .saturating_mul(4)
         .max(LEAST_STEP_NS)

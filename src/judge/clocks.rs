@@ -11,8 +11,8 @@
 //! evenly can have.
 
 use super::{
-    clock_steps::{Level, levels},
-    offset_bounds::{Bound, Hull},
+    clock_steps::{LEAST_STEP_NS, Level, SPIKE, levels},
+    offset_bounds::{Bound, Hull, Slope},
 };
 use crate::{
     correlate::{Relations, Trend, Way},
@@ -22,6 +22,9 @@ use crate::{
 
 /// Where packets crossed only the other way, the round trip is taken to be no longer than this.
 const ASSUMED_ROUND_TRIP_NS: i64 = 1_000_000_000;
+
+/// A few packets that took so much longer than others, or less, show no clock that was set.
+const MOST_JITTER_NS: u64 = 1_000_000_000;
 
 /// The least guard band.
 const LEAST_GUARD_NS: i64 = 1_000_000;
@@ -69,7 +72,7 @@ struct Relation {
     /// At least one holds at any time, unless there are none.
     windows: Vec<Holding>,
     /// The smallest difference of the two points' times, before and after each step.
-    fastest_ns: Vec<i64>,
+    levels: Vec<ClockLevel>,
 }
 
 /// How the times of all points relate.
@@ -99,7 +102,7 @@ impl Clocks {
                             .map(|error| Holding::always(symmetric(error)))
                             .into_iter()
                             .collect(),
-                        fastest_ns: Vec::new(),
+                        levels: Vec::new(),
                     };
                     all.push(relation.unwrap_or_else(unrelated));
                 }
@@ -178,35 +181,30 @@ impl Clocks {
     /// How much longer than the fastest a packet took, by the difference of the two points' times.
     #[inline]
     pub(super) fn lateness(&self, way: Way, from: usize, to: usize, difference_ns: i64) -> i64 {
-        let fastest_ns = self.relation(way, from, to).fastest_ns.iter().copied();
-        above_fastest(fastest_ns, difference_ns).unwrap_or(0)
+        let levels = self.relation(way, from, to).levels.iter();
+        above_fastest(levels.map(|level| level.fastest_ns), difference_ns).unwrap_or(0)
     }
 
     /// The stretches of time between the steps of the two points' clocks.
     pub(super) fn levels(&self, way: Way, from: usize, to: usize) -> Vec<ClockLevel> {
-        let relation = self.relation(way, from, to);
-        let known = relation.windows.iter().map(|holding| holding.known[0]);
-        let levels = known.zip(&relation.fastest_ns);
-        levels
-            .map(|((from_ns, to_ns), &fastest_ns)| ClockLevel {
-                from_ns,
-                to_ns,
-                fastest_ns,
-            })
-            .collect()
+        self.relation(way, from, to).levels.clone()
     }
 
     /// Whether one of the two points' clocks was set.
     pub(super) fn has_steps(&self, way: Way, from: usize, to: usize) -> bool {
-        self.relation(way, from, to).fastest_ns.len() > 1
+        self.relation(way, from, to).levels.len() > 1
     }
 
     /// The difference of two points' times as it would be had no clock been set since the first
     /// packet.
     pub(super) fn unstepped(&self, way: Way, from: usize, to: usize, difference_ns: i64) -> i64 {
-        match self.relation(way, from, to).fastest_ns.as_slice() {
+        match self.relation(way, from, to).levels.as_slice() {
             [] | [_] => difference_ns,
-            [first, ..] => first.saturating_add(self.lateness(way, from, to, difference_ns)),
+            [first, ..] => {
+                first
+                    .fastest_ns
+                    .saturating_add(self.lateness(way, from, to, difference_ns))
+            }
         }
     }
 }
@@ -269,7 +267,7 @@ fn relation(
         };
         Some(Relation {
             windows: vec![Holding::always(window)],
-            fastest_ns: Vec::new(),
+            levels: Vec::new(),
         })
     } else {
         // The clocks are known to within a round trip, which is not known.
@@ -280,7 +278,7 @@ fn relation(
         let levels = levels(trend, way.opposite(), wait_ns);
         let relation = of_levels(&levels, from < to, ASSUMED_ROUND_TRIP_NS);
         Some(Relation {
-            fastest_ns: Vec::new(),
+            levels: Vec::new(),
             ..relation
         })
     }
@@ -329,19 +327,46 @@ fn of_levels(levels: &[Level], is_forth: bool, guard_ns: i64) -> Relation {
             level.from_ns.saturating_add(level.min_ns),
             level.to_ns.saturating_add(level.max_ns),
         );
+        let on_this = if is_forth {
+            [on_first, on_second]
+        } else {
+            [on_second, on_first]
+        };
         relation.windows.push(Holding {
             window,
             since_ns,
             until_ns,
-            known: if is_forth {
-                [on_first, on_second]
-            } else {
-                [on_second, on_first]
-            },
+            known: on_this,
         });
-        relation.fastest_ns.push(min);
+        relation.levels.push(ClockLevel {
+            from_ns: on_this[0].0,
+            to_ns: on_this[0].1,
+            fastest_ns: min,
+        });
     }
+    let is_sure: Vec<bool> = levels.iter().map(Level::is_sure).collect();
+    relation.levels = without_jitter(relation.levels, &is_sure);
     relation
+}
+
+/// The levels without those of a few packets, which may be slow, or fast beside slow ones: their delay
+/// is counted as the others' is.
+fn without_jitter(levels: Vec<ClockLevel>, is_sure: &[bool]) -> Vec<ClockLevel> {
+    let mut kept: Vec<(ClockLevel, bool)> = Vec::new();
+    for (level, &is_sure) in levels.into_iter().zip(is_sure) {
+        match kept.last_mut() {
+            Some((before, was_sure))
+                if !(is_sure && *was_sure)
+                    && before.fastest_ns.abs_diff(level.fastest_ns) <= MOST_JITTER_NS =>
+            {
+                before.to_ns = level.to_ns;
+                before.fastest_ns = before.fastest_ns.min(level.fastest_ns);
+                *was_sure |= is_sure;
+            }
+            _ => kept.push((level, is_sure)),
+        }
+    }
+    kept.into_iter().map(|(level, _)| level).collect()
 }
 
 /// What packets tell of two neighbouring points' clocks. Times are those of `from`'s clock.
@@ -391,8 +416,7 @@ pub(super) fn between(
     } else {
         &of_all
     });
-    let most_levels = of_steps.iter().flatten().max_by_key(|levels| levels.len());
-    clock.steps = most_levels.map_or_else(Vec::new, |levels| steps(levels));
+    clock.steps = told(&of_steps);
     let [forth, back] = levels_of(&of_all);
     // Of one time between two steps: before and after a step, the offsets differ.
     let (forth, back) = match (&forth, &back) {
@@ -404,14 +428,8 @@ pub(super) fn between(
     };
     let forth = forth.map(|level| Hull::lower(level.stretches.iter().map(|e| e.min)));
     let back = back.map(|level| Hull::upper(level.stretches.iter().map(|e| e.max)));
-    let skews: Vec<f64> = [&forth, &back]
-        .into_iter()
-        .flatten()
-        .filter_map(Hull::skew)
-        .collect();
-    if !skews.is_empty() {
-        clock.skew_ppm = Some(skews.iter().sum::<f64>() / skews.len() as f64 * 1e6);
-    }
+    let slope = |hull: &Option<Hull>| hull.as_ref().and_then(Hull::slope);
+    clock.skew_ppm = Slope::skew(slope(&forth), slope(&back)).map(|skew| skew * 1e6);
     if let (Some(forth), Some(back)) = (&forth, &back) {
         // A time is cut to its resolution: a difference is too large by up to the first point's,
         // too small by up to the second's.
@@ -452,13 +470,56 @@ fn longest(levels: &[Level]) -> &Level {
     levels.iter().max_by_key(length).unwrap_or(&levels[0])
 }
 
+/// The steps that packets of both ways tell, as far as they went both ways: what only one of them
+/// tells is delay.
+fn told(levels: &[Option<Vec<Level>>; 2]) -> Vec<ClockStep> {
+    let [forth, back] = levels.each_ref().map(|levels| {
+        let levels = levels.as_deref().unwrap_or_default();
+        (levels, steps(levels))
+    });
+    let (own, other) = if back.1.len() > forth.1.len() {
+        (back, forth)
+    } else {
+        (forth, back)
+    };
+    let is_shared = |step: &ClockStep| {
+        let is_known = |before: bool| {
+            let stretches = other.0.iter().flat_map(|level| &level.stretches);
+            let own = stretches.filter(|e| {
+                if before {
+                    e.max.at_ns <= step.from_ns
+                } else {
+                    e.min.at_ns >= step.to_ns
+                }
+            });
+            own.count() > SPIKE
+        };
+        let is_same = |theirs: &ClockStep| {
+            theirs.from_ns <= step.to_ns
+                && step.from_ns <= theirs.to_ns
+                && theirs.by_ns.abs_diff(step.by_ns) <= step.by_ns.unsigned_abs() / 2
+        };
+        !(is_known(true) && is_known(false)) || other.1.iter().any(is_same)
+    };
+    own.1
+        .iter()
+        .filter(|step| is_shared(step))
+        .copied()
+        .collect()
+}
+
+/// From one level to the next, of those that are more than a few slow packets.
 fn steps(levels: &[Level]) -> Vec<ClockStep> {
-    let between = |pair: &[Level]| ClockStep {
+    let sure: Vec<&Level> = levels.iter().filter(|level| level.is_sure()).collect();
+    let between = |pair: &[&Level]| ClockStep {
         from_ns: pair[0].to_ns,
         to_ns: pair[1].from_ns,
         by_ns: pair[1].min_ns.saturating_sub(pair[0].min_ns),
     };
-    levels.windows(2).map(between).collect()
+    let steps = sure.windows(2).map(between);
+    steps
+        .filter(|step| step.by_ns.abs() >= LEAST_STEP_NS)
+        .collect()
 }
 
 /// The same for the segment's other direction.

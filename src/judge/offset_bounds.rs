@@ -3,8 +3,17 @@
 use super::clock_steps::MAX_SKEW;
 use crate::correlate::Difference;
 
-/// From so many differences on their slope may say something about the clocks.
+/// From so many differences on their slope may say something about the clocks ...
 const ENOUGH_FOR_SKEW: usize = 8;
+
+/// ... if they span so much time: queues fill and drain faster.
+const LEAST_SPAN_NS: i64 = 5_000_000_000;
+
+/// Oscillators that are off by more are broken, and clocks are not slewed faster.
+const MOST_SKEW: f64 = 1000e-6;
+
+/// Differences follow a clock's drift all the time: in each of so many parts of it.
+const PARTS: i64 = 4;
 
 /// A slope that makes the difference grow by no more than so many times what remains besides it
 /// is not told from delay.
@@ -102,13 +111,13 @@ impl Hull {
         }
     }
 
-    /// How much faster the second clock runs: the slope of the hull where half of the differences
-    /// lie before and half behind, which is that of the line nearest to all of them. `None` where
-    /// the delay hides it.
-    pub(super) fn skew(&self) -> Option<f64> {
+    /// The slope of the hull where half of the differences lie before and half behind, which is that
+    /// of the line nearest to all of them. `None` where there are too few.
+    pub(super) fn slope(&self) -> Option<Slope> {
         if self.all.len() < ENOUGH_FOR_SKEW {
             return None;
         }
+        let (first, last) = (self.all[0], self.all[self.all.len() - 1]);
         let sum: i128 = self.all.iter().map(|d| i128::from(d.at_ns)).sum();
         let mean = i64::try_from(sum / self.all.len() as i128).ok()?;
         let behind = self.corners.partition_point(|corner| corner.at_ns < mean);
@@ -121,9 +130,59 @@ impl Hull {
         };
         let mut rests: Vec<f64> = self.all.iter().map(rest).collect();
         rests.sort_by(f64::total_cmp);
-        let (first, last) = (self.all[0], self.all[self.all.len() - 1]);
-        let grown = slope.abs() * (last.at_ns - first.at_ns) as f64;
-        (grown > SIGNIFICANT * rests[rests.len() / 2]).then_some(slope)
+        let span_ns = last.at_ns.saturating_sub(first.at_ns);
+        let part = |n: i64| first.at_ns + span_ns / PARTS * n;
+        let nearest_of_part = |n: i64| {
+            let own = self
+                .all
+                .iter()
+                .filter(|d| (part(n)..=part(n + 1)).contains(&d.at_ns));
+            own.map(rest).fold(f64::INFINITY, f64::min)
+        };
+        Some(Slope {
+            slope,
+            span_ns,
+            rest_ns: rests[rests.len() / 2],
+            farthest_ns: (0..PARTS).map(nearest_of_part).fold(0.0, f64::max),
+        })
+    }
+}
+
+/// How differences rise over time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Slope {
+    /// Nanoseconds a nanosecond.
+    slope: f64,
+    span_ns: i64,
+    /// Half of the differences lie no farther from the line.
+    rest_ns: f64,
+    /// The differences of each part of the time come so near to it.
+    farthest_ns: f64,
+}
+
+impl Slope {
+    /// How much faster the second clock runs, by packets forth and packets back; `None` where the
+    /// delay hides it, and where it may be delay itself: a queue that fills.
+    pub(super) fn skew(forth: Option<Self>, back: Option<Self>) -> Option<f64> {
+        let clear = |slope: &Self| slope.is_a_clocks();
+        let skew = match (forth.filter(clear), back.filter(clear)) {
+            (Some(forth), Some(back)) => forth.slope.midpoint(back.slope),
+            (Some(only), None) | (None, Some(only)) => only.slope,
+            (None, None) => return None,
+        };
+        let agrees = |slope: Self| {
+            let apart = (slope.slope - skew).abs() * slope.span_ns as f64;
+            apart <= SIGNIFICANT * slope.rest_ns.max(1.0)
+        };
+        forth.into_iter().chain(back).all(agrees).then_some(skew)
+    }
+
+    fn is_a_clocks(&self) -> bool {
+        let grown = self.slope.abs() * self.span_ns as f64;
+        self.span_ns >= LEAST_SPAN_NS
+            && self.slope.abs() <= MOST_SKEW
+            && grown > SIGNIFICANT * self.rest_ns
+            && grown > SIGNIFICANT * self.farthest_ns
     }
 }
 
@@ -225,11 +284,37 @@ mod tests {
 
     #[test]
     fn skew_is_found_where_delay_does_not_hide_it() {
-        let skew = Hull::lower(differences(7, 50, 40_000)).skew().unwrap();
+        let slope = |ppm, least| Hull::lower(differences(7, ppm, least)).slope();
+        let back = |ppm| Hull::upper(differences(7, ppm, -40_000)).slope();
+        let skew = Slope::skew(slope(50, 40_000), None).unwrap();
         assert!((skew - 50e-6).abs() < 1e-6, "{skew}");
-        let skew = Hull::upper(differences(7, -50, -40_000)).skew().unwrap();
+        let skew = Slope::skew(None, back(-50)).unwrap();
         assert!((skew + 50e-6).abs() < 1e-6, "{skew}");
-        assert_eq!(Hull::lower(differences(7, 0, 40_000)).skew(), None);
+        assert_eq!(Slope::skew(slope(0, 40_000), None), None);
+        assert!(Slope::skew(slope(50, 40_000), back(50)).is_some());
+    }
+
+    #[test]
+    fn what_may_be_a_queue_is_no_skew() {
+        let lower =
+            |differences: &mut dyn Iterator<Item = Difference>| Hull::lower(differences).slope();
+        // What goes back shows that no clock drifts.
+        let forth = lower(&mut differences(7, 50, 40_000));
+        let back = Hull::upper(differences(7, 0, -40_000)).slope();
+        assert_eq!(Slope::skew(forth, back), None);
+        // More than any clock does.
+        assert_eq!(
+            Slope::skew(lower(&mut differences(7, 2_000, 40_000)), None),
+            None
+        );
+        // Over a second, and in one go.
+        let short = &mut differences(7, 500, 40_000).take(10);
+        assert_eq!(Slope::skew(lower(short), None), None);
+        let step = &mut differences(7, 0, 40_000).map(|d| Difference {
+            offset_ns: d.offset_ns + if d.at_ns > 30 * SECOND { 5_000_000 } else { 0 },
+            ..d
+        });
+        assert_eq!(Slope::skew(lower(step), None), None);
     }
 
     #[test]

@@ -9,12 +9,12 @@ use hdp::{
 
 use super::{
     path::{
-        PCAPNG, SECOND, findings, fixture, judged, lost, number, number_in, recorded, run, scene,
-        sent, warns, without,
+        PCAPNG, SECOND, capture, findings, fixture, judged, lost, number, number_in, recorded, run,
+        scene, sent, warns, without,
     },
     support::{
         capture::{ByteOrder, Capture, Format, OwnedFrame, Packing},
-        scene::{MILLISECOND, START_NS, Sent},
+        scene::{MILLISECOND, START_NS, Scene, Sent},
         world::random::Random,
     },
 };
@@ -215,6 +215,63 @@ fn trap_27_a_few_slow_packets_are_no_step() {
     assert!(!warns(&findings, "a clock was set"));
     assert_eq!(lost(&findings), 0);
     assert!(number(&findings, 0, 252).delay_ns.unwrap().max >= 2 * SECOND);
+}
+
+/// Packets of 252 alone, every so often, with these delays to the second point.
+fn with_delays(every_ns: i64, delays_ns: impl Iterator<Item = i64>) -> Findings {
+    let packets = delays_ns.zip(0..).map(|(delay_ns, n)| {
+        let mut packet = sent(n * every_ns, 252, 2);
+        packet.delays_ns[1] = delay_ns;
+        packet
+    });
+    let packets: Vec<Sent> = packets.collect();
+    let scene = Scene {
+        clocks_ns: vec![0; 2],
+        packets: packets.clone(),
+        length_ns: 0,
+    };
+    let is_hdp = |frame: &&OwnedFrame| frame.bytes[9] == 252;
+    let captures: Vec<Capture> = scene.frames().iter().map(capture).collect();
+    let without_pings = captures.iter().map(|all| Capture {
+        frames: all.frames.iter().filter(is_hdp).cloned().collect(),
+        ..all.clone()
+    });
+    judged(&without_pings.collect::<Vec<_>>())
+}
+
+#[test]
+fn trap_44_neither_two_packets_nor_jitter_make_a_step() {
+    let two = with_delays(SECOND / 2, [12, 112].map(|ms| ms * MILLISECOND).into_iter());
+    assert_eq!(clock(&two).steps, []);
+    assert_eq!(two.warnings, []);
+    let delay = number(&two, 0, 252).delay_ns.unwrap();
+    assert_eq!((delay.min, delay.max), (0, 100 * MILLISECOND));
+    // A packet a second, each a little or much slower than the one before.
+    let jitter = (0..60).map(|n| 10 * MILLISECOND + n * 7_919 % 80 * MILLISECOND);
+    let findings = with_delays(SECOND, jitter);
+    assert_eq!(clock(&findings).steps, []);
+    let delay = number(&findings, 0, 252).delay_ns.unwrap();
+    assert!(delay.max > 75 * MILLISECOND);
+    // As long as they lie where they lay, a clock that is set shows.
+    let set = (0..60).map(|n| 10 * MILLISECOND + n * 7_919 % 3 * MILLISECOND + n / 30 * SECOND / 2);
+    let [step] = clock(&with_delays(SECOND, set)).steps[..] else {
+        panic!("one step");
+    };
+    assert!((step.by_ns - SECOND / 2).abs() <= 3 * MILLISECOND);
+}
+
+#[test]
+fn trap_44_what_a_link_hands_over_at_once_is_no_drift() {
+    // A radio wakes every 80 ms; and a queue that fills for two seconds.
+    let burst = with_delays(
+        4 * MILLISECOND,
+        (0..40).map(|n| (80 - n % 20 * 4) * MILLISECOND),
+    );
+    assert_eq!(clock(&burst).skew_ppm, None);
+    let queue = with_delays(20 * MILLISECOND, (0..100).map(|n| n * 5_000));
+    assert_eq!(clock(&queue).skew_ppm, None);
+    let drift = with_delays(SECOND, (0..100).map(|n| n * 50_000));
+    assert!((clock(&drift).skew_ppm.unwrap() - 50.0).abs() < 1.0);
 }
 
 #[test]
