@@ -35,6 +35,7 @@ pub(crate) use notes::Notes;
 
 use crate::{
     capture_file::{CaptureFile, Captured},
+    decode::Dates,
     source::{self, Interface, Origin},
 };
 
@@ -55,7 +56,7 @@ pub(crate) struct Job<'a> {
     /// The captures in path order.
     pub captures: &'a [Capture<'a>],
     /// How far a packet's timestamp may lie from its capture time, in nanoseconds.
-    pub window_ns: u64,
+    pub dates: Dates,
     /// Which frames.
     pub which: Which,
 }
@@ -94,7 +95,7 @@ pub(crate) fn write(
     let mut tracks = Vec::new();
     let mut described = 0;
     for capture in job.captures {
-        let track = Track::open(capture, notes, clocks, job.window_ns)?;
+        let track = Track::open(capture, notes, clocks, job.dates)?;
         describe(&mut file, capture, &track, notes, clocks)?;
         let first_interface = described;
         described += track.strands().len();

@@ -44,10 +44,61 @@ use crate::{
 /// How far the timestamp may lie from the capture time by default: one day, in nanoseconds.
 pub const DEFAULT_WINDOW_NS: u64 = 86_400_000_000_000;
 
-/// Dates that are taken for HDP's where a frame has no capture time to compare with:
-/// 2001-09-09 to 2096-10-02.
-const PLAUSIBLE_DATES_NS: std::ops::Range<u64> =
-    1_000_000_000_000_000_000..4_000_000_000_000_000_000;
+/// Dates of HDP: it is younger than its article, and a clock that shows an earlier one was never set.
+/// 2024-01-01 to 2096-10-02.
+const DATES_OF_HDP_NS: std::ops::Range<i64> = 1_704_067_200_000_000_000..4_000_000_000_000_000_000;
+
+/// Which timestamps are taken for HDP's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dates {
+    /// So near must they be to the capture time, in nanoseconds.
+    pub window_ns: u64,
+    /// Or to this, in nanoseconds since the epoch, where a frame's time is none: because the clock was
+    /// never set.
+    pub elsewhere_ns: Option<i64>,
+}
+
+impl From<u64> for Dates {
+    /// Timestamps so near to the capture time, in nanoseconds.
+    fn from(window_ns: u64) -> Self {
+        Self {
+            window_ns,
+            elsewhere_ns: None,
+        }
+    }
+}
+
+impl Dates {
+    /// Whether a clock that shows this was ever set.
+    #[must_use]
+    pub fn is_date(time_ns: i64) -> bool {
+        time_ns >= DATES_OF_HDP_NS.start
+    }
+
+    /// Whether a frame captured at this time may hold HDP with this timestamp.
+    #[inline]
+    fn are_plausible(self, header: &hdp::Header, time_ns: Option<i64>) -> bool {
+        match time_ns {
+            Some(time_ns) if Self::is_date(time_ns) => {
+                header.timestamp_ns >= DATES_OF_HDP_NS.start.cast_unsigned()
+                    && header.is_plausible_at(time_ns, self.window_ns)
+            }
+            _ => self.are_plausible_undated(header, time_ns),
+        }
+    }
+
+    #[cold]
+    fn are_plausible_undated(self, header: &hdp::Header, time_ns: Option<i64>) -> bool {
+        match (self.elsewhere_ns, time_ns) {
+            (Some(elsewhere_ns), _) => header.is_plausible_at(elsewhere_ns, self.window_ns),
+            (None, None) => header
+                .timestamp_ns
+                .try_into()
+                .is_ok_and(|timestamp_ns| DATES_OF_HDP_NS.contains(&timestamp_ns)),
+            (None, Some(_)) => false,
+        }
+    }
+}
 
 /// Headers that are followed at the most; beyond that a frame counts as malformed.
 const MAX_LAYERS: usize = 24;
@@ -349,7 +400,7 @@ impl fmt::Display for Encapsulation {
 /// The decoder: a window and the layers of the last frame.
 #[derive(Debug)]
 pub struct Decoder {
-    window_ns: u64,
+    dates: Dates,
     layers: ArrayVec<Layer, MAX_LAYERS>,
     doubtful: Option<Doubtful>,
     not_hdp: Option<NotHdp>,
@@ -357,12 +408,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that takes a timestamp within `window_ns` nanoseconds of the capture time for
+    /// A decoder that takes such timestamps, or those within so many nanoseconds of the capture time, for
     /// HDP's.
     #[must_use]
-    pub fn new(window_ns: u64) -> Self {
+    pub fn new(dates: impl Into<Dates>) -> Self {
         Self {
-            window_ns,
+            dates: dates.into(),
             layers: ArrayVec::new(),
             doubtful: None,
             not_hdp: None,
@@ -384,7 +435,7 @@ impl Decoder {
         let mut walk = Walk {
             bytes: frame.bytes,
             time_ns: frame.time_ns,
-            window_ns: self.window_ns,
+            dates: self.dates,
             layers: &mut self.layers,
             doubtful: &mut self.doubtful,
             not_hdp: &mut self.not_hdp,
@@ -414,7 +465,7 @@ impl Decoder {
         let walk = Walk {
             bytes: frame.bytes,
             time_ns: frame.time_ns,
-            window_ns: self.window_ns,
+            dates: self.dates,
             layers: &mut self.layers,
             doubtful: &mut doubtful,
             not_hdp: &mut self.not_hdp,
@@ -514,7 +565,7 @@ struct NotHdp {
 struct Walk<'a, 'l> {
     bytes: &'a [u8],
     time_ns: Option<i64>,
-    window_ns: u64,
+    dates: Dates,
     layers: &'l mut ArrayVec<Layer, MAX_LAYERS>,
     doubtful: &'l mut Option<Doubtful>,
     not_hdp: &'l mut Option<NotHdp>,
@@ -569,10 +620,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn is_plausible(&self, header: &hdp::Header) -> bool {
-        match self.time_ns {
-            Some(time_ns) => header.is_plausible_at(time_ns, self.window_ns),
-            None => PLAUSIBLE_DATES_NS.contains(&header.timestamp_ns),
-        }
+        self.dates.are_plausible(header, self.time_ns)
     }
 }
 

@@ -22,7 +22,7 @@ pub use reread::Unseen;
 pub(crate) use witness::{Wanted, Witness};
 
 use crate::{
-    decode::{HeaderView, PacketType, icmp_meaning},
+    decode::{Dates, HeaderView, PacketType, icmp_meaning},
     dissect::digits,
     findings::{Clock, ClockMethod, DelayReference, Findings, Packet, PointKind, Warning},
     observe::{Flow, Point, Sighting},
@@ -204,7 +204,7 @@ pub(crate) struct Material<'a> {
     /// What the points' sources still give.
     pub sources: &'a mut [Reread],
     /// The decoder's window, in nanoseconds.
-    pub window_ns: u64,
+    pub dates: Dates,
 }
 
 /// Finds the sighting of a frame or line of a point; `None` where it is no HDP packet's.
@@ -234,7 +234,7 @@ pub(crate) fn explain(asked: &str, wanted: Wanted, material: Material) -> Explan
         findings,
         witness,
         sources,
-        window_ns,
+        dates,
     } = material;
     let all = &witness.found;
     let mut journeys: Vec<Journey> = all
@@ -260,7 +260,7 @@ pub(crate) fn explain(asked: &str, wanted: Wanted, material: Material) -> Explan
                 .map(|stop| u64::from(stop.sighting.frame))
                 .collect();
             frames.sort_unstable();
-            reread::read(source, window_ns, &frames)
+            reread::read(source, dates, &frames)
         })
         .collect();
     let told = Telling {

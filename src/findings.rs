@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use offset::{ClockLevel, above_fastest};
 pub use reason::{Cause, Kept, NotTheNumber, Others, Reason, Rule};
-pub use warning::{NamedSource, OrderSign, Warning};
+pub use warning::{ClockFault, NamedSource, OrderSign, Warning};
 
 pub use crate::protocols::Carrier;
 

@@ -272,7 +272,10 @@ impl<'a> Judgement<'a> {
             let comparable = direction.protocols.iter().any(|p| p.packets > 0);
             for segment in &direction.segments {
                 let (from, to) = (|| segment.from.clone(), || segment.to.clone());
-                if comparable && segment.clock.method == ClockMethod::None {
+                let ends = [&segment.from, &segment.to];
+                let blind = self.points.iter().filter(|point| fate::is_blind(point));
+                let has_times = !blind.into_iter().any(|point| ends.contains(&&point.name));
+                if comparable && has_times && segment.clock.method == ClockMethod::None {
                     warnings.push(Warning::ClocksUnrelated {
                         from: from(),
                         to: to(),

@@ -23,10 +23,10 @@ pub(crate) use log::{Claims, Refused};
 
 use crate::{
     decode::{
-        Again, Datagram, Decoded, Encapsulation, FragmentSet, HeaderView, LaterPiece, PacketType,
-        Piece, Quote, Shortcut, Skip,
+        Again, Datagram, Dates, Decoded, Encapsulation, FragmentSet, HeaderView, LaterPiece,
+        PacketType, Piece, Quote, Shortcut, Skip,
     },
-    findings::{PointKind, Side, Skipped},
+    findings::{ClockFault, PointKind, Side, Skipped},
     protocols::Carrier,
     source::{Frame, FrameDirection, Summary},
 };
@@ -36,6 +36,12 @@ use fragments::{First, Fragments, Key};
 /// How many payload bytes the digest covers: enough for every field that a box on the path is
 /// known to rewrite, few enough that a long packet costs no more than a short one.
 const DIGEST_LEN: usize = 64;
+
+/// A second.
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// So many frames at whole seconds are no accident, nor so many at the same time.
+const NO_ACCIDENT: u64 = 16;
 
 /// How far back a sighting is moved into its place at once; beyond that it waits for the end.
 const NEARLY: usize = 64;
@@ -310,6 +316,24 @@ impl Point {
         Observer::default().finish(String::new(), String::new(), Summary::default())
     }
 
+    /// What is wrong with the capture's clock, as far as its own times show it.
+    #[must_use]
+    pub(crate) fn clock_fault(&self) -> Option<ClockFault> {
+        if self.kind != PointKind::Capture || self.frames < 1 {
+            return None;
+        }
+        let (first_ns, last_ns) = (self.coverage.first_ns()?, self.coverage.last_ns()?);
+        if first_ns == last_ns && self.frames >= NO_ACCIDENT {
+            Some(ClockFault::StandsStill)
+        } else if !Dates::is_date(first_ns) {
+            Some(ClockFault::NeverSet { first_ns })
+        } else if self.summary.resolution_ns == Some(SECOND_NS.unsigned_abs()) {
+            Some(ClockFault::WholeSeconds)
+        } else {
+            None
+        }
+    }
+
     /// The flow of a sighting of this point.
     #[inline]
     #[must_use]
@@ -406,6 +430,8 @@ pub(crate) struct Observer {
     cut_short: BTreeSet<u8>,
     bystanders: Bystanders,
     fragments: Fragments,
+    /// Whether any frame's time is not a whole second.
+    has_fractions: bool,
 }
 
 impl Observer {
@@ -415,6 +441,7 @@ impl Observer {
         self.frames += 1;
         if let Some(time_ns) = frame.time_ns {
             self.coverage.note(time_ns);
+            self.has_fractions = self.has_fractions || time_ns % SECOND_NS != 0;
         }
     }
 
@@ -854,7 +881,7 @@ impl Observer {
 
     /// The point, complete.
     #[must_use]
-    pub(crate) fn finish(mut self, name: String, source: String, summary: Summary) -> Point {
+    pub(crate) fn finish(mut self, name: String, source: String, mut summary: Summary) -> Point {
         self.take_in_stragglers();
         let incomplete = self.take_out_incomplete();
         // A live capture may have dropped frames since it last said until when it watched.
@@ -872,6 +899,11 @@ impl Observer {
         }
         self.coverage
             .complete(&summary.dropped_ns, &summary.paused_ns);
+        let stands_still = self.coverage.first_ns() == self.coverage.last_ns();
+        let is_coarse = self.frames >= NO_ACCIDENT && !self.has_fractions && !stands_still;
+        if is_coarse {
+            summary.resolution_ns = Some(SECOND_NS.unsigned_abs());
+        }
         Point {
             capture: name.clone(),
             name,

@@ -185,7 +185,7 @@ pub fn annotate<W: Write>(
 /// Where a capture cannot start or there are too many points. What goes wrong later,
 /// [`Session::finish`] reports.
 pub fn watch(points: &Points, options: &Options) -> Result<Session, Error> {
-    Session::start(points, options)
+    Session::start(points, &options.dated(points))
 }
 
 /// Reads the points and keeps every packet, or as much of them as judging needs.
@@ -193,6 +193,7 @@ fn observations(points: &Points, options: &Options) -> Result<Observations, Erro
     if points.have_streams() {
         return watch(points, options)?.into_observations();
     }
+    let options = &options.dated(points);
     let (seen, survey) = files::read(points, options)?;
     options.tell(Event::Read);
     Ok(Observations::new(points.clone(), seen, survey, options))

@@ -474,6 +474,13 @@ impl Source {
                     Err(what) => return Err(Error::Header { origin, what }),
                 }
             }
+            Ok(start) if start.starts_with(&pcapng::MAGIC_AS_TEXT) => {
+                let what =
+                    "it was transferred as text (CR LF in place of LF); transfer it again as \
+                            binary"
+                        .to_owned();
+                return Err(Error::Header { origin, what });
+            }
             Ok(_) => {
                 if log::is_log(&mut buffer) {
                     return Err(Error::Log { origin });
@@ -543,7 +550,7 @@ impl Source {
     #[inline(always)]
     fn next_record(&mut self) -> Option<Record> {
         self.buffer.consume(std::mem::take(&mut self.given_out));
-        let ready = if let Format::Classic(classic) = &self.format {
+        let ready = if let Format::Classic(classic) = &mut self.format {
             classic.ready(self.buffer.view())
         } else {
             None
@@ -561,7 +568,7 @@ impl Source {
     fn step_to_record(&mut self) -> Option<Record> {
         while !self.ended {
             let step = match &mut self.format {
-                Format::Classic(classic) => classic.step(&mut self.buffer),
+                Format::Classic(classic) => classic.step(&mut self.buffer, &mut self.summary),
                 Format::Pcapng(pcapng) => pcapng.step(&mut self.buffer, &mut self.summary),
                 #[cfg(feature = "libpcap")]
                 Format::Live(live) => live.step(&mut self.buffer, &mut self.summary),

@@ -624,6 +624,150 @@ fn damage_ends_the_reading_with_a_warning_that_says_where() {
     }
 }
 
+const CLASSIC: Format = Format::Pcap {
+    order: ByteOrder::Little,
+    nanoseconds: true,
+};
+
+#[test]
+fn files_joined_behind_one_another_are_recordings_of_their_own() {
+    let folder = Folder::new();
+    let capture = capture();
+    let mut later = capture.clone();
+    for frame in &mut later.frames {
+        frame.time_ns += 3_600_000_000_000;
+    }
+    for order in ORDERS {
+        for nanoseconds in [true, false] {
+            let behind = Format::Pcap { order, nanoseconds };
+            let first = capture.to_bytes(CLASSIC);
+            let at = first.len();
+            let read = folder
+                .read(&[first, later.to_bytes(behind)].concat())
+                .unwrap();
+            let warning =
+                format!("at byte {at} another capture file begins, joined behind the one before");
+            assert_eq!(read.summary.warnings, [warning]);
+            let frames = expected(&capture, CLASSIC);
+            let number = frames.len() as u64;
+            let behind = expected(&later, behind).into_iter().map(|seen| Seen {
+                number: seen.number + number,
+                interface: 1,
+                ..seen
+            });
+            assert_eq!(
+                read.frames,
+                frames.into_iter().chain(behind).collect::<Vec<_>>()
+            );
+            let pause = (
+                read.frames[19].time_ns.unwrap(),
+                read.frames[20].time_ns.unwrap(),
+            );
+            assert_eq!(read.summary.paused_ns, [pause]);
+        }
+    }
+    // Of two kinds, the second is named.
+    let pcapng = Format::Pcapng {
+        order: ByteOrder::Little,
+        block: PacketBlock::Enhanced,
+    };
+    for (first, second, kind) in [
+        (CLASSIC, pcapng, "a pcapng file"),
+        (pcapng, CLASSIC, "a pcap file"),
+    ] {
+        let bytes = [capture.to_bytes(first), later.to_bytes(second)].concat();
+        let read = folder.read(&bytes).unwrap();
+        assert_eq!(read.frames.len(), 20);
+        let [warning] = &read.summary.warnings[..] else {
+            panic!("{:?}", read.summary.warnings);
+        };
+        assert!(
+            warning.contains(&format!("{kind} was joined behind it")),
+            "{warning}"
+        );
+    }
+}
+
+#[test]
+fn accidents_are_called_by_their_names() {
+    let folder = Folder::new();
+    let capture = capture();
+    let whole = capture.to_bytes(CLASSIC);
+    let zeros = folder
+        .read(&[whole.clone(), vec![0; 5_000]].concat())
+        .unwrap();
+    assert_eq!(zeros.frames.len(), 20);
+    assert!(zeros.summary.warnings[0].starts_with(&format!("zeros from byte {} on", whole.len())));
+    // An empty frame is none of them.
+    let mut empty = capture.clone();
+    empty.frames.truncate(1);
+    assert!(empty.frames[0].bytes.is_empty());
+    let read = folder.read(&empty.to_bytes(CLASSIC)).unwrap();
+    assert_eq!((read.frames.len(), read.summary.warnings.len()), (1, 0));
+
+    let as_text = |bytes: &[u8]| -> Vec<u8> {
+        let text = bytes.iter().flat_map(|&byte| match byte {
+            b'\n' => vec![b'\r', b'\n'],
+            other => vec![other],
+        });
+        text.collect()
+    };
+    let mut many = Capture::new(1);
+    for n in 0..200_u8 {
+        many.push(START_NS + i64::from(n), vec![n; 60]);
+    }
+    let read = folder.read(&as_text(&many.to_bytes(CLASSIC))).unwrap();
+    assert!(read.summary.warnings[0].contains("transferred as text"));
+    let pcapng = Format::Pcapng {
+        order: ByteOrder::Little,
+        block: PacketBlock::Enhanced,
+    };
+    let error = folder.read(&as_text(&many.to_bytes(pcapng))).unwrap_err();
+    assert!(error.to_string().contains("transferred as text"), "{error}");
+}
+
+#[test]
+fn fractions_beyond_a_million_are_nanoseconds_whatever_the_header_says() {
+    let folder = Folder::new();
+    let capture = capture();
+    for order in ORDERS {
+        let format = |nanoseconds| Format::Pcap { order, nanoseconds };
+        let mut bytes = capture.to_bytes(format(true));
+        let header = capture.to_bytes(format(false));
+        bytes[..4].copy_from_slice(&header[..4]);
+        let read = folder.read(&bytes).unwrap();
+        assert_eq!(read.frames, expected(&capture, format(true)));
+        assert_eq!(read.summary.resolution_ns, Some(1));
+        assert!(read.summary.warnings[0].contains("read as nanoseconds"));
+    }
+}
+
+#[test]
+fn block_lengths_without_their_padding_are_rounded_up() {
+    let folder = Folder::new();
+    let capture = capture();
+    let mut file = Pcapng::new(ByteOrder::Little);
+    file.interface(Interface::new(1));
+    let mut bytes = file.into_bytes();
+    let header_len = bytes.len();
+    for frame in &capture.frames[1..] {
+        let mut file = Pcapng::new(ByteOrder::Little);
+        file.interface(Interface::new(1));
+        file.enhanced(frame, None);
+        let mut block = file.into_bytes().split_off(header_len);
+        let padding =
+            u32::try_from(frame.bytes.len().next_multiple_of(4) - frame.bytes.len()).unwrap();
+        let len = u32::try_from(block.len()).unwrap() - padding;
+        let end = block.len() - 4;
+        block[4..8].copy_from_slice(&len.to_le_bytes());
+        block[end..].copy_from_slice(&len.to_le_bytes());
+        bytes.extend(block);
+    }
+    let read = folder.read(&bytes).unwrap();
+    assert_eq!(read.frames.len(), capture.frames.len() - 1);
+    assert_eq!(read.summary.warnings, [""; 0]);
+}
+
 #[test]
 fn a_packet_of_an_interface_that_was_not_described_is_damage() {
     let folder = Folder::new();

@@ -7,7 +7,7 @@ use super::{
     notes::{Key, Notes},
 };
 use crate::{
-    decode::Decoder,
+    decode::{Dates, Decoder},
     source::{Error, Interface, Section, Source, Summary},
 };
 
@@ -78,7 +78,7 @@ impl Track {
         capture: &Capture<'_>,
         notes: &Notes,
         clocks: &Clocks,
-        window_ns: u64,
+        dates: Dates,
     ) -> Result<Self, Error> {
         let point = notes.records()[capture.record].point;
         let mut source = Source::open(capture.origin.clone())?;
@@ -116,7 +116,7 @@ impl Track {
         };
         let reader = Reader {
             source: Source::open(capture.origin.clone())?,
-            decoder: Decoder::new(window_ns),
+            decoder: Decoder::new(dates),
             clock: clock.clone(),
             time_ns: 0,
         };

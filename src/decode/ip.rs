@@ -204,7 +204,12 @@ impl<'a> Walk<'a, '_> {
         let is_doubtful = self.quote.is_none()
             && ip.fragment.is_none()
             && self.time_ns.is_some_and(|time_ns| {
-                rewritten::may_be(ip.protocol, header.timestamp_ns, time_ns, self.window_ns)
+                rewritten::may_be(
+                    ip.protocol,
+                    header.timestamp_ns,
+                    time_ns,
+                    self.dates.window_ns,
+                )
             });
         if is_doubtful {
             *self.doubtful = Some(Doubtful {

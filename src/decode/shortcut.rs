@@ -8,7 +8,7 @@
 //! Frames with anything unusual (tunnels, fragments, extension headers, UDP, quotes) always take
 //! the walk.
 
-use super::{Bystander, BystanderKind, Datagram, Decoder, LayerKind, Skip, ip::number};
+use super::{Bystander, BystanderKind, Datagram, Dates, Decoder, LayerKind, Skip, ip::number};
 use crate::protocols::Carrier;
 use crate::{
     hdp,
@@ -168,12 +168,12 @@ impl Shape {
 }
 
 impl Shortcut {
-    /// A decoder that takes a timestamp within `window_ns` nanoseconds of the capture time for
+    /// A decoder that takes such timestamps, or those within so many nanoseconds of the capture time, for
     /// HDP's.
     #[must_use]
-    pub(crate) fn new(window_ns: u64) -> Self {
+    pub(crate) fn new(dates: impl Into<Dates>) -> Self {
         Self {
-            decoder: Decoder::new(window_ns),
+            decoder: Decoder::new(dates),
             slots: vec![Entry::NONE; SLOTS],
             shape: Shape {
                 link_type: LinkType::EN10MB,
@@ -237,7 +237,7 @@ impl Shortcut {
         let payload_len = usize::from(wire_len).checked_sub(hdp_at + hdp::Header::LEN)?;
         let captured = ip.get(hdp_at..ip.len().min(usize::from(wire_len)))?;
         let (header, payload) = hdp::Header::parse(captured).ok()?;
-        if !header.is_plausible_at(frame.time_ns?, self.decoder.window_ns) {
+        if !self.decoder.dates.are_plausible(&header, frame.time_ns) {
             return None;
         }
         Some(Again {

@@ -1,7 +1,7 @@
 //! The second reading: the bytes of a few frames, once it is known which.
 
 use crate::{
-    decode::{Datagram, Decoder, HeaderView, Layer, LayerKind, PacketType, Skip},
+    decode::{Datagram, Dates, Decoder, HeaderView, Layer, LayerKind, PacketType, Skip},
     dissect::Packet,
     source::Source,
 };
@@ -63,8 +63,8 @@ impl Trace {
 }
 
 /// Reads a capture from its beginning until these frames, given by rising number, were seen.
-pub(super) fn read(source: &mut Source, window_ns: u64, frames: &[u64]) -> Vec<Trace> {
-    let mut decoder = Decoder::new(window_ns);
+pub(super) fn read(source: &mut Source, dates: Dates, frames: &[u64]) -> Vec<Trace> {
+    let mut decoder = Decoder::new(dates);
     let mut traces = Vec::new();
     let last = frames.last().copied().unwrap_or(0);
     while let Some((frame, interface)) = source.next_with_interface() {
@@ -109,8 +109,8 @@ pub enum Unseen {
 impl Unseen {
     /// Reads a capture from its beginning to a frame, and says what that is.
     #[must_use]
-    pub(crate) fn find(source: &mut Source, window_ns: u64, number: u64) -> Self {
-        let mut decoder = Decoder::new(window_ns);
+    pub(crate) fn find(source: &mut Source, dates: Dates, number: u64) -> Self {
+        let mut decoder = Decoder::new(dates);
         while let Some(frame) = source.next_frame() {
             if frame.number != number {
                 continue;

@@ -138,6 +138,15 @@ pub enum Warning {
         /// The numbers that it did record.
         recorded: Vec<u8>,
     },
+    /// The times of a capture show that its clock is no good.
+    ClockFault {
+        /// The capture.
+        point: String,
+        /// What is wrong.
+        fault: ClockFault,
+        /// HDP packets that were recognised all the same.
+        hdp: u64,
+    },
     /// A clock was set, or the path changed as abruptly.
     ClockSet {
         /// One point.
@@ -147,6 +156,21 @@ pub enum Warning {
         /// How often.
         steps: u64,
     },
+}
+
+/// What is wrong with a capture's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum ClockFault {
+    /// It was never set: it shows a date before there was HDP.
+    NeverSet {
+        /// Time of the first frame, in nanoseconds since the epoch.
+        first_ns: i64,
+    },
+    /// All frames have the same time.
+    StandsStill,
+    /// It counts whole seconds, whatever unit the capture states.
+    WholeSeconds,
 }
 
 /// What shows which of two points comes first.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::{Judgement, order};
 use crate::{
     correlate::{Journey, Station, Way},
-    findings::{Absence, PointKind},
+    findings::{Absence, ClockFault, PointKind},
     observe::{Flow, Point, Sighting},
 };
 
@@ -308,9 +308,11 @@ impl Judgement<'_> {
 }
 
 /// Whether a point could not have told that a packet came: all its HDP was for other hosts, or too
-/// short to be known.
+/// short to be known; or nobody knows when: it tells no times, or its clock stands still.
 pub(super) fn is_blind(point: &Point) -> bool {
-    point.hdp == 0 && (point.skipped.other_host > 0 || point.skipped.cut_short > 0)
+    let skipped = &point.skipped;
+    let shows_none = skipped.other_host > 0 || skipped.cut_short > 0 || skipped.no_time > 0;
+    point.hdp == 0 && shows_none || point.clock_fault() == Some(ClockFault::StandsStill)
 }
 
 /// Whether the point, a log, would tell of a packet that comes from elsewhere.

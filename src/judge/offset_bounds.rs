@@ -140,7 +140,7 @@ impl Hull {
             own.map(rest).fold(f64::INFINITY, f64::min)
         };
         Some(Slope {
-            slope,
+            rise: slope,
             span_ns,
             rest_ns: rests[rests.len() / 2],
             farthest_ns: (0..PARTS).map(nearest_of_part).fold(0.0, f64::max),
@@ -152,7 +152,7 @@ impl Hull {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Slope {
     /// Nanoseconds a nanosecond.
-    slope: f64,
+    rise: f64,
     span_ns: i64,
     /// Half of the differences lie no farther from the line.
     rest_ns: f64,
@@ -166,21 +166,21 @@ impl Slope {
     pub(super) fn skew(forth: Option<Self>, back: Option<Self>) -> Option<f64> {
         let clear = |slope: &Self| slope.is_a_clocks();
         let skew = match (forth.filter(clear), back.filter(clear)) {
-            (Some(forth), Some(back)) => forth.slope.midpoint(back.slope),
-            (Some(only), None) | (None, Some(only)) => only.slope,
+            (Some(forth), Some(back)) => forth.rise.midpoint(back.rise),
+            (Some(only), None) | (None, Some(only)) => only.rise,
             (None, None) => return None,
         };
         let agrees = |slope: Self| {
-            let apart = (slope.slope - skew).abs() * slope.span_ns as f64;
+            let apart = (slope.rise - skew).abs() * slope.span_ns as f64;
             apart <= SIGNIFICANT * slope.rest_ns.max(1.0)
         };
         forth.into_iter().chain(back).all(agrees).then_some(skew)
     }
 
     fn is_a_clocks(&self) -> bool {
-        let grown = self.slope.abs() * self.span_ns as f64;
+        let grown = self.rise.abs() * self.span_ns as f64;
         self.span_ns >= LEAST_SPAN_NS
-            && self.slope.abs() <= MOST_SKEW
+            && self.rise.abs() <= MOST_SKEW
             && grown > SIGNIFICANT * self.rest_ns
             && grown > SIGNIFICANT * self.farthest_ns
     }

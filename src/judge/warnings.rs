@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::Judgement;
 use crate::{
     correlate::{Precedence, Proposal, Relations, Survey, Way},
-    findings::{NamedSource, PointKind, Side, Warning},
+    findings::{ClockFault, NamedSource, PointKind, Side, Warning},
     observe::Point,
 };
 
@@ -38,6 +38,12 @@ fn of_source(source: &Point) -> Vec<Warning> {
             was_watching: source.summary.watched_ns.is_some(),
         });
     }
+    let fault = source.clock_fault();
+    warnings.extend(fault.map(|fault| Warning::ClockFault {
+        point: point(),
+        fault,
+        hdp: source.hdp,
+    }));
     let skipped = &source.skipped;
     if skipped.unsupported_link > 0 {
         let link_types = source.summary.link_types.iter();
@@ -64,7 +70,11 @@ fn of_source(source: &Point) -> Vec<Warning> {
             point: point(),
             packets: skipped.cut_short,
         });
-    } else if source.hdp == 0 && skipped.not_hdp > 0 {
+    } else if source.hdp == 0
+        && skipped.not_hdp > 0
+        && skipped.no_time == 0
+        && !matches!(fault, Some(ClockFault::NeverSet { .. }))
+    {
         warnings.push(Warning::NoHdp {
             point: point(),
             packets: skipped.not_hdp,

@@ -58,7 +58,7 @@ pub(super) fn write<W: Write>(
         }
         let job = annotate::Job {
             captures: &captures,
-            window_ns: options.window_ns(),
+            dates: options.dates(),
             which: frames,
         };
         annotate::write(to, job, notes, &clocks).map_err(|error| match error {

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use super::{Error, Named, Options, Points, Unexplained};
 use crate::{
     correlate::Survey,
+    decode::Dates,
     explain::{self, Explanation, Material, Reread, Unseen, Wanted, Witness},
     findings::{Packet, PointKind},
     judge,
@@ -68,7 +69,7 @@ pub(super) fn run(
     // The two sides of a host come from one source.
     let source_of = |point: &Point| points.iter().find(|named| named.name == point.capture);
     let sources: Vec<&Named> = seen.iter().filter_map(source_of).collect();
-    let wanted = wanted(subject, &sources, seen, options.window_ns())?;
+    let wanted = wanted(subject, &sources, seen, options.dates())?;
     let mut witness = Witness::new(seen, wanted.timestamp_ns);
     let mut see = |packet: &Packet| witness.see(packet);
     let findings = judge::judge(seen, survey, &options.judging(), Some(&mut see));
@@ -83,7 +84,7 @@ pub(super) fn run(
             findings: &findings,
             witness: &witness,
             sources: &mut sources,
-            window_ns: options.window_ns(),
+            dates: options.dates(),
         },
     );
     if explanation.packets.is_empty() {
@@ -104,7 +105,7 @@ fn wanted(
     subject: &Subject,
     sources: &[&Named],
     points: &[Point],
-    window_ns: u64,
+    dates: Dates,
 ) -> Result<Wanted, Error> {
     let unexplained = |why| Err(unexplained(subject, why));
     let with_timestamp = |timestamp_ns| Wanted {
@@ -147,7 +148,7 @@ fn wanted(
         });
     }
     let why = match reread(sources[index])? {
-        Reread::Capture(mut source, _) => match Unseen::find(&mut source, window_ns, frame) {
+        Reread::Capture(mut source, _) => match Unseen::find(&mut source, dates, frame) {
             Unseen::Quote(timestamp_ns) => return Ok(with_timestamp(timestamp_ns)),
             unseen => Some(unseen),
         },

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Points, Room};
 use crate::{
-    decode::DEFAULT_WINDOW_NS,
+    decode::{DEFAULT_WINDOW_NS, Dates},
     judge::{self, DEFAULT_WAIT_NS},
     protocols::List,
     source::{LinkType, Progress, Until},
@@ -17,6 +17,9 @@ pub struct Options {
     pub window: Duration,
     /// An arrival later than this is late, not delivered (T<sub>max</sub> of RFC 7680); 51 s.
     pub wait: Duration,
+    /// About when HDP was sent, in nanoseconds since the epoch: for captures whose clock was never set.
+    /// If it is not given, captures of the other points tell, where they are files.
+    pub date_ns: Option<i64>,
     /// Assume that the clocks agree within this where no packet compares them. Without it nothing
     /// is judged by such clocks.
     pub clock_error: Option<Duration>,
@@ -124,6 +127,7 @@ impl Default for Options {
         Self {
             window: Duration::from_nanos(DEFAULT_WINDOW_NS),
             wait: Duration::from_nanos(DEFAULT_WAIT_NS),
+            date_ns: None,
             clock_error: None,
             protocols: None,
             order: Order::default(),
@@ -143,6 +147,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("window", &self.window)
             .field("wait", &self.wait)
+            .field("date_ns", &self.date_ns)
             .field("clock_error", &self.clock_error)
             .field("protocols", &self.protocols)
             .field("order", &self.order)
@@ -183,9 +188,20 @@ impl Options {
         }
     }
 
-    /// [`Options::window`] in nanoseconds.
-    pub(super) fn window_ns(&self) -> u64 {
-        nanoseconds(self.window)
+    /// The same, with the date of the points' captures if none is given.
+    pub(super) fn dated(&self, points: &Points) -> Self {
+        Self {
+            date_ns: self.date_ns.or_else(|| points.date_ns()),
+            ..self.clone()
+        }
+    }
+
+    /// Which timestamps are taken for HDP's.
+    pub(super) fn dates(&self) -> Dates {
+        Dates {
+            window_ns: nanoseconds(self.window),
+            elsewhere_ns: self.date_ns,
+        }
     }
 
     /// Whether interfaces and pipes are to end.

@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use super::Error;
-use crate::source::{self, Origin};
+use crate::{
+    decode::Dates,
+    source::{self, Origin, Source},
+};
 
 /// The observation points of a path, in path order, the sender's end first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +90,17 @@ impl Points {
     #[must_use]
     pub fn contain(&self, origin: &Origin) -> bool {
         self.0.iter().any(|point| point.origin.is_same_as(origin))
+    }
+
+    /// When one of the captures begins whose clock was set, if another one's was not.
+    pub(super) fn date_ns(&self) -> Option<i64> {
+        let files = self.0.iter().filter(|point| point.origin.is_repeatable());
+        let first_ns = files.filter_map(|point| {
+            let mut source = Source::open(point.origin.clone()).ok()?;
+            source.next_frame()?.time_ns
+        });
+        let (dated, undated): (Vec<i64>, Vec<i64>) = first_ns.partition(|&ns| Dates::is_date(ns));
+        dated.first().copied().filter(|_| !undated.is_empty())
     }
 
     pub(super) fn as_slice(&self) -> &[Named] {

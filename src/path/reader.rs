@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         Self {
             point,
             source,
-            decoder: Shortcut::new(options.window_ns()),
+            decoder: Shortcut::new(options.dates()),
             #[cfg(feature = "libpcap")]
             filter: options
                 .filter

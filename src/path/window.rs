@@ -21,7 +21,7 @@ use std::{
 use super::{Memory, Named, Options, Points, sides};
 use crate::{
     correlate::{Pending, Places, Survey},
-    decode::Shortcut,
+    decode::{Dates, Shortcut},
     findings::{Findings, Packet},
     judge::{self, Decision, Ledger, Reading, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
@@ -98,7 +98,7 @@ pub struct Window {
     options: judge::Options,
     room: Room,
     labels: Vec<Label>,
-    within_ns: u64,
+    dates: Dates,
     /// What each point's reader has told. Never locked while waiting for anything else.
     feeds: Vec<Mutex<Feed>>,
     /// What was taken from them. Locked before any feed.
@@ -193,7 +193,7 @@ impl Window {
         let nothing = labels.iter().map(|_| Batch::default()).collect();
         Self {
             options: options.judging(),
-            within_ns: options.window_ns(),
+            dates: options.dates(),
             room,
             feeds: labels.iter().map(|_| Mutex::default()).collect(),
             taken: Mutex::new(Taken::All(nothing)),
@@ -208,7 +208,7 @@ impl Window {
         let Feed {
             observer, decoder, ..
         } = &mut *feed;
-        let decoder = decoder.get_or_insert_with(|| Box::new(Shortcut::new(self.within_ns)));
+        let decoder = decoder.get_or_insert_with(|| Box::new(Shortcut::new(self.dates)));
         observer.watch(frame);
         observer.read(frame, decoder);
         let is_enough = self.is_enough(observer);

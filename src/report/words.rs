@@ -9,8 +9,8 @@ use crate::findings::IcmpEvidence;
 use crate::{
     decode::icmp_meaning,
     findings::{
-        Cause, Kept, NamedSource, NotTheNumber, OrderSign, Others, PointKind, PortPair, Reason,
-        Warning,
+        Cause, ClockFault, Kept, NamedSource, NotTheNumber, OrderSign, Others, PointKind, PortPair,
+        Reason, Warning,
     },
     protocols, shell,
 };
@@ -342,6 +342,27 @@ fn warning(warning: &Warning) -> String {
                  hardware that hides them? It has no say about a number that it never recorded"
             )
         }
+        Warning::ClockFault { point, fault, hdp } => match fault {
+            ClockFault::NeverSet { first_ns } => {
+                const YEAR_NS: i64 = 31_556_952_000_000_000;
+                let year = 1970 + first_ns.div_euclid(YEAR_NS);
+                let recognised = match hdp {
+                    0 => {
+                        "so no HDP is recognised by it: a capture of another point whose clock is \
+                          right would help"
+                    }
+                    _ => "HDP is recognised by the date of the other captures",
+                };
+                format!("{point}: its clock was never set, it shows {year}; {recognised}")
+            }
+            ClockFault::StandsStill => format!(
+                "{point}: its clock stands still: all frames have the same time, so when it was \
+                 watching is unknown"
+            ),
+            ClockFault::WholeSeconds => format!(
+                "{point}: its times are whole seconds: delays and losses are judged no finer"
+            ),
+        },
         Warning::ClockSet { from, to, steps } => format!(
             "{from} → {to}: a clock was set while the captures ran ({steps} times), or the path \
              changed as abruptly; delays are counted anew from there"

@@ -20,13 +20,27 @@ pub(super) fn is_magic(start: &[u8]) -> bool {
     })
 }
 
+/// Microseconds in a second: more is no fraction of one.
+const MOST_MICROSECONDS: u32 = 999_999;
+
+/// So much of what follows damage is looked at for its cause.
+const LOOKED_AT: usize = 4096;
+
 /// What the file's header says.
 pub(super) struct Classic {
     big_endian: bool,
     /// Nanoseconds a unit of the records' fraction field.
     unit_ns: i64,
+    /// A larger fraction is none.
+    most_units: u32,
     record_header_len: usize,
     link_type: LinkType,
+    /// The file's number among those that were joined.
+    interface: u32,
+    /// Time of the last record.
+    last_ns: Option<i64>,
+    /// Of the last one in the file before.
+    earlier_ns: Option<i64>,
 }
 
 impl Classic {
@@ -40,43 +54,96 @@ impl Classic {
         // The upper half of the field tells about frame check sequences; those are cut off with
         // the rest of what lies behind the IP datagram.
         let link_type = LinkType((header.network.0.cast_unsigned() & 0xffff) as u16);
-        let classic = Self {
+        let mut classic = Self {
             big_endian: header.is_bigendian(),
             unit_ns: if nanoseconds { 1 } else { 1_000 },
+            most_units: if nanoseconds {
+                u32::MAX
+            } else {
+                MOST_MICROSECONDS
+            },
             record_header_len: RECORD_HEADER_LEN + if header.is_modified_format() { 8 } else { 0 },
             link_type,
+            interface: u32::try_from(summary.interfaces.len()).unwrap_or(u32::MAX),
+            last_ns: None,
+            earlier_ns: None,
         };
         summary.add_interface(Interface {
             name: None,
             link_type,
             resolution_ns: classic.unit_ns.unsigned_abs(),
         });
+        if classic.counts_nanoseconds(buffer.view()) {
+            classic.count_nanoseconds(summary);
+        }
         Ok(classic)
     }
 
-    /// The next record, if all of it is in the buffer.
+    /// Whether most of the records in view, of two at least, have fractions that are none of its unit.
+    /// Of a single one that may be damage.
+    fn counts_nanoseconds(&self, view: &[u8]) -> bool {
+        let mut rest = view;
+        let (mut all, mut beyond) = (0, 0);
+        while let Some(header) = rest.first_chunk() {
+            let [_, fraction, captured_len, _] = self.four_words(header);
+            let Some(next) = rest.get(self.record_header_len + captured_len as usize..) else {
+                break;
+            };
+            all += 1;
+            beyond += usize::from(fraction > self.most_units);
+            rest = next;
+        }
+        all >= 2 && beyond * 2 > all
+    }
+
+    /// The header says microseconds, the records say otherwise.
+    fn count_nanoseconds(&mut self, summary: &mut Summary) {
+        self.unit_ns = 1;
+        self.most_units = u32::MAX;
+        summary.warnings.push(
+            "its header says microseconds, but its times have fractions above 999999: read as \
+             nanoseconds"
+                .to_owned(),
+        );
+        if let Some(interface) = summary.interfaces.get_mut(self.interface as usize) {
+            interface.resolution_ns = 1;
+        }
+        summary.resolution_ns = summary.interfaces.iter().map(|i| i.resolution_ns).max();
+    }
+
+    /// The next record, if all of it is in the buffer and nothing is strange about it.
     #[inline(always)]
-    pub(super) fn ready(&self, view: &[u8]) -> Option<Record> {
+    pub(super) fn ready(&mut self, view: &[u8]) -> Option<Record> {
         let [seconds, fraction, captured_len, original_len] = self.four_words(view.first_chunk()?);
         let len = captured_len as usize;
-        let is_there = view.len() >= self.record_header_len + len && captured_len <= MAX_FRAME_LEN;
-        is_there.then_some(Record {
-            time_ns: Some(i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit_ns),
+        let is_usual = captured_len.wrapping_sub(1) < MAX_FRAME_LEN && fraction <= self.most_units;
+        if view.len() < self.record_header_len + len || !is_usual {
+            return None;
+        }
+        Some(self.take(seconds, fraction, len, original_len))
+    }
+
+    #[inline(always)]
+    fn take(&mut self, seconds: u32, fraction: u32, len: usize, original_len: u32) -> Record {
+        let time_ns = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit_ns;
+        self.last_ns = Some(time_ns);
+        Record {
+            time_ns: Some(time_ns),
             link_type: self.link_type,
-            interface: 0,
+            interface: self.interface,
             direction: None,
             original_len,
             offset: self.record_header_len,
             len,
-        })
+        }
     }
 
     #[cold]
-    pub(super) fn step(&self, buffer: &mut Buffer) -> Step {
-        self.record(buffer).unwrap_or_else(Step::Broken)
+    pub(super) fn step(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Step {
+        self.record(buffer, summary).unwrap_or_else(Step::Broken)
     }
 
-    fn record(&self, buffer: &mut Buffer) -> Result<Step, String> {
+    fn record(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Result<Step, String> {
         if buffer.at_end()? {
             return Ok(Step::End);
         }
@@ -84,15 +151,52 @@ impl Classic {
         let Some(header) = buffer.view().first_chunk() else {
             unreachable!("a record header is at least that long")
         };
-        let [_, _, captured_len, _] = self.four_words(header);
-        if captured_len > MAX_FRAME_LEN {
+        let [seconds, fraction, captured_len, original_len] = self.four_words(header);
+        let at = buffer.position();
+        if captured_len == 0 && is_magic(buffer.view()) {
+            return self.join(buffer, summary);
+        }
+        if captured_len == 0 && original_len == 0 && is_nothing_but_zeros(buffer)? {
             return Err(format!(
-                "damaged at byte {}: a record claims {captured_len} bytes",
-                buffer.position()
+                "zeros from byte {at} on: the disk was full, or the machine went down; what is before \
+                 them was read"
             ));
         }
-        buffer.need(self.record_header_len + captured_len as usize, "a record")?;
-        Ok(self.ready(buffer.view()).map_or(Step::Other, Step::Frame))
+        if captured_len > MAX_FRAME_LEN {
+            let cause = cause_of_damage(buffer);
+            return Err(format!(
+                "damaged at byte {at}: a record claims {captured_len} bytes{cause}"
+            ));
+        }
+        if fraction > self.most_units {
+            if self.counts_nanoseconds(buffer.view()) {
+                self.count_nanoseconds(summary);
+            } else {
+                self.most_units = u32::MAX;
+            }
+        }
+        let len = captured_len as usize;
+        buffer.need(self.record_header_len + len, "a record")?;
+        let record = self.take(seconds, fraction, len, original_len);
+        if let (Some(until), Some(now)) = (self.earlier_ns.take(), record.time_ns)
+            && until < now
+        {
+            summary.paused_ns.push((until, now));
+        }
+        Ok(Step::Frame(record))
+    }
+
+    /// Goes on with the file that was joined behind this one: a recording of its own.
+    fn join(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Result<Step, String> {
+        let at = buffer.position();
+        let next = Self::open(buffer, summary)?;
+        summary.warnings.push(format!(
+            "at byte {at} another capture file begins, joined behind the one before"
+        ));
+        let earlier_ns = self.last_ns;
+        *self = Self { earlier_ns, ..next };
+        // Behind the header, the step that follows knows the pause.
+        self.record(buffer, summary)
     }
 
     /// The record header's fields; the modified format has more behind them.
@@ -107,5 +211,33 @@ impl Classic {
                 word
             }
         })
+    }
+}
+
+/// Whether zeros are all that is left of the file.
+fn is_nothing_but_zeros(buffer: &mut Buffer) -> Result<bool, String> {
+    const ENOUGH: usize = 64;
+    // Of a short rest all counts.
+    buffer
+        .fill(ENOUGH)
+        .map_err(|error| format!("cannot be read any further: {error}"))?;
+    let view = buffer.view();
+    Ok(view.iter().take(LOOKED_AT).all(|&byte| byte == 0))
+}
+
+/// What most likely damaged the file, by what follows; nothing where that does not tell.
+fn cause_of_damage(buffer: &Buffer) -> &'static str {
+    let view = &buffer.view()[..buffer.view().len().min(LOOKED_AT)];
+    if view.starts_with(&super::pcapng::MAGIC) {
+        return ": a pcapng file was joined behind it; give the two by themselves";
+    }
+    let feeds = view.windows(2).filter(|pair| pair[1] == b'\n');
+    let (all, behind_returns) = feeds.fold((0, 0), |(all, behind), pair| {
+        (all + 1, behind + usize::from(pair[0] == b'\r'))
+    });
+    if all >= 4 && behind_returns == all {
+        ": it was transferred as text (CR LF in place of LF); transfer it again as binary"
+    } else {
+        ""
     }
 }

@@ -20,6 +20,9 @@ use super::{
 /// The block type of a section header, the same in both byte orders.
 pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
+/// The same with CR LF in place of LF: made to be recognised.
+pub(super) const MAGIC_AS_TEXT: [u8; 4] = *b"\r\n\r\r";
+
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
@@ -163,15 +166,22 @@ impl Pcapng {
                 }
             };
         }
+        if super::classic::is_magic(view) {
+            return Err(format!(
+                "at byte {} a pcap file was joined behind it; give the two by themselves",
+                buffer.position()
+            ));
+        }
         let kind = self.order.u32_at(view, 0);
         let total_len = self.order.u32_at(view, 4);
-        if total_len < 12 || !total_len.is_multiple_of(4) || total_len > MAX_FRAME_LEN {
+        if !(12..=MAX_FRAME_LEN).contains(&total_len) {
             return Err(format!(
                 "damaged at byte {}: a block claims {total_len} bytes",
                 buffer.position()
             ));
         }
-        let total_len = total_len as usize;
+        // Some writers leave the padding out of the length.
+        let total_len = total_len.next_multiple_of(4) as usize;
         buffer.need(total_len, "a block")?;
         let block = &buffer.view()[..total_len];
         let found = match kind {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::Command, thread};
 
 use hdp::{
-    findings::{Clock, ClockMethod, DelayReference, Findings, Verdict},
+    findings::{Absence, Clock, ClockMethod, DelayReference, Findings, Verdict},
     hdp::Header,
 };
 
@@ -237,6 +237,72 @@ fn with_delays(every_ns: i64, delays_ns: impl Iterator<Item = i64>) -> Findings 
         ..all.clone()
     });
     judged(&without_pings.collect::<Vec<_>>())
+}
+
+#[test]
+fn trap_40_a_clock_that_was_never_set_is_dated_by_the_other_captures() {
+    let packets: Vec<Sent> = (0..5)
+        .map(|n| sent((500 + n) * MILLISECOND, 50, 1))
+        .collect();
+    let captures = scene(2, 1_000, &packets);
+    let innocent = judged(&captures);
+    assert_eq!(number(&innocent, 0, 50).verdict, Verdict::Blocked);
+    assert_eq!(innocent.warnings, []);
+    let by_another = |index: usize, clock: fn(i64) -> i64| {
+        let mut captures = captures.clone();
+        for frame in &mut captures[index].frames {
+            frame.time_ns = clock(frame.time_ns);
+        }
+        captures
+    };
+    for index in [0, 1] {
+        let findings = judged(&by_another(index, |at| at - START_NS + 10 * SECOND));
+        assert_eq!(number(&findings, 0, 50).verdict, Verdict::Blocked);
+        assert_eq!(number(&findings, 0, 253).verdict, Verdict::Passes);
+        assert!(warns(&findings, "its clock was never set, it shows 1970"));
+    }
+    // Of two such nobody knows the date: nothing is taken for HDP.
+    let mut both = by_another(0, |at| at - START_NS + 10 * SECOND);
+    both[1] = by_another(1, |at| at - START_NS + 20 * SECOND).remove(1);
+    let findings = judged(&both);
+    assert_eq!(findings.directions[0].protocols, []);
+    assert!(warns(&findings, "no HDP is recognised by it"));
+    assert!(!warns(&findings, "none of"));
+    // With the same time again and again, whatever it is, a capture cannot say when it was watching.
+    for clock in [|_| 0, |_| START_NS] {
+        let findings = judged(&by_another(1, clock));
+        let p = number(&findings, 0, 50);
+        assert_eq!((p.verdict, p.edge), (Verdict::Inconclusive, 5));
+        assert_eq!(p.edge_at[0].why, Absence::CannotShow);
+        assert_eq!(number(&findings, 0, 253).verdict, Verdict::Passes);
+        assert!(warns(&findings, "its clock stands still"));
+    }
+}
+
+#[test]
+fn trap_40_whole_seconds_are_recognised_and_judged_no_finer() {
+    // The second point stops while 50 is sent; the first frame that it lacks is of the same second.
+    let packets: Vec<Sent> = (0..5)
+        .map(|n| sent((5_600 + n) * MILLISECOND, 50, 1))
+        .collect();
+    let mut captures = scene(2, 10_000, &packets);
+    let findings = judged(&captures);
+    assert_eq!(number(&findings, 0, 50).verdict, Verdict::Blocked);
+    for frame in &mut captures[1].frames {
+        frame.time_ns = frame.time_ns / SECOND * SECOND;
+    }
+    let findings = judged(&captures);
+    assert_eq!(number(&findings, 0, 50).verdict, Verdict::Blocked);
+    assert_eq!(
+        findings.points[1].resolution_ns,
+        Some(SECOND.unsigned_abs())
+    );
+    assert!(warns(&findings, "its times are whole seconds"));
+    captures[1]
+        .frames
+        .retain(|frame| frame.time_ns < START_NS + 5 * SECOND);
+    let findings = judged(&captures);
+    assert_eq!(number(&findings, 0, 50).lost, 0);
 }
 
 #[test]
