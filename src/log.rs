@@ -83,8 +83,11 @@ pub struct SendStart {
     pub origin: Origin,
     /// Where to.
     pub destination: IpAddr,
-    /// Packets that the schedule has, with controls.
+    /// Packets that the schedule has, with controls, without heartbeats.
     pub planned: u64,
+    /// What each round's order was drawn from; `null` where the numbers went in rising order.
+    #[serde(default)]
+    pub seed: Option<u64>,
 }
 
 /// What a listener listens to.
@@ -492,12 +495,13 @@ mod tests {
             origin: origin(),
             destination: [10, 77, 2, 2].into(),
             planned: 257,
+            seed: Some(7),
         });
         assert_eq!(
             line(&start),
             "{\"hdp_log\":\"send\",\"schema_version\":1,\"generator\":\"hdp 0.1.0\",\
              \"host\":\"client\",\"boot_id\":null,\"started_ns\":1790000000000000000,\
-             \"destination\":\"10.77.2.2\",\"planned\":257}\n"
+             \"destination\":\"10.77.2.2\",\"planned\":257,\"seed\":7}\n"
         );
         assert_eq!(
             line(&sent()),

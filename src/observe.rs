@@ -430,8 +430,8 @@ pub(crate) struct Observer {
     cut_short: BTreeSet<u8>,
     bystanders: Bystanders,
     fragments: Fragments,
-    /// Whether any frame's time is not a whole second.
-    has_fractions: bool,
+    /// How many frames there were before the first whose time is no whole second.
+    whole_seconds: u64,
 }
 
 impl Observer {
@@ -441,7 +441,9 @@ impl Observer {
         self.frames += 1;
         if let Some(time_ns) = frame.time_ns {
             self.coverage.note(time_ns);
-            self.has_fractions = self.has_fractions || time_ns % SECOND_NS != 0;
+            if self.whole_seconds + 1 == self.frames && time_ns % SECOND_NS == 0 {
+                self.whole_seconds += 1;
+            }
         }
     }
 
@@ -900,7 +902,8 @@ impl Observer {
         self.coverage
             .complete(&summary.dropped_ns, &summary.paused_ns);
         let stands_still = self.coverage.first_ns() == self.coverage.last_ns();
-        let is_coarse = self.frames >= NO_ACCIDENT && !self.has_fractions && !stands_still;
+        let is_coarse =
+            self.whole_seconds >= NO_ACCIDENT && self.whole_seconds == self.frames && !stands_still;
         if is_coarse {
             summary.resolution_ns = Some(SECOND_NS.unsigned_abs());
         }

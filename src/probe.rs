@@ -23,7 +23,7 @@ pub use interrupt::Interrupt;
 #[cfg(target_os = "linux")]
 pub use listen::{Event, Listener, Received, Round, Subject};
 pub use privileges::drop_capabilities;
-pub use send::{Attempt, MAX_PAYLOAD, Probe, Schedule, Sender};
+pub use send::{Attempt, MAX_PAYLOAD, Order, Probe, Schedule, Sender};
 pub use socket::{IpOptions, Refused};
 
 /// Why nothing can be sent or received at all.

@@ -19,6 +19,7 @@ mod link_type;
 #[cfg(feature = "libpcap")]
 mod live;
 mod log;
+mod magic;
 mod packing;
 mod pcapng;
 
@@ -465,16 +466,16 @@ impl Source {
         let format = match buffer.fill(4).map(|_| buffer.view()) {
             Err(error) => return Err(Error::Read { origin, error }),
             Ok([]) => return Err(Error::Empty { origin }),
-            Ok(start) if start.starts_with(&pcapng::MAGIC) => {
+            Ok(start) if start.starts_with(&magic::PCAPNG) => {
                 Format::Pcapng(pcapng::Pcapng::default())
             }
-            Ok(start) if classic::is_magic(start) => {
+            Ok(start) if magic::is_classic(start) => {
                 match classic::Classic::open(&mut buffer, &mut summary) {
                     Ok(classic) => Format::Classic(classic),
                     Err(what) => return Err(Error::Header { origin, what }),
                 }
             }
-            Ok(start) if start.starts_with(&pcapng::MAGIC_AS_TEXT) => {
+            Ok(start) if start.starts_with(&magic::PCAPNG_AS_TEXT) => {
                 let what =
                     "it was transferred as text (CR LF in place of LF); transfer it again as \
                             binary"

@@ -8,7 +8,7 @@ use std::{env, fmt::Display, io, ops::ControlFlow, time::Duration};
 use hdp::{
     hdp::PORT,
     log::{self, SentPacket, Start, write_line},
-    probe::{Interrupt, IpOptions, Listener, Round, Schedule, Sender, Subject},
+    probe::{Interrupt, IpOptions, Listener, Order, Round, Schedule, Sender, Subject},
     report::{Align, Column, OrDash, RowFormat, Rows},
 };
 use support::hosts;
@@ -55,6 +55,8 @@ fn measure() {
                 ip: IpOptions::default(),
                 payload: vec![7; 100],
                 control: true,
+                order: Order::Shuffled(7),
+                heartbeat: false,
             })
             .unwrap();
             allocation_counter::measure(|| run(&sender, &mut listener, &interrupt, rounds.into()))

@@ -15,7 +15,7 @@ use std::{
 use hdp::{
     findings::Carrier,
     hdp::Header,
-    log::{Direction, End, ReceivedPacket, SentPacket, Start},
+    log::{Direction, End, ReceivedPacket, SendStart, SentPacket, Start},
 };
 use serde_json::Value;
 use support::{
@@ -440,6 +440,88 @@ fn a_hundred_thousand_packets_at_full_speed_are_accounted_for() {
             .iter()
             .all(|timestamp| left.any(|sent| sent == timestamp))
     );
+}
+
+#[test]
+fn each_round_has_its_own_order_and_a_heartbeat_goes_beside_it() {
+    const MARGIN_NS: u64 = 200_000_000;
+    let Some(host) = hosts::host("order") else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let sent = |seed: &str, more: &[&str]| {
+        let log_file = file(&folder, "log");
+        let fixed = [
+            "send",
+            "127.0.0.1",
+            "--protocols",
+            "100-119",
+            "--count",
+            "3",
+        ];
+        let fast = [
+            "--interval",
+            "4ms",
+            "--payload",
+            "moo",
+            "--log",
+            text(&log_file),
+        ];
+        let seed = ["--seed", seed];
+        success(&mut host.hdp(&[&fixed[..], &fast, &seed, more].concat()));
+        log::<SentPacket>(&log_file)
+    };
+    let requested = |log: &Log<SentPacket>| -> Vec<u16> {
+        let bare = log.packets.iter().filter(|p| p.carrier == Carrier::Ip);
+        bare.map(|packet| packet.requested).collect()
+    };
+    let first = sent("7", &[]);
+    let Start::Send(SendStart { seed, planned, .. }) = &first.start else {
+        panic!("a sender's log");
+    };
+    assert_eq!((*seed, *planned), (Some(7), 60));
+    let order = requested(&first);
+    let rounds: Vec<&[u16]> = order.chunks(20).collect();
+    for round in &rounds {
+        let mut sorted = round.to_vec();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (100..120).collect::<Vec<_>>());
+        assert!(!round.is_sorted());
+    }
+    assert!(rounds[0] != rounds[1] && rounds[1] != rounds[2]);
+    assert_eq!(order, requested(&sent("7", &[])));
+    assert_ne!(order, requested(&sent("8", &[])));
+
+    // The heartbeats enclose the numbers, far enough for these to be judged.
+    let [start, bare @ .., end] = &first.packets[..] else {
+        panic!("{:?}", first.packets);
+    };
+    for beat in [start, end] {
+        assert_eq!((beat.carrier, beat.requested), (Carrier::Udp, 17));
+    }
+    assert!(bare[0].timestamp_ns - start.timestamp_ns >= MARGIN_NS);
+    assert!(end.timestamp_ns - bare[bare.len() - 1].timestamp_ns >= MARGIN_NS);
+    let second = first.packets.iter().filter(|p| p.carrier == Carrier::Udp);
+    let second: Vec<u64> = second.map(|packet| packet.timestamp_ns).collect();
+    assert!(
+        second
+            .windows(2)
+            .all(|pair| pair[1] - pair[0] <= 2_000_000_000)
+    );
+
+    // A control goes before or behind its number, and never at once with it.
+    let pairs = sent("7", &["--control", "--no-heartbeat"]).packets;
+    let (mut before, mut behind) = (0, 0);
+    for pair in pairs.chunks(2) {
+        match (pair[0].carrier, pair[1].carrier) {
+            (Carrier::Udp, Carrier::Ip) => before += 1,
+            (Carrier::Ip, Carrier::Udp) => behind += 1,
+            alike => panic!("{alike:?}"),
+        }
+        assert!(pair[1].timestamp_ns - pair[0].timestamp_ns >= 2_000_000);
+    }
+    assert_eq!(before + behind, 60);
+    assert!(before.min(behind) >= 10, "{before} before, {behind} behind");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     hdp,
     log::ReceivedPacket,
     probe::{
-        self, Interrupt, IpOptions, Listener, MAX_PAYLOAD, Round, Schedule, Sender, Subject,
+        self, Interrupt, IpOptions, Listener, MAX_PAYLOAD, Order, Round, Schedule, Sender, Subject,
         loopback::Loopback,
     },
     protocols::List,
@@ -104,6 +104,8 @@ fn sweep(arguments: &Arguments) -> anyhow::Result<Loopback> {
         ip: IpOptions::default(),
         payload: (b'a'..=b'z').cycle().take(arguments.size).collect(),
         control: false,
+        order: Order::Rising,
+        heartbeat: false,
     })?;
     probe::drop_capabilities().context("capabilities")?;
 

@@ -15,7 +15,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Outcome, duration, output};
 use crate::{
     hdp, log,
-    probe::{self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Probe, Refused, Schedule, Sender},
+    probe::{
+        self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Order, Probe, Refused, Schedule, Sender,
+    },
     protocols::{self, List},
     report::{Align, Column, OrDash, Rows},
     source,
@@ -28,6 +30,7 @@ use crate::{
 /// timestamp it carries, the length of the IP datagram, and the call that failed. What goes wrong
 /// for one number never stops the rest. Ctrl-C ends it with its summary and a whole log.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Arguments {
     /// IPv4 or IPv6 address or host name
     #[arg(value_name = "DEST")]
@@ -78,10 +81,25 @@ pub(super) struct Arguments {
     #[arg(long)]
     no_fragment: bool,
 
-    /// Follow each packet by the same in a valid UDP datagram to port 420 (from 420 too, where that
-    /// is free and permitted): where the number is lost and the control arrives, it was the number
+    /// Send the same in a valid UDP datagram to port 420 (from 420 too, where that is free and
+    /// permitted), half an interval before or behind each packet: where the number is lost and the
+    /// control arrives, it was the number
     #[arg(long)]
     control: bool,
+
+    /// Draw the order of each round from N, which a run before has printed, to repeat it
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Send in rising order, as the article does, in place of another order in each round: then an
+    /// outage or a rate limit looks like a range of numbers
+    #[arg(long, conflicts_with = "seed")]
+    in_order: bool,
+
+    /// Do not send a control first, last and once a second between: they tell that the other end
+    /// records, and compare its clock, where every number is dropped
+    #[arg(long)]
+    no_heartbeat: bool,
 
     /// Write what was done with each packet to FILE, in JSON Lines: an observation point for
     /// hdp path
@@ -115,6 +133,13 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             no_fragment: arguments.no_fragment,
         },
         control: arguments.control,
+        order: if arguments.in_order {
+            Order::Rising
+        } else {
+            // Short enough to be typed.
+            Order::Shuffled(arguments.seed.unwrap_or_else(|| fastrand::u32(..).into()))
+        },
+        heartbeat: !arguments.no_heartbeat,
     })?;
     let interrupt = Interrupt::install().context("signals")?;
     probe::drop_capabilities().context("capabilities")?;
@@ -137,7 +162,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         let record = sender.record(&attempt);
         log.write(&record)?;
         row(&mut rows, &attempt, &record)?;
-        progress.inc(1);
+        progress.inc(u64::from(attempt.probe != Probe::Heartbeat));
         if flush_each {
             log.flush()?;
             rows.flush()?;
@@ -158,6 +183,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     rows.end(&end)?;
     if interrupted {
         eprintln!("interrupted: {} packets were planned", sender.planned());
+    }
+    if let Some(seed) = sender.start().seed {
+        eprintln!("order: shuffled, again by --seed {seed}");
     }
     eprint!("{summary}");
     Ok(Outcome::Done)
@@ -274,6 +302,7 @@ impl Display for Requested {
         match self.0 {
             Probe::Number(requested) => requested.fmt(f),
             Probe::Control => f.pad("control"),
+            Probe::Heartbeat => f.pad("heartbeat"),
         }
     }
 }
@@ -314,7 +343,7 @@ impl Summary {
         failure.packets += 1;
         match attempt.probe {
             Probe::Number(requested) => _ = failure.numbers.insert(requested),
-            Probe::Control => failure.control = true,
+            Probe::Control | Probe::Heartbeat => failure.control = true,
         }
     }
 

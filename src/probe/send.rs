@@ -1,9 +1,14 @@
 //! The article's client: one packet a protocol number, a raw socket for each.
+//!
+//! What is sent in an order that repeats cannot be told from what happens at certain times: an outage
+//! or a rate limit looks like a range of numbers. So each round has its own order, and the control goes
+//! before or after its number, both drawn from a seed. A control a second beside it all keeps the
+//! receiver's capture provably alive, and compares its clock, where every number is dropped.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use socket2::{Domain, Socket};
@@ -49,18 +54,40 @@ pub struct Schedule {
     pub ip: IpOptions,
     /// What follows the HDP header.
     pub payload: Vec<u8>,
-    /// Whether each probe is followed by [`Probe::Control`].
+    /// Whether each probe has a [`Probe::Control`] beside it, half an interval before or behind.
     pub control: bool,
+    /// In which order the numbers of a round are sent.
+    pub order: Order,
+    /// Whether a [`Probe::Heartbeat`] is sent once a second.
+    pub heartbeat: bool,
 }
+
+/// In which order the numbers of a round are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Rising, each control behind its number.
+    Rising,
+    /// Another one in each round, and controls before or behind their numbers, all drawn from this
+    /// seed.
+    Shuffled(u64),
+}
+
+/// A heartbeat is sent so often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The first and the last one lie so far from all else: what comes near to the ends of a capture cannot
+/// be judged, and they may be all that is in it.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// What a packet was meant to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
     /// HDP straight on IP under the requested number, which may exceed 255.
     Number(u16),
-    /// The control: HDP inside a valid UDP datagram to port [`hdp::PORT`], sent at the same moment
-    /// and without pause.
+    /// The control: HDP inside a valid UDP datagram to port [`hdp::PORT`].
     Control,
+    /// The same, sent whatever else is.
+    Heartbeat,
 }
 
 impl Probe {
@@ -69,7 +96,7 @@ impl Probe {
     pub fn on_the_wire(self) -> u8 {
         match self {
             Self::Number(requested) => requested.to_le_bytes()[0],
-            Self::Control => UDP,
+            Self::Control | Self::Heartbeat => UDP,
         }
     }
 
@@ -78,7 +105,7 @@ impl Probe {
     pub fn requested(self) -> u16 {
         match self {
             Self::Number(requested) => requested,
-            Self::Control => UDP.into(),
+            Self::Control | Self::Heartbeat => UDP.into(),
         }
     }
 
@@ -87,7 +114,7 @@ impl Probe {
     pub fn carrier(self) -> Carrier {
         match self {
             Self::Number(_) => Carrier::Ip,
-            Self::Control => Carrier::Udp,
+            Self::Control | Self::Heartbeat => Carrier::Udp,
         }
     }
 }
@@ -113,7 +140,7 @@ pub struct Sender {
     schedule: Schedule,
     /// A raw socket for each requested number, rising.
     numbers: Vec<(u16, Result<Socket, Refused>)>,
-    /// The control's socket, if the schedule asks for it.
+    /// The socket of controls and heartbeats, if the schedule asks for either.
     control: Option<Result<Socket, Refused>>,
     source: Option<IpAddr>,
     ttl: Option<u8>,
@@ -144,8 +171,7 @@ impl Sender {
             })
             .collect();
         Error::check_permission(numbers.iter().map(|(_, socket)| socket))?;
-        let control = schedule
-            .control
+        let control = (schedule.control || schedule.heartbeat)
             .then(|| socket::udp_sender(domain, &schedule.ip));
         let destination = schedule.destination.ip();
         let ttl = numbers
@@ -167,14 +193,18 @@ impl Sender {
             origin: Origin::here(source::now_ns()),
             destination: self.schedule.destination.ip(),
             planned: self.planned(),
+            seed: match self.schedule.order {
+                Order::Rising => None,
+                Order::Shuffled(seed) => Some(seed),
+            },
         }
     }
 
-    /// Packets that the schedule has, with controls.
+    /// Packets that the schedule has, with controls, without heartbeats.
     #[must_use]
     pub fn planned(&self) -> u64 {
         let probes = self.numbers.len() as u64 * u64::from(self.schedule.rounds);
-        probes * if self.control.is_some() { 2 } else { 1 }
+        probes * if self.schedule.control { 2 } else { 1 }
     }
 
     /// Sends the whole schedule and tells `each` of every packet as it goes. Returns whether it
@@ -189,21 +219,46 @@ impl Sender {
     ) -> io::Result<bool> {
         let mut packet = vec![0; Header::LEN];
         packet.extend_from_slice(&self.schedule.payload);
-        let mut pause = Duration::ZERO;
+        let control = self.control.as_ref();
+        let pause = self.schedule.interval / if self.schedule.control { 2 } else { 1 };
+        let mut beats = Beats {
+            sender: self,
+            interrupt,
+            socket: control.filter(|_| self.schedule.heartbeat),
+            next: Instant::now(),
+        };
+        let mut random = match self.schedule.order {
+            Order::Rising => None,
+            Order::Shuffled(seed) => Some(fastrand::Rng::with_seed(seed)),
+        };
+        let margin = if self.schedule.heartbeat {
+            MARGIN
+        } else {
+            Duration::ZERO
+        };
+        let mut due = Instant::now() + margin;
+        let mut round: Vec<&(u16, Result<Socket, Refused>)> = self.numbers.iter().collect();
         for _ in 0..self.schedule.rounds {
-            for (requested, socket) in &self.numbers {
-                if interrupt.wait(pause)? {
-                    return Ok(true);
+            if let Some(random) = &mut random {
+                random.shuffle(&mut round);
+            }
+            for (requested, socket) in &round {
+                let number = Some((Probe::Number(*requested), socket));
+                let control = control.filter(|_| self.schedule.control);
+                let mut probes = [number, control.map(|socket| (Probe::Control, socket))];
+                if random.as_mut().is_some_and(fastrand::Rng::bool) {
+                    probes.reverse();
                 }
-                pause = self.schedule.interval;
-                let probe = Probe::Number(*requested);
-                each(self.attempt(probe, socket, &mut packet))?;
-                if let Some(socket) = &self.control {
-                    each(self.attempt(Probe::Control, socket, &mut packet))?;
+                for (probe, socket) in probes.into_iter().flatten() {
+                    if beats.until(due, &mut packet, &mut each)? {
+                        return Ok(true);
+                    }
+                    each(self.attempt(probe, socket, &mut packet))?;
+                    due = Instant::now() + pause;
                 }
             }
         }
-        Ok(false)
+        beats.last(pause, &mut packet, &mut each)
     }
 
     /// The line that the log holds of an attempt.
@@ -240,7 +295,7 @@ impl Sender {
         // IPv6 reads a raw socket's port as a protocol number; 0 leaves the socket's own.
         let (port, udp_header_len) = match probe {
             Probe::Number(_) => (0, 0),
-            Probe::Control => (hdp::PORT, UDP_HEADER_LEN),
+            Probe::Control | Probe::Heartbeat => (hdp::PORT, UDP_HEADER_LEN),
         };
         destination.set_port(port);
         let ip_header_len = match destination {
@@ -268,6 +323,53 @@ impl Sender {
             byte_sum: u32::try_from(byte_sum).unwrap_or(u32::MAX),
             result,
         }
+    }
+}
+
+/// What goes on beside the schedule.
+struct Beats<'a> {
+    sender: &'a Sender,
+    interrupt: &'a Interrupt,
+    /// None where there are no heartbeats.
+    socket: Option<&'a Result<Socket, Refused>>,
+    next: Instant,
+}
+
+impl Beats<'_> {
+    /// Waits, and sends what falls due meanwhile. Returns whether it was interrupted.
+    fn until(
+        &mut self,
+        due: Instant,
+        packet: &mut [u8],
+        each: &mut impl FnMut(Attempt) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        while let Some(socket) = self.socket.filter(|_| self.next <= due) {
+            if self.wait(self.next)? {
+                return Ok(true);
+            }
+            each(self.sender.attempt(Probe::Heartbeat, socket, packet))?;
+            self.next = Instant::now() + HEARTBEAT;
+        }
+        self.wait(due)
+    }
+
+    /// Sends the last one.
+    fn last(
+        &mut self,
+        pause: Duration,
+        packet: &mut [u8],
+        each: &mut impl FnMut(Attempt) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        if self.socket.is_none() {
+            return Ok(false);
+        }
+        self.next = Instant::now() + pause.clamp(MARGIN, HEARTBEAT);
+        self.until(self.next, packet, each)
+    }
+
+    fn wait(&self, due: Instant) -> io::Result<bool> {
+        self.interrupt
+            .wait(due.saturating_duration_since(Instant::now()))
     }
 }
 

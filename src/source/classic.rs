@@ -2,23 +2,13 @@
 
 use pcap_parser::{PcapHeader, parse_pcap_header};
 
-use super::{Interface, LinkType, Record, Step, Summary, input::Buffer};
+use super::{Interface, LinkType, Record, Step, Summary, input::Buffer, magic};
 
 const HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
 
 /// More than any interface hands over (USB captures go up to 128 MiB): a larger length is damage.
 pub(super) const MAX_FRAME_LEN: u32 = 128 * 1024 * 1024;
-
-/// The magic numbers: microseconds, nanoseconds and Kuznetzov's "modified" variant, which has
-/// eight more bytes a record.
-const MAGICS: [u32; 3] = [0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34];
-
-pub(super) fn is_magic(start: &[u8]) -> bool {
-    start.first_chunk().is_some_and(|bytes| {
-        MAGICS.contains(&u32::from_le_bytes(*bytes)) || MAGICS.contains(&u32::from_be_bytes(*bytes))
-    })
-}
 
 /// Microseconds in a second: more is no fraction of one.
 const MOST_MICROSECONDS: u32 = 999_999;
@@ -153,7 +143,7 @@ impl Classic {
         };
         let [seconds, fraction, captured_len, original_len] = self.four_words(header);
         let at = buffer.position();
-        if captured_len == 0 && is_magic(buffer.view()) {
+        if captured_len == 0 && magic::is_classic(buffer.view()) {
             return self.join(buffer, summary);
         }
         if captured_len == 0 && original_len == 0 && is_nothing_but_zeros(buffer)? {
@@ -228,7 +218,7 @@ fn is_nothing_but_zeros(buffer: &mut Buffer) -> Result<bool, String> {
 /// What most likely damaged the file, by what follows; nothing where that does not tell.
 fn cause_of_damage(buffer: &Buffer) -> &'static str {
     let view = &buffer.view()[..buffer.view().len().min(LOOKED_AT)];
-    if view.starts_with(&super::pcapng::MAGIC) {
+    if view.starts_with(&magic::PCAPNG) {
         return ": a pcapng file was joined behind it; give the two by themselves";
     }
     let feeds = view.windows(2).filter(|pair| pair[1] == b'\n');

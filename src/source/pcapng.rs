@@ -14,14 +14,8 @@ use pcap_parser::{
 
 use super::{
     Format, FrameDirection, Interface, LinkType, Record, Section, Source, Step, Summary,
-    classic::MAX_FRAME_LEN, input::Buffer,
+    classic::MAX_FRAME_LEN, input::Buffer, magic,
 };
-
-/// The block type of a section header, the same in both byte orders.
-pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
-
-/// The same with CR LF in place of LF: made to be recognised.
-pub(super) const MAGIC_AS_TEXT: [u8; 4] = *b"\r\n\r\r";
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -154,7 +148,7 @@ impl Pcapng {
         }
         buffer.need(BLOCK_HEADER_LEN + 4, "a block header")?;
         let view = buffer.view();
-        if view.starts_with(&MAGIC) {
+        if view.starts_with(&magic::PCAPNG) {
             self.order = match u32::from_le_bytes([view[8], view[9], view[10], view[11]]) {
                 BYTE_ORDER_MAGIC => ByteOrder::Little,
                 magic if magic.swap_bytes() == BYTE_ORDER_MAGIC => ByteOrder::Big,
@@ -166,7 +160,7 @@ impl Pcapng {
                 }
             };
         }
-        if super::classic::is_magic(view) {
+        if magic::is_classic(view) {
             return Err(format!(
                 "at byte {} a pcap file was joined behind it; give the two by themselves",
                 buffer.position()

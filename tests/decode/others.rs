@@ -337,6 +337,9 @@ enum How {
     Quoted(frames::Quote),
 }
 
+/// 2024-01-01: no HDP is older.
+const EARLIEST_NS: u64 = 1_704_067_200_000_000_000;
+
 #[test]
 fn the_window_ends_where_it_says() {
     let time = TIME_NS.cast_unsigned();
@@ -353,7 +356,8 @@ fn the_window_ends_where_it_says() {
             }
         }
         let all = |timestamp| is_claimed(u64::MAX, packet.clone(), timestamp, How::Straight);
-        assert!(all(0) && all(u64::MAX >> 1));
+        assert!(all(EARLIEST_NS) && all(u64::MAX >> 1));
+        assert!(!all(EARLIEST_NS - 1), "before there was HDP");
         assert!(!all(u64::MAX), "beyond the year 2262");
     }
 }
@@ -379,13 +383,13 @@ fn the_window_of_a_short_quote_is_as_wide_as_its_doubt() {
     }
 }
 
-/// A pcapng simple packet block has no time: dates from 2001 to 2096 have to do.
+/// A pcapng simple packet block has no time: dates from 2024 to 2096 have to do.
 #[test]
 fn without_a_capture_time_any_date_of_these_years_will_do() {
     for mut packet in packets(253, 33) {
         for (timestamp, is_hdp) in [
-            (999_999_999_999_999_999, false),
-            (1_000_000_000_000_000_000, true),
+            (EARLIEST_NS - 1, false),
+            (EARLIEST_NS, true),
             (TIME_NS.cast_unsigned(), true),
             (3_999_999_999_999_999_999, true),
             (4_000_000_000_000_000_000, false),

@@ -144,13 +144,17 @@ impl Host {
         command
     }
 
-    /// The tool on this host, in bounded time, with an empty standard input.
+    /// The tool on this host, in bounded time, with an empty standard input. It sends what is listed
+    /// in that order and nothing else, unless a test gives a seed.
     pub fn hdp(&self, arguments: &[&str]) -> Command {
         let mut command = self.command("timeout");
         command
             .args(["--signal=INT", "60", env!("CARGO_BIN_EXE_hdp")])
             .args(arguments)
             .stdin(Stdio::null());
+        if arguments.first() == Some(&"send") && !arguments.contains(&"--seed") {
+            command.args(["--in-order", "--no-heartbeat"]);
+        }
         command
     }
 
