@@ -212,13 +212,15 @@ impl Notes {
         &self.points[point]
     }
 
-    /// Whether a frame is the last sight of a packet that was lost.
+    /// Whether a frame of a record is the last sight of a packet that was lost.
     pub(super) fn is_last_sight(&self, record: usize, frame: u64) -> bool {
         let number = self.records[record].by_frame.get(&frame);
         number.is_some_and(|&number| {
             let note = &self.packets[number as usize];
             let is_last = |sight: &Sight| {
-                sight.frame == frame && note.lost_at.is_some_and(|[last, _]| last == sight.point)
+                sight.frame == frame
+                    && self.record_of[usize::from(sight.point)] == record
+                    && note.lost_at.is_some_and(|[last, _]| last == sight.point)
             };
             self.sights_of(note).iter().any(is_last)
         })
@@ -379,6 +381,18 @@ mod tests {
             comments(&names, &altered)[0],
             "hdp: fate=late; pair=a:1, b:2; path_delay=2.000000000 s; altered=yes"
         );
+    }
+
+    #[test]
+    fn the_last_sight_is_in_one_record_whatever_the_frame_numbers() {
+        let names = ["a", "b", "c"];
+        let points: Vec<Point> = names.iter().map(|name| point(name)).collect();
+        let mut notes = Notes::new(&points);
+        let mut lost = packet(&names, &[("a", 5), ("b", 6)], Fate::Lost, Some(["b", "c"]));
+        lost.seen[1].frame = 1;
+        notes.add(&lost);
+        assert!(!notes.is_last_sight(0, 1));
+        assert!(notes.is_last_sight(1, 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use etherparse::{Ethernet2HeaderSlice, SingleVlanHeaderSlice};
+use etherparse::{Ethernet2HeaderSlice, Ipv4HeaderSlice, Ipv6HeaderSlice, SingleVlanHeaderSlice};
 use rustc_hash::FxHasher;
 
 use super::{Datagram, LayerKind, Region, Skip, Walk};
@@ -80,7 +80,30 @@ impl<'a> Walk<'a, '_> {
         let header = Ethernet2HeaderSlice::from_slice(self.slice(region))
             .map_err(|_| super::too_short(region, LayerKind::Ethernet, 14))?;
         let behind = self.enter(region, LayerKind::Ethernet, header.slice().len())?;
-        self.ether_type(header.ether_type().0, behind)
+        match self.ether_type(header.ether_type().0, behind) {
+            Err(Skip::NotIp) if self.is_bare_ip(region) => {
+                self.layers.pop();
+                self.ip(region)
+            }
+            found => found,
+        }
+    }
+
+    /// Whether IP begins where a link layer should: some systems record what a tunnel hands up that way,
+    /// in a capture of Ethernet.
+    #[cold]
+    fn is_bare_ip(&self, region: Region) -> bool {
+        let bytes = self.slice(region);
+        match bytes.first().map(|first| first >> 4) {
+            Some(4) => Ipv4HeaderSlice::from_slice(bytes).is_ok_and(|header| {
+                usize::from(header.total_len()) <= region.wire_len()
+                    && header.to_header().calc_header_checksum() == header.header_checksum()
+            }),
+            Some(6) => Ipv6HeaderSlice::from_slice(bytes).is_ok_and(|header| {
+                header.slice().len() + usize::from(header.payload_length()) == region.wire_len()
+            }),
+            _ => false,
+        }
     }
 
     /// What an `EtherType` announces.

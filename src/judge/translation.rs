@@ -22,11 +22,18 @@ pub(super) fn between(
     protocols: &[Protocol],
 ) -> Option<Translation> {
     let ends = [&points[from].name, &points[to].name];
-    let is_translated = |protocol: &&Protocol| {
+    let changes_source = |protocol: &Protocol| {
         let mut changes = protocol.changes.iter();
         changes.any(|change| {
             change.field == "source_address" && [&change.between[0], &change.between[1]] == ends
         })
+    };
+    let is_translated = |protocol: &&Protocol| {
+        let here = number_at(protocol, &points[from].name);
+        let as_here = |other: &&Protocol| {
+            other.protocol == here && other.carrier == protocol.carrier && changes_source(other)
+        };
+        changes_source(protocol) || protocols.iter().any(|other| as_here(&other))
     };
     if !protocols.iter().any(|protocol| is_translated(&protocol)) {
         return None;
@@ -53,6 +60,15 @@ pub(super) fn between(
         left_private: !sources.is_empty() && sources.iter().all(is_private),
         untranslated_sources: sources.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// Under which number the packets of another come to a point: ICMP has one in each version of IP
+/// (RFC 7915).
+fn number_at(protocol: &Protocol, point: &str) -> u16 {
+    let mut changes = protocol.changes.iter();
+    let became = changes.find(|change| change.field == "protocol" && change.between[1] == point);
+    let number = became.and_then(|change| change.to.parse().ok());
+    number.unwrap_or(protocol.protocol)
 }
 
 /// Whether an address has no meaning on the Internet (RFC 1918, RFC 6598, RFC 4193).

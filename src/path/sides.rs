@@ -117,8 +117,9 @@ fn forwards(incoming: &Flow, outgoing: &Flow) -> bool {
 /// A point that may have two sides, among the others.
 struct Host<'a> {
     points: &'a [Point],
-    relations: &'a Relations,
     index: usize,
+    /// Which way its flows go.
+    ways: Vec<Way>,
 }
 
 /// What a host shows of the packets that go one way.
@@ -135,12 +136,62 @@ struct Passage {
 }
 
 impl<'a> Host<'a> {
-    fn new(points: &'a [Point], relations: &'a Relations, index: usize) -> Self {
-        Self {
+    fn new(points: &'a [Point], relations: &Relations, index: usize) -> Self {
+        let ways = (0..).zip(&points[index].flows);
+        let ways = ways.map(|(flow, _)| relations.way(index, flow)).collect();
+        let mut host = Self {
             points,
-            relations,
             index,
+            ways,
+        };
+        host.follow_translated();
+        host
+    }
+
+    /// Where the host translates addresses, it alone knows some of them: such packets go the way that
+    /// they go under the addresses which other points saw too.
+    fn follow_translated(&mut self) {
+        let point = self.point();
+        let mut translated: FxHashSet<(u32, u32)> = FxHashSet::default();
+        self.packets(|copies| {
+            let entry = |copy: &Sighting| &point.flows[copy.flow as usize];
+            for (a, b) in copies
+                .iter()
+                .flat_map(|a| copies.iter().map(move |b| (a, b)))
+            {
+                let (a, b) = (entry(a), entry(b));
+                if a.pair != b.pair && forwards(&a.flow, &b.flow) {
+                    translated.extend([(a.pair, b.pair), (b.pair, a.pair)]);
+                }
+            }
+        });
+        let others = (0..self.points.len()).filter(|&other| other != self.index);
+        let elsewhere: FxHashSet<(IpAddr, IpAddr)> = others
+            .flat_map(|other| &self.points[other].pairs)
+            .copied()
+            .collect();
+        let is_elsewhere = |pair: u32| elsewhere.contains(&point.pairs[pair as usize]);
+        for (known, unknown) in translated {
+            let known_way = point.flows.iter().position(|entry| entry.pair == known);
+            let Some(way) = known_way
+                .map(|flow| self.ways[flow])
+                .filter(|_| is_elsewhere(known))
+            else {
+                continue;
+            };
+            if is_elsewhere(unknown) {
+                continue;
+            }
+            for (own, entry) in self.ways.iter_mut().zip(&point.flows) {
+                if entry.pair == unknown {
+                    *own = way;
+                }
+            }
         }
+    }
+
+    fn way(&self, flow: u32) -> Way {
+        self.ways[flow as usize]
     }
 
     fn point(&self) -> &'a Point {
@@ -161,8 +212,8 @@ impl<'a> Host<'a> {
             .collect();
         let is_taken_apart = !verdicts.is_empty() && verdicts.iter().all(|verdict| *verdict);
         is_taken_apart.then(|| {
-            let ways = (0..).map(|flow| self.relations.way(self.index, flow));
-            let sides = roles.iter().zip(ways).map(|(role, way)| role.side(way));
+            let ways = self.ways.iter();
+            let sides = roles.iter().zip(ways).map(|(role, way)| role.side(*way));
             sides.collect()
         })
     }
@@ -170,7 +221,7 @@ impl<'a> Host<'a> {
     /// The role of each flow; `None` if that of one cannot be told.
     fn roles(&self) -> Option<Vec<Role>> {
         let flows = &self.point().flows;
-        let way = |flow: u32| self.relations.way(self.index, flow);
+        let way = |flow: u32| self.way(flow);
         // Where the capture does not say, an interface has one role for what goes one way, and the
         // other for what goes back.
         let mut votes: FxHashMap<(Way, u32), [u64; 2]> = FxHashMap::default();
@@ -235,8 +286,7 @@ impl<'a> Host<'a> {
             for way in Way::BOTH {
                 let in_role = |role: Role| {
                     copies.iter().find(|copy| {
-                        self.relations.way(self.index, copy.flow) == way
-                            && roles[copy.flow as usize] == role
+                        self.way(copy.flow) == way && roles[copy.flow as usize] == role
                     })
                 };
                 let passage = &mut passages[way.index()];

@@ -337,6 +337,27 @@ enum How {
     Quoted(frames::Quote),
 }
 
+/// Some systems record what a tunnel hands up as if it were Ethernet.
+#[test]
+fn ip_where_a_link_layer_should_be_is_ip() {
+    for packet in packets(253, 33) {
+        let mut bytes = packet.to_ip();
+        let decoded = |bytes: &[u8]| {
+            Decoder::new(DEFAULT_WINDOW_NS)
+                .decode(&whole(1, bytes))
+                .is_ok()
+        };
+        assert!(decoded(&bytes));
+        // A station's address may begin like IP: the rest must be right too.
+        if bytes[0] >> 4 == 4 {
+            bytes[10] ^= 1;
+        } else {
+            bytes.pop();
+        }
+        assert!(!decoded(&bytes));
+    }
+}
+
 /// 2024-01-01: no HDP is older.
 const EARLIEST_NS: u64 = 1_704_067_200_000_000_000;
 

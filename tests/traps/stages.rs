@@ -445,6 +445,42 @@ fn trap_14_address_translation_between_the_sides_is_a_change_inside_the_router()
 }
 
 #[test]
+fn trap_39_a_translating_router_at_the_end_of_the_path_has_two_sides_and_nothing_comes_back() {
+    // Nothing lost, then three inside; either end of the path, with answers and without.
+    for has_answers in [false, true] {
+        for lost in [0, 3] {
+            let mut net = Net::with_traffic(Form::Sll2, has_answers);
+            for n in 0..lost {
+                net.send(&packet(110 + n, 51), Reach::RouterIn);
+            }
+            let translated = [192, 0, 2, 1];
+            for frame in &mut net.router.frames {
+                let is_outer = frame.bytes[4..8] == [0, 0, 0, 3];
+                let is_echo = frame.bytes[20 + 9] == 1;
+                if is_outer && !is_echo {
+                    // What goes out comes from the router, what comes back is for it.
+                    let end = if frame.bytes[10] == 4 { 12 } else { 16 };
+                    frame.bytes[20 + end..20 + end + 4].copy_from_slice(&translated);
+                }
+            }
+            let [client, router, _] = net.points();
+            let found = findings(&[client, router]);
+            assert_eq!(names(&found), ["client", "router (in)", "router (out)"]);
+            assert_eq!(found.directions.len(), 1 + usize::from(has_answers));
+            let lost_in = |way: usize| -> u64 {
+                found.directions[way].protocols.iter().map(|p| p.lost).sum()
+            };
+            assert_eq!(lost_in(0), u64::try_from(lost).unwrap());
+            assert!(!has_answers || lost_in(1) == 0);
+            if lost > 0 {
+                let p = number(&found, 0, 51);
+                assert_eq!(lost_at(p), [("router (in)", "router (out)", 3)]);
+            }
+        }
+    }
+}
+
+#[test]
 fn trap_14_a_large_router_capture_is_taken_apart_as_a_small_one() {
     // More than is surveyed while the files are being read.
     let mut net = Net::new(Form::Sll);
