@@ -27,7 +27,7 @@ use std::{
 };
 
 use hdp::{
-    findings::{Carrier, ClockMethod, Fate, Findings, Grade, Packet as Claim},
+    findings::{Carrier, ClockMethod, Fate, Findings, Grade, Packet as Claim, Verdict},
     path::{self, Options, Points},
 };
 
@@ -168,6 +168,50 @@ struct Outcome {
     split: u64,
     /// Called lost because a capture dropped their last frame.
     beyond_any_tool: u64,
+    /// By grade, numbers called blocked or cut off.
+    verdicts: BTreeMap<Grade, Told>,
+    /// Wrong ones that are likely or certain, in words.
+    singled_out: Vec<String>,
+    gaps: Told,
+    steps: Told,
+    drifts: Told,
+}
+
+/// What was said, and how much of it was true.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    times: u64,
+    wrong: u64,
+}
+
+impl Told {
+    fn note(&mut self, is_true: bool) {
+        self.times += 1;
+        self.wrong += u64::from(!is_true);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.times += other.times;
+        self.wrong += other.wrong;
+    }
+}
+
+/// The share with the 95 % bound above (Wilson).
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const Z: f64 = 1.96;
+        let Self { times, wrong } = *self;
+        let n = times.max(1) as f64;
+        let p = wrong as f64 / n;
+        let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let most = (p + Z * Z / (2.0 * n) + spread) / (1.0 + Z * Z / n);
+        write!(
+            f,
+            "{wrong} of {times} wrong, {:.2} %, at most {:.2} %",
+            100.0 * p,
+            100.0 * most.min(1.0)
+        )
+    }
 }
 
 impl Outcome {
@@ -201,6 +245,9 @@ fn written(scenario: &Scenario, folder: &Path) -> Points {
     let files = scenario.files.iter().enumerate().map(|(index, file)| {
         let path = folder.join(format!("p{index}"));
         fs::write(&path, &file.bytes).unwrap();
+        if let Ok(keep) = env::var("SWEEP_KEEP") {
+            fs::write(Path::new(&keep).join(format!("p{index}")), &file.bytes).unwrap();
+        }
         path.to_str().unwrap().to_owned()
     });
     path::points(files).unwrap()
@@ -242,6 +289,8 @@ impl<'a> Trial<'a> {
         }
         self.twins();
         self.grades();
+        self.verdicts();
+        self.remarks();
         self.sums();
         self.delays();
         self.clocks();
@@ -270,10 +319,21 @@ impl<'a> Trial<'a> {
                 _ => None,
             })
             .collect();
+        let others: Vec<usize> = shown
+            .iter()
+            .filter_map(|shown| match shown {
+                Shows::Other(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        if others.len() == shown.len() && others.iter().all(|id| *id == others[0]) {
+            self.other(claim);
+            return;
+        }
         let is_one = ids
             .iter()
             .all(|id| packets[*id].twin == packets[ids[0]].twin);
-        if ids.len() < shown.len() || !is_one {
+        if ids.is_empty() || ids.len() < shown.len() || !is_one {
             let what = format!("{} shows {shown:?}", self.in_words(None, claim));
             self.fault(Kind::Mixed, None, what);
             return;
@@ -306,6 +366,105 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Whether the loss is said to be one if two clocks agree as they do not.
+    fn is_conditional(&self, claim: &Claim, from: usize, to: usize) -> bool {
+        let directions = self.findings.directions.iter();
+        let own = directions.filter(|direction| direction.from == claim.from);
+        let mut numbers = own.flat_map(|direction| &direction.protocols);
+        let number =
+            numbers.find(|n| (n.protocol, n.carrier) == (u16::from(claim.protocol), claim.carrier));
+        let Some(assumes) = number.and_then(|number| number.assumes.as_ref()) else {
+            return false;
+        };
+        let apart = self.scenario.clock_differences(from, to);
+        let most = apart.start().unsigned_abs().max(apart.end().unsigned_abs());
+        most > assumes.clock_error_ns
+    }
+
+    /// Another client's packets all arrive.
+    fn other(&mut self, claim: &Claim) {
+        if let Some([_, to]) = &claim.lost_at {
+            let to = point(to);
+            if self.scenario.recorders[to].drops.is_some() {
+                self.outcome.beyond_any_tool += 1;
+                return;
+            }
+            let what = format!("another client's: {}", self.in_words(None, claim));
+            self.fault(Kind::FalseLoss, None, what);
+        }
+    }
+
+    /// Numbers that are called blocked or cut off, and nothing on their way singles out.
+    fn verdicts(&mut self) {
+        for direction in &self.findings.directions {
+            let is_reply = point(&direction.from) > point(&direction.to);
+            for number in &direction.protocols {
+                let is_verdict = matches!(number.verdict, Verdict::Blocked | Verdict::CutOff);
+                // Routers say that they prohibit what they lose here.
+                let is_answered = number.icmp.iter().any(|icmp| icmp.answered > 0);
+                if !is_verdict || number.assumes.is_some() || is_answered {
+                    continue;
+                }
+                let is_wrong = number.carrier != Carrier::Ip
+                    || !self
+                        .scenario
+                        .world
+                        .singles_out(u8::try_from(number.protocol).unwrap(), is_reply);
+                let of_grade = self.outcome.verdicts.entry(number.grade).or_default();
+                of_grade.note(!is_wrong);
+                if is_wrong && number.grade < Grade::Weak {
+                    self.outcome.singled_out.push(format!(
+                        "number {} is {:?}, {:?}: {} lost of {}, but nothing singles it out: {}",
+                        number.protocol,
+                        number.verdict,
+                        number.grade,
+                        number.lost,
+                        number.packets,
+                        number
+                            .reasons
+                            .iter()
+                            .map(ToString::to_string)
+                            .collect::<Vec<_>>()
+                            .join("; ")
+                    ));
+                }
+            }
+        }
+    }
+
+    /// What is said beside the verdicts.
+    fn remarks(&mut self) {
+        let scenario = self.scenario;
+        for found in &self.findings.points {
+            let recorder = &scenario.recorders[point(&found.name)];
+            for [from, to] in &found.gaps {
+                let shows = |at_ns| recorder.clock.shows(at_ns);
+                let mut gaps = recorder.gaps.iter();
+                let is_true = recorder.drops.is_some()
+                    || gaps.any(|gap| shows(gap.start) < *to && *from < shows(gap.end));
+                self.outcome.gaps.note(is_true);
+            }
+        }
+        let forward = self.findings.directions.iter().take(1);
+        for segment in forward.flat_map(|direction| &direction.segments) {
+            let clocks =
+                [&segment.from, &segment.to].map(|name| &scenario.recorders[point(name)].clock);
+            for step in &segment.clock.steps {
+                let near = |at_ns: i64| {
+                    let at_ns = clocks[0].shows(at_ns);
+                    let near_ns = step.by_ns.abs() + 1_000_000_000;
+                    (step.from_ns - near_ns..=step.to_ns + near_ns).contains(&at_ns)
+                };
+                let mut steps = clocks.iter().flat_map(|clock| &clock.steps);
+                self.outcome.steps.note(steps.any(|step| near(step.at_ns)));
+            }
+            if let Some(skew_ppm) = segment.clock.skew_ppm {
+                let truth = (clocks[1].skew_ppb - clocks[0].skew_ppb) as f64 / 1_000.0;
+                self.outcome.drifts.note((skew_ppm - truth).abs() <= 30.0);
+            }
+        }
+    }
+
     /// A packet like no other was called lost.
     fn lost(&mut self, id: usize, claim: &Claim) {
         let scenario = self.scenario;
@@ -314,6 +473,9 @@ impl<'a> Trial<'a> {
             panic!("{claim:?} is lost nowhere");
         };
         let (from, to) = (point(from), point(to));
+        if self.is_conditional(claim, from, to) {
+            return;
+        }
         // Between the two sides of a host, a packet is lost that the next point does not see.
         let is_inside = from == to;
         let died_inside = packet.dies_inside && packet.original_reaches == packet.reaches;
@@ -547,6 +709,10 @@ struct Sweep {
     /// Losses that could be known and were not found, by what was said of them.
     missed: BTreeMap<Option<Fate>, (u64, Vec<u64>)>,
     shown: Vec<String>,
+    verdicts: BTreeMap<Grade, Told>,
+    gaps: Told,
+    steps: Told,
+    drifts: Told,
 }
 
 /// Counts of some scenarios.
@@ -593,10 +759,18 @@ impl Sweep {
         for (_, fate) in &outcome.missed {
             note(&mut self.missed, *fate, scenario.seed);
         }
+        for (grade, told) in &outcome.verdicts {
+            self.verdicts.entry(*grade).or_default().add(*told);
+        }
+        self.gaps.add(outcome.gaps);
+        self.steps.add(outcome.steps);
+        self.drifts.add(outcome.drifts);
         self.failing += u64::from(!outcome.faults.is_empty());
         self.judgeable += outcome.judgeable;
         self.found += outcome.judgeable - outcome.missed.len() as u64;
-        let has_trouble = !outcome.faults.is_empty() || !outcome.missed.is_empty();
+        let has_trouble = !outcome.faults.is_empty()
+            || !outcome.missed.is_empty()
+            || !outcome.singled_out.is_empty();
         if has_trouble && (self.shown.len() as u64) < asked.show {
             self.shown.push(in_full(scenario, outcome));
         }
@@ -625,6 +799,8 @@ fn in_full(scenario: &Scenario, outcome: &Outcome) -> String {
     )];
     let faults = outcome.faults.iter().take(FEW);
     lines.extend(faults.map(|fault| format!("  {:?}: {}", fault.kind, fault.what)));
+    let singled_out = outcome.singled_out.iter().take(FEW);
+    lines.extend(singled_out.map(|wrong| format!("  Wrong: {wrong}")));
     lines.extend(outcome.missed.iter().take(FEW).map(|(id, fate)| {
         let key = &scenario.world.packets[*id].sent;
         let truth = truth_in_words(scenario, *id);
@@ -688,6 +864,12 @@ impl fmt::Display for Sweep {
             let fate = fate.map_or("unseen".to_owned(), |fate| format!("{fate:?}"));
             writeln!(f, "{count:>6} missed, called {fate}, seeds {seeds:?}")?;
         }
+        for (grade, told) in &self.verdicts {
+            writeln!(f, "blocked or cut off, {grade:?}: {told}")?;
+        }
+        writeln!(f, "gaps: {}", self.gaps)?;
+        writeln!(f, "steps: {}", self.steps)?;
+        writeln!(f, "drifts: {}", self.drifts)?;
         Ok(())
     }
 }

@@ -254,15 +254,25 @@ struct Votes {
 }
 
 impl Votes {
-    fn strongest(&self) -> Option<Way> {
-        [
-            self.ttl,
-            self.packet_type,
-            self.round_trip,
-            self.initial_ttl,
-        ]
-        .into_iter()
-        .find_map(Way::from_votes)
+    /// Together with those of the packets that go back.
+    fn less(&self, back: Self) -> Self {
+        Self {
+            ttl: self.ttl - back.ttl,
+            packet_type: self.packet_type - back.packet_type,
+            initial_ttl: self.initial_ttl - back.initial_ttl,
+            round_trip: self.round_trip - back.round_trip,
+        }
+    }
+
+    /// By what packets show on their way.
+    fn strong(&self) -> Option<Way> {
+        let votes = [self.ttl, self.packet_type, self.round_trip];
+        votes.into_iter().find_map(Way::from_votes)
+    }
+
+    /// By what only one point shows: a neighbour's packets look like a host's own.
+    fn weak(&self) -> Option<Way> {
+        Way::from_votes(self.initial_ttl)
     }
 }
 
@@ -298,32 +308,13 @@ impl Relations {
             by_id.into_iter().flatten().collect()
         };
         vote_by_round_trips(&offsets, &addresses, &pair_ids, &mut votes);
-        let pair_ways: FxHashMap<_, _> = addresses
-            .iter()
-            .zip(&votes)
-            .zip(0..)
-            .map(|((&(source, destination), own), id)| {
-                let back = pair_ids
-                    .get(&(destination, source))
-                    .filter(|&&back| back != id);
-                let votes = back.map(|&id| votes[id]).unwrap_or_default();
-                // Where nothing tells, who sent first was asked by the other.
-                let is_answer = back.is_some_and(|&back| back < id);
-                let otherwise = if is_answer {
-                    Way::Reverse
-                } else {
-                    Way::Forward
-                };
-                let way = way_of(*own, votes).unwrap_or(otherwise);
-                ((source, destination), way)
-            })
-            .collect();
-        let ways_of_pairs: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
+        let pair_ways = ways_of_pairs(&addresses, &votes, &pair_ids);
+        let by_pair: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
 
         let mut by_way: FxHashMap<(usize, usize, Way), Offsets> = FxHashMap::default();
         for ((first, second, pair), offsets) in offsets {
             by_way
-                .entry((first, second, ways_of_pairs[pair]))
+                .entry((first, second, by_pair[pair]))
                 .and_modify(|sum| sum.merge(&offsets))
                 .or_insert(offsets);
         }
@@ -351,7 +342,7 @@ impl Relations {
         }
         let crossings = crossings(points, &pair_ways);
         let linked = Linked::find(points, survey);
-        let of_flows = |flows: &Vec<usize>| flows.iter().map(|&pair| ways_of_pairs[pair]).collect();
+        let of_flows = |flows: &Vec<usize>| flows.iter().map(|&pair| by_pair[pair]).collect();
         let ways: Vec<Vec<Way>> = pairs_of_flows.iter().map(of_flows).collect();
         Self {
             foreign: (0..points.len())
@@ -445,16 +436,62 @@ impl Relations {
     }
 }
 
-/// The way by an address pair's own votes and those of the packets that go back, whichever are
-/// stronger.
-fn way_of(own: Votes, back: Votes) -> Option<Way> {
-    let both = Votes {
-        ttl: own.ttl - back.ttl,
-        packet_type: own.packet_type - back.packet_type,
-        initial_ttl: own.initial_ttl - back.initial_ttl,
-        round_trip: own.round_trip - back.round_trip,
+/// Which way packets between any two addresses go: by what they show on their way, or else by the end
+/// at which the addresses are, or else by what one point shows alone.
+fn ways_of_pairs(
+    addresses: &[(IpAddr, IpAddr)],
+    votes: &[Votes],
+    pair_ids: &FxHashMap<(IpAddr, IpAddr), usize>,
+) -> FxHashMap<(IpAddr, IpAddr), Way> {
+    let with_back: Vec<(Votes, Option<usize>)> = addresses
+        .iter()
+        .zip(votes)
+        .zip(0..)
+        .map(|((&(source, destination), own), id)| {
+            let back = pair_ids
+                .get(&(destination, source))
+                .copied()
+                .filter(|&back| back != id);
+            let of_back = back.map(|back| votes[back]).unwrap_or_default();
+            (own.less(of_back), back)
+        })
+        .collect();
+    // At which end an address is: one that what goes forward goes to is at the far end.
+    let mut is_far: FxHashMap<IpAddr, bool> = FxHashMap::default();
+    for ((source, destination), (votes, _)) in addresses.iter().zip(&with_back) {
+        if let Some(way) = votes.strong() {
+            is_far.insert(*source, way == Way::Reverse);
+            is_far.insert(*destination, way == Way::Forward);
+        }
+    }
+    let by_ends = |source: &IpAddr, destination: &IpAddr| {
+        let far = match (is_far.get(source), is_far.get(destination)) {
+            (None, Some(&far)) | (Some(false), Some(&far @ true)) => far,
+            (Some(&far), None) | (Some(&far @ true), Some(false)) => !far,
+            _ => return None,
+        };
+        Some(if far { Way::Forward } else { Way::Reverse })
     };
-    both.strongest()
+    addresses
+        .iter()
+        .zip(&with_back)
+        .zip(0..)
+        .map(|((&(source, destination), (votes, back)), id)| {
+            // Where nothing tells, who sent first was asked by the other.
+            let is_answer = back.is_some_and(|back| back < id);
+            let otherwise = if is_answer {
+                Way::Reverse
+            } else {
+                Way::Forward
+            };
+            let way = votes
+                .strong()
+                .or_else(|| by_ends(&source, &destination))
+                .or_else(|| votes.weak())
+                .unwrap_or(otherwise);
+            ((source, destination), way)
+        })
+        .collect()
 }
 
 /// Which way packets between two addresses go, if such were seen, or such that go back.

@@ -18,6 +18,8 @@ pub enum Rule {
     SomeLost,
     /// Some were lost, and a listener had no socket open for the others.
     SomeLostSomeUnheard,
+    /// Some were lost, and others came beyond where these were, to a point that could not tell.
+    SomeLostSomeUnjudged,
     /// All judged packets were lost.
     AllLost,
     /// All packets were lost if two clocks agree that nothing compares.

@@ -139,6 +139,10 @@ impl Judgement<'_> {
                 .window(way, from, to, sighting.time_ns)
                 .is_none()
         );
+        // An empty capture may be one of nothing.
+        if self.points[to].frames == 0 {
+            return None;
+        }
         let from_ns = sighting.time_ns;
         let to_ns = from_ns.saturating_add(ASSUMED_DELAY_NS);
         let margin = self.coverages[to].margin(from_ns, to_ns)?;

@@ -251,15 +251,33 @@ impl Tally {
     }
 
     pub(super) fn judged(&self) -> Judged {
-        // What came as far as a listener without a socket for it was not lost before: without it,
-        // the losses would be all that is known of the number.
-        let unheard: u64 = if self.lost > 0 { self.unheard() } else { 0 };
+        let survived = self.survived();
         // What was lost with everything else is not held against the number.
         let lost = self.lost - self.lost_in_dead_time;
         Judged {
-            packets: self.delivered + lost + unheard,
+            packets: self.delivered + lost + survived,
             lost,
         }
+    }
+
+    /// Packets that came beyond where others of the number were lost, and nobody knows how much farther:
+    /// without them, the losses would be all that is known of it.
+    pub(super) fn survived(&self) -> u64 {
+        let came_beyond = |why: Absence, point: usize| {
+            matches!(why, Absence::Unheard | Absence::Missed)
+                || self.lost_at.iter().any(
+                    |&((from, to), _)| {
+                        if from < to { to < point } else { to > point }
+                    },
+                )
+        };
+        if self.lost == 0 {
+            return 0;
+        }
+        self.absences()
+            .filter(|&(why, point, _)| came_beyond(why, point))
+            .map(|(.., count)| count)
+            .sum()
     }
 
     /// The losses as often as the path had the occasion: what is lost in one go is one accident.

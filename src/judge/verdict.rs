@@ -327,6 +327,7 @@ fn rule(tally: &Tally) -> Rule {
         (_, 0) => Rule::AllArrived,
         // The others came as far as was looked.
         (0, _) if tally.unheard() > 0 => Rule::SomeLostSomeUnheard,
+        (0, _) if tally.survived() > 0 => Rule::SomeLostSomeUnjudged,
         (0, _) if tally.assumes.is_some() => Rule::AllLostByTheClocks,
         (0, _) if is_dead => Rule::OnlyDeadTimes,
         (0, _) => Rule::AllLost,
@@ -340,7 +341,7 @@ fn rule(tally: &Tally) -> Rule {
 fn verdict(rule: Rule) -> Verdict {
     match rule {
         Rule::AllArrived | Rule::OnlyOneArrived => Verdict::Passes,
-        Rule::SomeLost | Rule::SomeLostSomeUnheard => Verdict::Lossy,
+        Rule::SomeLost | Rule::SomeLostSomeUnheard | Rule::SomeLostSomeUnjudged => Verdict::Lossy,
         Rule::AllLost | Rule::AllLostByTheClocks => Verdict::Blocked,
         Rule::NoneAfterFirstLoss => Verdict::CutOff,
         Rule::SenderRefused => Verdict::Refused,

@@ -65,6 +65,20 @@ pub enum Ingredient {
     AnyInterface,
     /// A capture overhears frames for other hosts.
     OtherHosts,
+    /// For some seconds a segment loses all, whatever it is.
+    Outage,
+    /// A segment lets only so much through of a range of numbers.
+    RateLimit,
+    /// Numbers are sent in rising order, round after round.
+    InOrder,
+    /// Pings go from end to end and are answered.
+    Pings,
+    /// A capture keeps only what lies above a number, and the pings that it lacks are answered.
+    Filtered,
+    /// Another client joins the path on its way.
+    SecondSender,
+    /// No router lies between the points: no TTL falls.
+    OneLan,
 }
 
 impl Ingredient {
@@ -79,7 +93,7 @@ impl Ingredient {
     ];
 
     /// What disturbs.
-    pub const DISTURBING: [Self; 23] = [
+    pub const DISTURBING: [Self; 30] = [
         Self::Severed,
         Self::IcmpErrors,
         Self::Jitter,
@@ -103,6 +117,13 @@ impl Ingredient {
         Self::Mirror,
         Self::AnyInterface,
         Self::OtherHosts,
+        Self::Outage,
+        Self::RateLimit,
+        Self::InOrder,
+        Self::Pings,
+        Self::Filtered,
+        Self::SecondSender,
+        Self::OneLan,
     ];
 
     pub fn all() -> impl Iterator<Item = Self> {

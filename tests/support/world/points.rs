@@ -22,6 +22,8 @@ pub struct Recorder {
     /// How many bytes it keeps from the IP header on.
     pub keeps: Option<usize>,
     pub tap: Tap,
+    /// Its capture filter keeps only IP of higher numbers.
+    pub above: Option<u8>,
     /// Frames that are not HDP come by this far apart on the average.
     pub background_ns: i64,
 }
@@ -68,6 +70,8 @@ pub enum Shows {
     Overheard(usize),
     /// An ICMP error that quotes it.
     Quote(usize),
+    /// Another client's packet of this index.
+    Other(usize),
     Background,
 }
 
@@ -86,6 +90,8 @@ pub enum Record {
     Absent,
     NotRunning,
     InGap,
+    /// The capture's filter did not want it.
+    Filtered,
     /// The capture dropped it.
     Dropped,
     /// The capture kept too few bytes to know it.
@@ -126,6 +132,7 @@ impl Recorder {
                     drops: None,
                     keeps: None,
                     tap: Tap::Interface,
+                    above: None,
                     background_ns: random.within(30..70) * MILLISECOND,
                 }
             })
@@ -164,6 +171,11 @@ impl Recorder {
                     are_counted,
                 });
             }
+        }
+        // Where nothing comes back, nothing shows a filter.
+        if have(Ingredient::Filtered) && !have(Ingredient::Severed) {
+            recorders[1 + random.below(points - 1)].above =
+                Some(random.within(17..200).try_into().unwrap());
         }
         if have(Ingredient::Snaplen) {
             let ip_len = if have(Ingredient::Ipv6) { 40 } else { 20 };
@@ -220,6 +232,27 @@ impl Recorder {
                 };
                 let shows = Shows::Quote(error.about);
                 all.push(Shot::new(*at_ns, shows, side, ip(datagram.clone())));
+            }
+        }
+        for ping in &world.pings {
+            for (position, (at, at_ns, datagram)) in ping.passages.iter().enumerate() {
+                if *at == point {
+                    let side = if position == 0 { Side::Out } else { Side::In };
+                    all.push(Shot::new(
+                        *at_ns,
+                        Shows::Background,
+                        side,
+                        ip(datagram.clone()),
+                    ));
+                }
+            }
+        }
+        for (index, other) in world.others.iter().enumerate() {
+            for (at, at_ns, packet) in &other.passages {
+                if *at == point {
+                    let datagram = ip(packet.to_ip());
+                    all.push(Shot::new(*at_ns, Shows::Other(index), Side::In, datagram));
+                }
             }
         }
         all.sort_by_key(|shot| shot.at_ns);
@@ -316,6 +349,8 @@ impl Recorder {
                 Record::NotRunning
             } else if !self.runs_at(shot.at_ns) {
                 Record::InGap
+            } else if self.is_filtered(&shot.network) {
+                Record::Filtered
             } else {
                 if let Some(drops) = self.drops
                     && dropping == 0
@@ -345,10 +380,21 @@ impl Recorder {
                     watched.dropped_last += 1;
                     watched.dropped += 1;
                 }
-                Record::Absent | Record::NotRunning | Record::InGap => {}
+                Record::Absent | Record::NotRunning | Record::InGap | Record::Filtered => {}
             }
         }
         watched
+    }
+
+    fn is_filtered(&self, network: &Network) -> bool {
+        self.above.is_some_and(|above| {
+            let number = match network.bytes[0] >> 4 {
+                4 => network.bytes[9],
+                6 => network.bytes[6],
+                _ => 0,
+            };
+            number <= above
+        })
     }
 
     fn is_cut_short(&self, network: &Network) -> bool {

@@ -1,6 +1,10 @@
 //! The world: what truly happened to each packet, and when, whoever looked.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    ops::{Range, RangeInclusive},
+};
 
 use super::{
     super::{
@@ -37,6 +41,10 @@ pub struct World {
     /// In the order of sending.
     pub packets: Vec<Packet>,
     pub errors: Vec<IcmpError>,
+    /// Requests and answers, in the order of sending.
+    pub pings: Vec<Ping>,
+    /// Another client's packets, which all arrive.
+    pub others: Vec<Other>,
 }
 
 /// The stretch between two points.
@@ -56,6 +64,20 @@ pub struct Segment {
     resets_dscp: bool,
 }
 
+/// An echo request or reply.
+#[derive(Debug, Clone)]
+pub struct Ping {
+    /// For each point that it reached: when, and as what datagram.
+    pub passages: Vec<(usize, i64, Vec<u8>)>,
+}
+
+/// A packet of another client.
+#[derive(Debug, Clone)]
+pub struct Other {
+    /// For each point from the one where it joins: when, and as what.
+    pub passages: Vec<(usize, i64, frames::Packet)>,
+}
+
 /// What a segment loses of what goes one way.
 #[derive(Debug, Clone, Default)]
 struct Filter {
@@ -63,6 +85,37 @@ struct Filter {
     blocked: Vec<u8>,
     /// A number, and how many packets of it pass before none does.
     cut_off: Option<(u8, usize)>,
+    /// In true time.
+    outages: Vec<Range<i64>>,
+    limit: Option<Limit>,
+}
+
+/// A token bucket over a range of numbers.
+#[derive(Debug, Clone)]
+struct Limit {
+    numbers: RangeInclusive<u8>,
+    /// Nanoseconds until a token comes.
+    every_ns: i64,
+    /// Tokens that the bucket holds.
+    burst: i64,
+}
+
+impl Filter {
+    /// Whether a number is singled out here.
+    fn singles_out(&self, number: u8) -> bool {
+        self.loss_per_thousand == 1_000
+            || self.blocked.contains(&number)
+            || self.cut_off.is_some_and(|(cut_off, _)| cut_off == number)
+    }
+}
+
+/// What filters remember.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Packets of the number that is cut off, by segment and way.
+    passed: HashMap<(usize, bool), usize>,
+    /// Tokens in nanoseconds of their coming, and when that was so.
+    tokens: HashMap<(usize, bool), (i64, i64)>,
 }
 
 /// How a box rewrites what it takes for a transport's fields.
@@ -226,20 +279,30 @@ impl World {
                 random.within(12..40)
             };
         let numbers = numbers(ingredients, random);
-        let segments = segments(points, &numbers, ingredients, random);
+        let segments = segments((points, length_ns), &numbers, ingredients, random);
         let senders = [(); 2].map(|()| Clock::draw(ingredients, length_ns, random));
         let mut packets = send(&numbers, length_ns, &senders, ingredients, random);
         let addresses = Addresses::new(have(Ingredient::Ipv6));
-        let mut counts = HashMap::new();
+        let mut memory = Memory::default();
         for packet in &mut packets {
             packet.travel(points, &segments, &addresses, ingredients, random);
-            packet.meet_filters(&segments, &mut counts, ingredients, random);
+            packet.meet_filters(&segments, &mut memory, ingredients, random);
         }
         // Who sees only the beginning of a payload, or what a box left of it, knows none of it.
         let hides = [Ingredient::Snaplen, Ingredient::ChangedPayload];
         tell_apart(&mut packets, !hides.iter().any(|hides| have(*hides)));
         let errors = if have(Ingredient::IcmpErrors) {
             answers(&packets, &addresses, random)
+        } else {
+            Vec::new()
+        };
+        let pings = if have(Ingredient::Pings) || have(Ingredient::Filtered) {
+            pings((points, length_ns), &segments, &addresses, random)
+        } else {
+            Vec::new()
+        };
+        let others = if have(Ingredient::SecondSender) {
+            others(&numbers, (points, length_ns), &segments, &addresses, random)
         } else {
             Vec::new()
         };
@@ -250,6 +313,8 @@ impl World {
             senders,
             packets,
             errors,
+            pings,
+            others,
         }
     }
 }
@@ -276,7 +341,7 @@ fn numbers(ingredients: &Ingredients, random: &mut Random) -> Vec<(u8, bool)> {
 }
 
 fn segments(
-    points: usize,
+    (points, length_ns): (usize, i64),
     numbers: &[(u8, bool)],
     ingredients: &Ingredients,
     random: &mut Random,
@@ -291,8 +356,9 @@ fn segments(
             } else {
                 delay_ns / 10
             };
+            let hops = random.byte() % 3 + 1;
             Segment {
-                hops: random.byte() % 3 + 1,
+                hops: if have(Ingredient::OneLan) { 0 } else { hops },
                 delay_ns,
                 jitter_ns,
                 ..Segment::default()
@@ -322,6 +388,23 @@ fn segments(
     if have(Ingredient::Severed) {
         let way = random.below(2);
         segments[random.below(count)].filters[way].loss_per_thousand = 1_000;
+    }
+    if have(Ingredient::Outage) {
+        let segment = random.below(count);
+        let start_ns = START_NS + random.within(length_ns / 6..length_ns * 2 / 3);
+        let outage = start_ns..start_ns + random.within(SECOND..length_ns / 6);
+        for filter in &mut segments[segment].filters {
+            filter.outages.push(outage.clone());
+        }
+    }
+    if have(Ingredient::RateLimit) {
+        let first = any_number(random);
+        let limit = Limit {
+            numbers: first..=first.saturating_add(random.byte() % 64 + 16),
+            every_ns: random.within(2..20) * 100 * MILLISECOND,
+            burst: random.within(1..4),
+        };
+        segments[random.below(count)].filters[0].limit = Some(limit);
     }
     if have(Ingredient::Nat) {
         segments[random.below(count)].translates = true;
@@ -388,7 +471,10 @@ fn send(
             + (index - first_of_burst) * 20_000
             + random.within(0..spread_ns.max(1));
         let is_reply = random.happens(replies_per_thousand);
-        let (number, is_control) = numbers[random.below(numbers.len())];
+        let any = random.below(numbers.len());
+        let in_order = usize::try_from(index).unwrap() % numbers.len();
+        let in_turn = have(Ingredient::InOrder);
+        let (number, is_control) = numbers[if in_turn { in_order } else { any }];
         let clock = &senders[usize::from(is_reply)];
         let mut timestamp_ns = clock.shows(at_ns);
         if coarse {
@@ -479,19 +565,19 @@ impl Packet {
     fn meet_filters(
         &mut self,
         segments: &[Segment],
-        passed: &mut HashMap<(usize, bool), usize>,
+        memory: &mut Memory,
         ingredients: &Ingredients,
         random: &mut Random,
     ) {
         let points = self.passages.len();
         let copies = ingredients.have(Ingredient::Duplicates) && random.happens(60);
         let copied_at = copies.then(|| random.below(points - 1));
-        self.original_reaches = self.walk(0, segments, passed, random);
+        self.original_reaches = self.walk(0, segments, memory, random);
         self.reaches = self.original_reaches;
         if let Some(before) = copied_at
             && self.original_reaches > before + 1
         {
-            let reaches = self.walk(before + 1, segments, passed, random);
+            let reaches = self.walk(before + 1, segments, memory, random);
             self.reaches = self.reaches.max(reaches);
             self.copy = Some(NetworkCopy {
                 from: before + 1,
@@ -506,7 +592,7 @@ impl Packet {
         &self,
         start: usize,
         segments: &[Segment],
-        passed: &mut HashMap<(usize, bool), usize>,
+        memory: &mut Memory,
         random: &mut Random,
     ) -> usize {
         let points = self.passages.len();
@@ -515,12 +601,29 @@ impl Packet {
             let filter = &segments[index].filters[usize::from(self.is_reply)];
             let number = self.sent.ip.protocol;
             let is_cut_off = filter.cut_off.is_some_and(|(cut_off, passes)| {
-                let passed = passed.entry((index, self.is_reply)).or_default();
+                let passed = memory.passed.entry((index, self.is_reply)).or_default();
                 *passed += usize::from(cut_off == number);
                 cut_off == number && *passed > passes
             });
             let is_filtered = !self.is_control && (is_cut_off || filter.blocked.contains(&number));
-            if is_filtered || random.happens(filter.loss_per_thousand) {
+            let at_ns = self.passages[position].at_ns;
+            let is_down = filter.outages.iter().any(|outage| outage.contains(&at_ns));
+            let is_limited = filter.limit.as_ref().is_some_and(|limit| {
+                let most_ns = limit.every_ns * limit.burst;
+                let (tokens_ns, since_ns) = memory
+                    .tokens
+                    .entry((index, self.is_reply))
+                    .or_insert((most_ns, at_ns));
+                *tokens_ns = (*tokens_ns + (at_ns - *since_ns).max(0)).min(most_ns);
+                *since_ns = at_ns;
+                let is_meant = !self.is_control && limit.numbers.contains(&number);
+                let has_token = *tokens_ns >= limit.every_ns;
+                if is_meant && has_token {
+                    *tokens_ns -= limit.every_ns;
+                }
+                is_meant && !has_token
+            });
+            if is_filtered || is_down || is_limited || random.happens(filter.loss_per_thousand) {
                 return position + 1;
             }
         }
@@ -565,6 +668,126 @@ impl Segment {
             }
             _ => {}
         }
+    }
+}
+
+/// Pings from end to end, a few a second.
+fn pings(
+    (points, length_ns): (usize, i64),
+    segments: &[Segment],
+    addresses: &Addresses,
+    random: &mut Random,
+) -> Vec<Ping> {
+    let is_v6 = addresses.client.is_ipv6();
+    let interval_ns = random.pick(&[100, 250, 1_000]) * MILLISECOND;
+    let mut pings = Vec::new();
+    let mut at_ns = START_NS + random.within(0..interval_ns);
+    let mut sequence: u16 = 0;
+    while at_ns < START_NS + length_ns {
+        sequence = sequence.wrapping_add(1);
+        let mut arrival = Some(at_ns);
+        for is_reply in [false, true] {
+            let Some(sent_ns) = arrival.take() else { break };
+            let mut body = match (is_v6, is_reply) {
+                (false, false) => vec![8, 0, 0, 0, 0, 9],
+                (false, true) => vec![0, 0, 0, 0, 0, 9],
+                (true, false) => vec![128, 0, 0, 0, 0, 9],
+                (true, true) => vec![129, 0, 0, 0, 0, 9],
+            };
+            body.extend(sequence.to_be_bytes());
+            body.extend(at_ns.to_be_bytes());
+            body.resize(56, 7);
+            let mut ping = Ping {
+                passages: Vec::new(),
+            };
+            let mut now_ns = sent_ns;
+            let mut ttl = 64;
+            let mut translates = is_reply && segments.iter().any(|segment| segment.translates);
+            for position in 0..points {
+                let client = if translates {
+                    addresses.translated
+                } else {
+                    addresses.client
+                };
+                let (src, dst) = if is_reply {
+                    (addresses.server, client)
+                } else {
+                    (client, addresses.server)
+                };
+                let mut ip = Ip::new(src, dst, if is_v6 { 58 } else { 1 });
+                ip.ttl = ttl;
+                let point = along(is_reply, points, position);
+                ping.passages.push((point, now_ns, ip.datagram(&body)));
+                if position + 1 == points {
+                    arrival = Some(now_ns + random.within(20_000..200_000));
+                    break;
+                }
+                let segment = &segments[segment_behind(is_reply, points, position)];
+                let filter = &segment.filters[usize::from(is_reply)];
+                let is_down = filter.outages.iter().any(|outage| outage.contains(&now_ns));
+                if is_down || random.happens(filter.loss_per_thousand) {
+                    break;
+                }
+                now_ns += segment.delay_ns + random.within(0..segment.jitter_ns.max(1));
+                ttl -= segment.hops;
+                translates ^= segment.translates;
+            }
+            pings.push(ping);
+        }
+        at_ns += interval_ns + random.within(0..MILLISECOND);
+    }
+    pings
+}
+
+/// What another client sends to the same server from somewhere on the path.
+fn others(
+    numbers: &[(u8, bool)],
+    (points, length_ns): (usize, i64),
+    segments: &[Segment],
+    addresses: &Addresses,
+    random: &mut Random,
+) -> Vec<Other> {
+    let joins = 1 + random.below(points - 1);
+    let client = match addresses.client {
+        IpAddr::V4(_) => [10, 77, 9, 9].into(),
+        IpAddr::V6(_) => [0x2001, 0xdb8, 0, 0, 0, 0, 9, 9].into(),
+    };
+    let count = random.within(30..120);
+    let mut others = Vec::new();
+    for index in 0..count {
+        let (number, is_control) = numbers[random.below(numbers.len())];
+        if is_control {
+            continue;
+        }
+        let sent_ns = START_NS + LEAD_NS + index * (length_ns - 2 * LEAD_NS) / count;
+        let mut packet =
+            frames::Packet::new(client, addresses.server, number, sent_ns.cast_unsigned());
+        packet.ip.id = 0x8000 + u32::try_from(index).unwrap();
+        packet.ip.ttl = 64;
+        let mut at_ns = sent_ns + random.within(5_000..60_000);
+        let mut passages = Vec::new();
+        for point in joins..points {
+            passages.push((point, at_ns, packet.clone()));
+            if let Some(segment) = segments.get(point) {
+                at_ns += segment.delay_ns + random.within(0..segment.jitter_ns.max(1));
+                packet.ip.ttl -= segment.hops;
+                segment.alter(&mut packet, random);
+            }
+        }
+        others.push(Other { passages });
+    }
+    others
+}
+
+impl World {
+    /// Whether a number is singled out anywhere on its way.
+    pub fn singles_out(&self, number: u8, is_reply: bool) -> bool {
+        let filters = self
+            .segments
+            .iter()
+            .map(|s| &s.filters[usize::from(is_reply)]);
+        let mut filters = filters;
+        filters.any(|filter| filter.singles_out(number))
     }
 }
 

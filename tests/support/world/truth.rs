@@ -35,6 +35,7 @@ impl Scenario {
         is_recorded
             && !packet.is_altered(0, before)
             && self.recorders[to].drops.is_none()
+            && self.recorders[to].above.is_none()
             && self.watches_well(from, to, packet.passages[behind].at_ns)
             && self.crossings(packet, from, to) >= CROSSINGS
     }
