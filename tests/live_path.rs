@@ -648,6 +648,41 @@ fn an_interface_that_is_removed_makes_no_loss_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_loss_is_judged_while_packets_keep_coming() {
+    let Some(hosts) = routed("live-steady", DROPPED) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let sources = ["path", "in=live:client", "out=live:server"];
+    let path = Live::start(&hosts.router, &folder, &sources);
+    // Never a silence in which an interface could say that it had been watching, for 20 s.
+    let mut command = hosts
+        .client
+        .hdp(&["send", "10.77.2.2", "--interval", "20ms"]);
+    command.args([
+        "--protocols",
+        "50,253",
+        "--count",
+        "500",
+        "--payload",
+        "moo",
+    ]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let sender = Running::start(&mut command);
+    until("the loss is told", || {
+        path.said().contains("50 ESP  blocked")
+    });
+    let state = fs::read_to_string(format!("/proc/{}/stat", sender.id())).unwrap();
+    assert!(
+        !state.contains(") Z "),
+        "it was told before the last packet: {state}"
+    );
+    sender.interrupt();
+    let (printed, said) = path.interrupt();
+    assert!(printed.contains("50 ESP"), "{said}");
+}
+
+#[test]
 fn a_signal_amid_traffic_brings_the_whole_report() {
     let Some(hosts) = routed("live-signal", DROPPED) else {
         return;

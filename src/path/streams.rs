@@ -22,6 +22,9 @@ use crate::{
 /// A source that is never idle reports on itself after so many frames.
 const ATTEST_EVERY: u64 = 1024;
 
+/// And so long after the last time, where they come more slowly: a loss is judged no sooner.
+const ATTEST_AFTER_NS: i64 = 100_000_000;
+
 /// What the readers of a session share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -206,6 +209,8 @@ fn tell_all(mut reader: Reader, mut told: Told) -> Result<(), Error> {
 /// Reads an interface into a window, until it is to stop.
 fn tell_live(mut reader: Reader, told: Told, mut saved: Option<Saved>) -> Result<(), Error> {
     told.attest(&reader.source);
+    let until_ns = |source: &Source| source.summary().watched_ns.map_or(0, |(_, until)| until);
+    let mut attested_ns = until_ns(&reader.source);
     loop {
         if told.shared.is_over() {
             reader.source.stop();
@@ -236,8 +241,11 @@ fn tell_live(mut reader: Reader, told: Told, mut saved: Option<Saved>) -> Result
             // The kernel's ring would run over.
             told.shared.window.advance(told.point, false);
         }
-        if number % ATTEST_EVERY == 1 {
+        // Between frames that come all the time nothing else tells that the interface was watched.
+        let now_ns = until_ns(&reader.source);
+        if number % ATTEST_EVERY == 1 || now_ns.saturating_sub(attested_ns) >= ATTEST_AFTER_NS {
             told.attest(&reader.source);
+            attested_ns = now_ns;
         }
     }
     if let Some(saved) = saved {
