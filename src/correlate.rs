@@ -13,6 +13,7 @@
 //! bounded memory. What became of a packet is [`crate::judge`]'s business.
 
 mod bystanders;
+mod companions;
 mod copies;
 mod delays;
 mod flow_pairs;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Crossings, Difference, Spans, Survey, Trend};
+use super::{Crossings, Difference, Spans, Survey, Trend, companions::Companions};
 use crate::{
     decode::{HeaderView, PacketType, Quote},
     findings::{RelatedBy, Side},
@@ -254,14 +254,13 @@ struct Votes {
 }
 
 impl Votes {
-    /// Together with those of the packets that go back.
-    fn less(&self, back: Self) -> Self {
-        Self {
-            ttl: self.ttl - back.ttl,
-            packet_type: self.packet_type - back.packet_type,
-            initial_ttl: self.initial_ttl - back.initial_ttl,
-            round_trip: self.round_trip - back.round_trip,
-        }
+    /// Takes in those of packets that go the same way, or the other way.
+    fn add(&mut self, other: &Self, are_opposite: bool) {
+        let sign = if are_opposite { -1 } else { 1 };
+        self.ttl += sign * other.ttl;
+        self.packet_type += sign * other.packet_type;
+        self.initial_ttl += sign * other.initial_ttl;
+        self.round_trip += sign * other.round_trip;
     }
 
     /// By what packets show on their way.
@@ -308,7 +307,8 @@ impl Relations {
             by_id.into_iter().flatten().collect()
         };
         vote_by_round_trips(&offsets, &addresses, &pair_ids, &mut votes);
-        let pair_ways = ways_of_pairs(&addresses, &votes, &pair_ids);
+        let companions = companions(points, survey, &pairs_of_flows, &addresses, &pair_ids);
+        let pair_ways = ways_of_pairs(&addresses, &votes, &companions);
         let by_pair: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
 
         let mut by_way: FxHashMap<(usize, usize, Way), Offsets> = FxHashMap::default();
@@ -397,6 +397,11 @@ impl Relations {
     ) -> bool {
         let pair = |point: usize, flow: u32| points[point].flows[flow as usize].pair;
         let (before, behind) = ((from, pair(from, before)), (to, pair(to, behind)));
+        let addresses = |(point, pair): (usize, u32)| points[point].pairs[pair as usize];
+        // What a translator leaves alone keeps its addresses beside those that it translates.
+        if addresses(before) == addresses(behind) {
+            return true;
+        }
         self.linked.pairs.contains(&(before, behind))
             || !self.linked.by_pair.contains(&(from, before.1, to))
                 && !self.linked.by_pair.contains(&(to, behind.1, from))
@@ -441,30 +446,25 @@ impl Relations {
 fn ways_of_pairs(
     addresses: &[(IpAddr, IpAddr)],
     votes: &[Votes],
-    pair_ids: &FxHashMap<(IpAddr, IpAddr), usize>,
+    companions: &Companions,
 ) -> FxHashMap<(IpAddr, IpAddr), Way> {
-    let with_back: Vec<(Votes, Option<usize>)> = addresses
-        .iter()
-        .zip(votes)
-        .zip(0..)
-        .map(|((&(source, destination), own), id)| {
-            let back = pair_ids
-                .get(&(destination, source))
-                .copied()
-                .filter(|&back| back != id);
-            let of_back = back.map(|back| votes[back]).unwrap_or_default();
-            (own.less(of_back), back)
-        })
-        .collect();
+    let mut sums: Vec<Votes> = vec![Votes::default(); votes.len()];
+    for (pair, own) in votes.iter().enumerate() {
+        let (lead, is_turned) = companions.lead(pair);
+        sums[lead].add(own, is_turned);
+    }
+    let along = |way: Way, is_turned: bool| if is_turned { way.opposite() } else { way };
     // At which end an address is: one that what goes forward goes to is at the far end.
     let mut is_far: FxHashMap<IpAddr, bool> = FxHashMap::default();
-    for ((source, destination), (votes, _)) in addresses.iter().zip(&with_back) {
-        if let Some(way) = votes.strong() {
-            is_far.insert(*source, way == Way::Reverse);
-            is_far.insert(*destination, way == Way::Forward);
+    for (pair, (source, destination)) in addresses.iter().enumerate() {
+        let (lead, is_turned) = companions.lead(pair);
+        if let Some(way) = sums[lead].strong() {
+            let goes_forward = along(way, is_turned) == Way::Forward;
+            is_far.insert(*source, !goes_forward);
+            is_far.insert(*destination, goes_forward);
         }
     }
-    let by_ends = |source: &IpAddr, destination: &IpAddr| {
+    let by_ends = |(source, destination): &(IpAddr, IpAddr)| {
         let far = match (is_far.get(source), is_far.get(destination)) {
             (None, Some(&far)) | (Some(false), Some(&far @ true)) => far,
             (Some(&far), None) | (Some(&far @ true), Some(false)) => !far,
@@ -472,26 +472,47 @@ fn ways_of_pairs(
         };
         Some(if far { Way::Forward } else { Way::Reverse })
     };
-    addresses
-        .iter()
-        .zip(&with_back)
-        .zip(0..)
-        .map(|((&(source, destination), (votes, back)), id)| {
-            // Where nothing tells, who sent first was asked by the other.
-            let is_answer = back.is_some_and(|back| back < id);
-            let otherwise = if is_answer {
-                Way::Reverse
-            } else {
-                Way::Forward
-            };
-            let way = votes
-                .strong()
-                .or_else(|| by_ends(&source, &destination))
-                .or_else(|| votes.weak())
-                .unwrap_or(otherwise);
-            ((source, destination), way)
-        })
-        .collect()
+    let mut of_leads: Vec<Option<Way>> = sums.iter().map(Votes::strong).collect();
+    for (pair, addresses) in addresses.iter().enumerate() {
+        let (lead, is_turned) = companions.lead(pair);
+        of_leads[lead] = of_leads[lead].or_else(|| Some(along(by_ends(addresses)?, is_turned)));
+    }
+    let ways = addresses.iter().enumerate().map(|(pair, addresses)| {
+        let (lead, is_turned) = companions.lead(pair);
+        // Where nothing tells, who sent first was asked by the other.
+        let way = of_leads[lead].or_else(|| sums[lead].weak());
+        (*addresses, along(way.unwrap_or(Way::Forward), is_turned))
+    });
+    ways.collect()
+}
+
+/// Which address pairs are bound to each other: by packets that two points saw of both, and by going
+/// back.
+fn companions(
+    points: &[Point],
+    survey: &Survey,
+    pairs_of_flows: &[Vec<usize>],
+    addresses: &[(IpAddr, IpAddr)],
+    pair_ids: &FxHashMap<(IpAddr, IpAddr), usize>,
+) -> Companions {
+    let mut companions = Companions::new(addresses.len());
+    for first in 0..points.len() {
+        for second in first + 1..points.len() {
+            for ((a, b), link) in survey.links(points.len(), first, second) {
+                let pair = |point: usize, flow: u32| pairs_of_flows[point][flow as usize];
+                if link.offsets.is_some() {
+                    companions.bind(pair(first, a), pair(second, b), false);
+                }
+            }
+        }
+    }
+    for (pair, (source, destination)) in addresses.iter().enumerate() {
+        let back = pair_ids.get(&(*destination, *source));
+        if let Some(&back) = back.filter(|&&back| back != pair) {
+            companions.bind(pair, back, true);
+        }
+    }
+    companions
 }
 
 /// Which way packets between two addresses go, if such were seen, or such that go back.

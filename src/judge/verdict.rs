@@ -85,11 +85,13 @@ impl Limited {
         let lossy: Vec<usize> = (0..all.len())
             .filter(|&place| all[place].2 == Verdict::Lossy && is_lossy(all[place].1))
             .collect();
-        if lossy.len() < Self::SEVERAL {
-            return None;
-        }
         // With those between and next to them that lost anything.
         let has_lost = |place: &usize| matches!(all[*place].2, Verdict::Lossy | Verdict::Blocked);
+        let lossy = if lossy.len() < Self::SEVERAL {
+            Self::range(all, asked)?
+        } else {
+            lossy
+        };
         let mut places = lossy.clone();
         for &place in &lossy {
             places.extend((0..place).rev().take_while(has_lost));
@@ -109,6 +111,36 @@ impl Limited {
             suspects: places.len(),
             places,
         })
+    }
+
+    /// The places of those that lost anything within the range of numbers that lost most, beside all
+    /// others: each by itself may have lost too little to tell.
+    fn range(all: &[(u8, Judged, Verdict)], asked: usize) -> Option<Vec<usize>> {
+        let is_bare = |place: &usize| all[*place].2 != Verdict::Inconclusive;
+        let bare: Vec<usize> = (0..all.len()).filter(is_bare).collect();
+        let sum = |places: &[usize]| {
+            let judged = places.iter().map(|&place| all[place].1);
+            judged.fold(Judged::default(), Judged::and)
+        };
+        let total = sum(&bare);
+        let has_lost = |at: &usize| all[bare[*at]].1.lost > 0;
+        let lossy: Vec<usize> = (0..bare.len()).filter(has_lost).collect();
+        // One of them may have been lucky.
+        let runs = lossy.chunk_by(|a, b| b - a <= 2);
+        let is_lossy = |at: &&usize| all[bare[**at]].2 == Verdict::Lossy;
+        let several = runs.filter(|run| run.iter().filter(is_lossy).count() >= Self::SEVERAL);
+        let chance = |run: &&[usize]| {
+            let within = sum(&bare[run[0]..=run[run.len() - 1]]);
+            let rest = Judged {
+                packets: total.packets - within.packets,
+                lost: total.lost - within.lost,
+            };
+            statistics::chance(within, rest) * (asked * asked) as f64
+        };
+        let (run, chance) = several
+            .map(|run| (run, chance(&run)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))?;
+        (chance < LIKELY).then(|| run.iter().map(|&at| bare[at]).collect())
     }
 
     /// The chance that any of these numbers loses so much if all are alike.
@@ -197,12 +229,21 @@ impl Comparison {
     }
 
     /// The chance of a number's losses, for all numbers that are asked about.
-    fn corrected(&self, tally: &Tally, verdict: Verdict, chance: f64) -> f64 {
+    fn corrected(&self, index: usize, tally: &Tally, verdict: Verdict, chance: f64) -> f64 {
         let mut own = (chance * self.asked as f64).min(1.0);
         if verdict == Verdict::Blocked
             && let Some(limited) = &self.limited
         {
             own = own.max(limited.chance(tally.occasional()));
+        }
+        // Where several share a limit, what is sent last of them may lose each time.
+        if verdict == Verdict::Blocked
+            && self
+                .limited
+                .as_ref()
+                .is_some_and(|limited| limited.places.contains(&index))
+        {
+            own = own.max(LIKELY / 2.0);
         }
         // In a row with others each time: nothing tells numbers from moments.
         if verdict == Verdict::Blocked && is_in_rows(tally) && self.bystanders.is_none() {
@@ -242,7 +283,7 @@ pub(super) fn protocol(
         tally.occasional()
     };
     let chance = statistics::chance(own, others);
-    let corrected = comparison.corrected(&tally, verdict, chance);
+    let corrected = comparison.corrected(index, &tally, verdict, chance);
     let name = |point: usize| subject.points[point].name.clone();
     let flows = flows::port_pairs(&subject.by_ports);
     let reasons = reasons(

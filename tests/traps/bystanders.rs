@@ -383,3 +383,94 @@ fn trap_38_what_a_capture_in_the_middle_does_not_show_it_does_not_lose() {
     assert!(warns(&findings, "p1 recorded nothing under some numbers"));
     assert_eq!(number(&findings, 0, 47).verdict, Verdict::Passes);
 }
+
+/// Rounds of 64 numbers, one every 100 ms, beside the server's own frames every two seconds; the lower
+/// half passes in the first round only, or always.
+fn rounds_of_64(lower_half_is_cut_off: bool) -> World {
+    let mut world = World::default();
+    for round in 0..3 {
+        for n in 0..64_u8 {
+            let at = (round * 64 + i64::from(n)) * 100 * MILLISECOND;
+            world.hdp(at, 100 + n, !lower_half_is_cut_off || round == 0 || n >= 32);
+        }
+    }
+    for n in 0..10_u8 {
+        let own = ip(SERVER, [10, 0, 2, 9], (17, 64), &[n; 28]);
+        world.server(i64::from(n) * 2 * SECOND + 50 * MILLISECOND, own);
+    }
+    world
+}
+
+#[test]
+fn trap_35_a_silence_that_lost_numbers_explain_is_no_gap() {
+    // The capture stood still: the server's own frames are missing too.
+    let mut stopped = rounds_of_64(false);
+    let start = START_NS + AHEAD + 6_400 * MILLISECOND;
+    let silence = start..start + 9_600 * MILLISECOND;
+    stopped.frames[1].retain(|(time, _)| !silence.contains(time));
+    let findings = stopped.judged();
+    assert_eq!(findings.points[1].gaps.len(), 1);
+    assert_eq!(number(&findings, 0, 100).lost, 0);
+
+    let findings = rounds_of_64(true).judged();
+    assert_eq!(findings.points[1].gaps, [[0; 2]; 0]);
+    for protocol in [100, 131] {
+        let p = number(&findings, 0, protocol);
+        assert_eq!((p.delivered, p.lost), (1, 2), "{p:?}");
+    }
+}
+
+#[test]
+fn trap_37_what_only_the_last_point_saw_has_not_arrived() {
+    let run = |from: i64| {
+        let mut world = pings(|_| true);
+        for n in 0..10 {
+            world.hdp(from + n * 200 * MILLISECOND, 253, true);
+        }
+        world
+    };
+    let innocent = run(2 * SECOND).judged();
+    assert_eq!(number(&innocent, 0, 253).verdict, Verdict::Passes);
+    // The server's capture is that of another run, of the same clocks or others.
+    for without_pings in [false, true] {
+        let mut mixed = run(2 * SECOND);
+        mixed.frames[1] = run(2 * SECOND + 77 * MILLISECOND).frames[1].clone();
+        if without_pings {
+            for frames in &mut mixed.frames {
+                frames.retain(|(_, bytes)| bytes[9] != 1);
+            }
+        }
+        let findings = mixed.judged();
+        for protocol in findings.directions.iter().flat_map(|way| &way.protocols) {
+            assert_eq!(protocol.delivered, 0, "{protocol:?}");
+            assert_ne!(protocol.verdict, Verdict::Passes);
+        }
+    }
+}
+
+#[test]
+fn trap_41_another_clients_packet_is_not_ours_under_another_timestamp() {
+    let other = |world: &mut World, at: i64, source: [u8; 4], changed: u64| {
+        let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
+        let timestamp = (START_NS + at).cast_unsigned() ^ changed;
+        packet.extend(timestamp.to_be_bytes());
+        world.server(at + DELAY, ip(source, SERVER, (132, 62), &packet));
+    };
+    let scene = |source: [u8; 4]| {
+        let mut world = pings(|_| true);
+        for n in 0..4 {
+            let at = 2 * SECOND + n * 400 * MILLISECOND;
+            world.hdp(at, 253, true);
+            world.hdp(at + 10 * MILLISECOND, 132, false);
+            // A box has written a checksum into the lower half.
+            other(&mut world, at + 10 * MILLISECOND, source, 0x1234_5678);
+        }
+        world.judged()
+    };
+    let ours = scene(ROUTER);
+    assert_eq!(number(&ours, 0, 132).lost, 0);
+    let anothers = scene([10, 0, 7, 7]);
+    let p = number(&anothers, 0, 132);
+    assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 4));
+    assert!(warns(&anothers, "10.0.7.7"));
+}

@@ -260,6 +260,97 @@ fn three_lost_of_fifty() -> Vec<Capture> {
 }
 
 #[test]
+fn trap_43_the_control_measures_no_order_of_sending() {
+    let Some(hosts) = hosts::hosts("control") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["client", "server"].map(|name| file(&folder, name));
+    let captures = [
+        hosts.client.capture("eth0", &files[0]),
+        hosts.server.capture("eth0", &files[1]),
+    ];
+    let pairs = [
+        "--protocols",
+        "253",
+        "--control",
+        "--count",
+        "500",
+        "--interval",
+        "2ms",
+    ];
+    let fixed = ["send", "10.77.9.2", "--payload", "moo", "--seed", "3"];
+    success(&mut hosts.client.hdp(&[&fixed[..], &pairs].concat()));
+    captures.map(hosts::Running::interrupt);
+    let [client, mut server] = files.each_ref().map(|file| Capture::read(file));
+    let against = |server: &Capture| {
+        let findings = findings(&[("client", &client), ("server", server)]);
+        let p = number(&findings, 0, 253);
+        assert_eq!(p.delivered, 500);
+        p.against_control.unwrap()
+    };
+    let innocent = against(&server);
+    // Chance alone goes below that once in ten thousand times.
+    assert!(innocent.p_value.unwrap() > 1e-4, "{innocent:?}");
+    let of_253: Vec<bool> = server
+        .frames
+        .iter()
+        .map(|frame| super::path::number_in(&server, frame) == Some(253))
+        .collect();
+    for (frame, _) in server.frames.iter_mut().zip(of_253).filter(|(_, is)| *is) {
+        frame.time_ns += 500_000;
+    }
+    let planted = against(&server);
+    assert!(planted.p_value.unwrap() < 1e-3, "{planted:?}");
+    let difference = planted.median_difference_ns.unwrap();
+    assert!((300_000..700_000).contains(&difference), "{difference}");
+}
+
+#[test]
+fn trap_42_between_two_sections_nothing_was_recorded() {
+    // Nothing but two numbers in turn: their silence tells nothing by itself.
+    let passing = row(60, 2, 120, (0, 100));
+    let during: Vec<Sent> = (0..8)
+        .map(|n| sent((5_020 + n * 100) * MILLISECOND, 50, 1))
+        .collect();
+    let captures = scene(2, 0, &[passing, during].concat());
+    let of_hdp = |capture: &Capture| -> Vec<OwnedFrame> {
+        let is_hdp = |frame: &&OwnedFrame| frame.bytes[9] != 1;
+        capture.frames.iter().filter(is_hdp).cloned().collect()
+    };
+    let pause = START_NS + 4_000 * MILLISECOND..START_NS + 8_000 * MILLISECOND;
+    let judged = |has_sections: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, capture) in ["p0", "p1"].into_iter().zip(&captures) {
+            let mut file = Pcapng::new(ByteOrder::Little);
+            file.interface(capture.interfaces[0]);
+            let mut is_second = false;
+            for mut frame in of_hdp(capture) {
+                if name == "p1" && pause.contains(&frame.time_ns) {
+                    continue;
+                }
+                if name == "p1" && has_sections && !is_second && frame.time_ns >= pause.end {
+                    is_second = true;
+                    file.section(ByteOrder::Little);
+                    file.interface(capture.interfaces[0]);
+                }
+                frame.interface = u32::from(is_second);
+                file.enhanced(&frame, None);
+            }
+            fs::write(folder.path().join(name), file.into_bytes()).unwrap();
+        }
+        run(folder.path(), &["p0", "p1"], &[])
+    };
+    let one = judged(false);
+    assert_eq!(number(&one, 0, 50).verdict, Verdict::Blocked);
+    let two = judged(true);
+    let p = number(&two, 0, 50);
+    assert_eq!((p.verdict, p.edge), (Verdict::Inconclusive, 8));
+    assert_eq!(number(&two, 0, 60).lost, 0);
+    assert_eq!(two.points[1].gaps.len(), 1);
+}
+
+#[test]
 fn trap_36_losses_in_one_go_are_one_accident() {
     let arrived = (60..110).flat_map(|protocol| row(protocol, 2, 3, (100, 300)));
     let lost = row(50, 1, 3, (500, 10));

@@ -1,0 +1,332 @@
+//! Everyday situations, made by the kernel: what passes beside HDP tells what became of it. Captures
+//! are tcpdump's on two hosts with a router between, losses nftables'.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::{fs, path::Path, process::Command};
+
+use hdp::findings::{Carrier, ClockMethod, Findings, Grade, Protocol, Verdict};
+use support::{
+    capture::{ByteOrder, Capture, Format, Packing},
+    hosts::{self, Routed, Running, file, success, text, until},
+};
+use tempfile::TempDir;
+
+const FIVE_MINUTES_NS: i64 = 300_000_000_000;
+
+/// Captures at both ends while something happens.
+struct Scene {
+    hosts: Routed,
+    folder: TempDir,
+    running: Vec<Running>,
+}
+
+impl Scene {
+    fn start(test: &str, rules: &[&str], filter: &str) -> Option<Self> {
+        let hosts = hosts::routed(test)?;
+        for rule in rules {
+            hosts.router.nft(rule);
+        }
+        let folder = TempDir::new().unwrap();
+        let mut running = vec![hosts.client.capture("router", &file(&folder, "client"))];
+        let server = file(&folder, "server");
+        let mut command = hosts.server.command("tcpdump");
+        command.args([
+            "-i",
+            "router",
+            "-U",
+            "--immediate-mode",
+            "-w",
+            text(&server),
+        ]);
+        running.push(Running::start(command.arg(filter)));
+        until("tcpdump captures", || {
+            fs::metadata(&server).is_ok_and(|file| file.len() >= 24)
+        });
+        Some(Self {
+            hosts,
+            folder,
+            running,
+        })
+    }
+
+    /// Sends without heartbeat, in an order of its own.
+    fn send(&self, arguments: &[&str]) {
+        let fixed = ["send", "10.77.2.2", "--payload", "moo", "--seed", "7"];
+        success(&mut self.hosts.client.hdp(&[&fixed[..], arguments].concat()));
+    }
+
+    fn ping(&self, count: &str) -> Command {
+        let mut ping = self.hosts.client.command("ping");
+        ping.args(["-q", "-i", "0.05", "-c", count, "10.77.2.2"]);
+        ping
+    }
+
+    /// The findings on the captures, the server's by a clock that is five minutes ahead: read whole
+    /// and in bounded memory.
+    fn findings(mut self) -> Findings {
+        for capture in self.running.drain(..) {
+            capture.interrupt();
+        }
+        let [client, server] = ["client", "server"].map(|name| file(&self.folder, name));
+        let mut shifted = Capture::read(&server);
+        for frame in &mut shifted.frames {
+            frame.time_ns += FIVE_MINUTES_NS;
+        }
+        let format = Format::Pcap {
+            order: ByteOrder::Little,
+            nanoseconds: true,
+        };
+        shifted.write(&server, format, Packing::Plain);
+        let [whole, bounded] = [&[][..], &["--bounded"]].map(|more| judged(&client, &server, more));
+        let verdicts = |findings: &Findings| -> Vec<(u16, Verdict, Grade)> {
+            let numbers = findings.directions.iter().flat_map(|way| &way.protocols);
+            numbers.map(|n| (n.protocol, n.verdict, n.grade)).collect()
+        };
+        assert_eq!(verdicts(&whole), verdicts(&bounded));
+        whole
+    }
+}
+
+fn judged(client: &Path, server: &Path, more: &[&str]) -> Findings {
+    let output = Command::new(env!("CARGO_BIN_EXE_hdp"))
+        .args(["path", "--format", "json"])
+        .args(more)
+        .args([client, server])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn number(findings: &Findings, protocol: u16) -> &Protocol {
+    let mut numbers = findings.directions[0].protocols.iter();
+    numbers
+        .find(|n| n.protocol == protocol && n.carrier == Carrier::Ip)
+        .unwrap()
+}
+
+/// The offset is five minutes, and each of these numbers blocked for what it is.
+fn assert_blocked(findings: &Findings, numbers: &[u16]) {
+    let clock = &findings.directions[0].segments[0].clock;
+    assert_eq!(clock.method, ClockMethod::TwoWay, "{clock:?}");
+    let error = clock.offset_ns.unwrap().abs_diff(FIVE_MINUTES_NS);
+    assert!(error <= 5_000_000, "{clock:?}");
+    for &protocol in numbers {
+        let p = number(findings, protocol);
+        assert_eq!((p.verdict, p.delivered), (Verdict::Blocked, 0), "{p:?}");
+        assert!(p.grade < Grade::Weak && p.assumes.is_none(), "{p:?}");
+    }
+}
+
+const CHAIN: &str = "add table ip t; add chain ip t f { type filter hook forward priority 0; }";
+
+#[test]
+fn nothing_arrives_but_ping() {
+    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
+    let Some(scene) = Scene::start("everyday-ping", &[CHAIN, drop], "") else {
+        return;
+    };
+    let mut pings = Running::start(&mut scene.ping("60"));
+    scene.send(&[
+        "--protocols",
+        "50,51,132,253",
+        "--count",
+        "4",
+        "--interval",
+        "80ms",
+        "--no-heartbeat",
+    ]);
+    pings.ended();
+    assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
+}
+
+#[test]
+fn nothing_arrives_and_one_in_four_pings_is_lost_too() {
+    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
+    let loss = "add rule ip t f icmp type echo-request numgen inc mod 4 0 drop";
+    let Some(scene) = Scene::start("everyday-lossy", &[CHAIN, drop, loss], "") else {
+        return;
+    };
+    let mut pings = Running::start(&mut scene.ping("80"));
+    scene.send(&[
+        "--protocols",
+        "50,51,132,253",
+        "--count",
+        "4",
+        "--interval",
+        "80ms",
+        "--no-heartbeat",
+    ]);
+    pings.ended();
+    assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
+}
+
+#[test]
+fn nothing_arrives_but_a_connection_through_a_translator() {
+    const SERVER: &str = "
+import socket
+listening = socket.create_server(('10.77.2.2', 7777))
+connection, _ = listening.accept()
+while line := connection.recv(100):
+    connection.sendall(line.upper())
+";
+    const CLIENT: &str = "
+import socket, time
+connection = socket.create_connection(('10.77.2.2', 7777))
+for n in range(60):
+    connection.sendall(b'line %d of a conversation' % n)
+    connection.recv(100)
+    time.sleep(0.04)
+";
+    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
+    let masquerade = "add chain ip t n { type nat hook postrouting priority 100; }; \
+                      add rule ip t n oifname \"server\" masquerade";
+    let Some(scene) = Scene::start("everyday-tcp", &[CHAIN, drop, masquerade], "") else {
+        return;
+    };
+    let python = |host: &hosts::Host, program| {
+        let mut command = host.command("python3");
+        command.args(["-c", program]);
+        Running::start(&mut command)
+    };
+    let mut server = python(&scene.hosts.server, SERVER);
+    until("the server listens", || {
+        let shown = scene.hosts.server.succeed(&["ss", "-ltn"]).stdout;
+        String::from_utf8_lossy(&shown).contains(":7777")
+    });
+    let mut client = python(&scene.hosts.client, CLIENT);
+    scene.send(&[
+        "--protocols",
+        "50,51,132,253",
+        "--count",
+        "4",
+        "--interval",
+        "80ms",
+        "--no-heartbeat",
+    ]);
+    client.ended();
+    server.ended();
+    assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
+}
+
+#[test]
+fn nothing_arrives_but_the_heartbeat() {
+    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
+    let Some(scene) = Scene::start("everyday-beat", &[CHAIN, drop], "") else {
+        return;
+    };
+    scene.send(&[
+        "--protocols",
+        "50,51,132,253",
+        "--count",
+        "10",
+        "--interval",
+        "100ms",
+    ]);
+    let findings = scene.findings();
+    for protocol in [50, 51, 132, 253] {
+        let p = number(&findings, protocol);
+        assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 10), "{p:?}");
+        assert!(p.assumes.is_none(), "{p:?}");
+    }
+}
+
+#[test]
+fn a_filter_at_one_end_shows_by_the_pings_that_were_answered() {
+    let drop = "add rule ip t f ip protocol { 2, 6 } drop";
+    let Some(innocent) = Scene::start("everyday-all", &[CHAIN, drop], "") else {
+        return;
+    };
+    let scene = Scene::start("everyday-filter", &[CHAIN, drop], "ip[9] > 17").unwrap();
+    for scene in [&innocent, &scene] {
+        let mut pings = Running::start(&mut scene.ping("60"));
+        scene.send(&[
+            "--protocols",
+            "2,6,50,253",
+            "--count",
+            "5",
+            "--interval",
+            "50ms",
+            "--no-heartbeat",
+        ]);
+        pings.ended();
+    }
+    let all = innocent.findings();
+    for protocol in [2, 6] {
+        assert_eq!(number(&all, protocol).verdict, Verdict::Blocked);
+    }
+    let findings = scene.findings();
+    for protocol in [2, 6] {
+        let p = number(&findings, protocol);
+        assert_eq!((p.verdict, p.lost), (Verdict::Inconclusive, 0), "{p:?}");
+    }
+    assert_eq!(number(&findings, 50).verdict, Verdict::Passes);
+}
+
+#[test]
+fn an_outage_is_held_against_no_number() {
+    let Some(scene) = Scene::start("everyday-outage", &[CHAIN], "") else {
+        return;
+    };
+    let mut pings = Running::start(&mut scene.ping("100"));
+    let send = |number: &str| {
+        let count = ["--protocols", number, "--count", "20", "--interval", "40ms"];
+        scene.send(&[&count[..], &["--no-heartbeat"]].concat());
+    };
+    send("60");
+    scene.hosts.router.nft("add rule ip t f drop");
+    send("61");
+    scene.hosts.router.nft("flush chain ip t f");
+    send("62");
+    pings.ended();
+    let findings = scene.findings();
+    let p = number(&findings, 61);
+    assert_eq!(
+        (p.verdict, p.delivered),
+        (Verdict::Inconclusive, 0),
+        "{p:?}"
+    );
+    for protocol in [60, 62] {
+        assert_eq!(number(&findings, protocol).verdict, Verdict::Passes);
+    }
+}
+
+#[test]
+fn a_token_bucket_over_a_range_blocks_no_number_for_certain() {
+    let limit =
+        "add rule ip t f ip protocol 200-219 limit rate over 20/second burst 3 packets drop";
+    for seed in ["1", "2", "3"] {
+        let Some(scene) = Scene::start(&format!("everyday-limit{seed}"), &[CHAIN, limit], "")
+        else {
+            return;
+        };
+        let fixed = [
+            "send",
+            "10.77.2.2",
+            "--protocols",
+            "180-239",
+            "--count",
+            "5",
+            "--payload",
+            "moo",
+        ];
+        let paced = ["--interval", "10ms", "--seed", seed];
+        success(&mut scene.hosts.client.hdp(&[&fixed[..], &paced].concat()));
+        let findings = scene.findings();
+        let mut lost = 0;
+        for p in &findings.directions[0].protocols {
+            let is_limited = p.carrier == Carrier::Ip && (200..220).contains(&p.protocol);
+            assert!(is_limited || p.lost == 0, "{p:?}");
+            assert!(
+                p.verdict != Verdict::Blocked || p.grade > Grade::Certain,
+                "{p:?}"
+            );
+            lost += p.lost;
+        }
+        assert!(lost > 20, "{lost}");
+        let text = serde_json::to_string(&findings).unwrap();
+        assert!(text.contains("shared_limit"), "the limit is named");
+    }
+}
