@@ -281,7 +281,9 @@ fn trap_43_the_control_measures_no_order_of_sending() {
     ];
     let fixed = ["send", "10.77.9.2", "--payload", "moo", "--seed", "3"];
     success(&mut hosts.client.hdp(&[&fixed[..], &pairs].concat()));
-    captures.map(hosts::Running::interrupt);
+    for capture in captures {
+        capture.interrupt();
+    }
     let [client, mut server] = files.each_ref().map(|file| Capture::read(file));
     let against = |server: &Capture| {
         let findings = findings(&[("client", &client), ("server", server)]);
