@@ -41,6 +41,13 @@ const SCENARIOS: u64 = 200;
 /// How long a packet may take by default.
 const WAIT_NS: u64 = 51_000_000_000;
 
+/// Of the numbers called blocked or cut off for certain, so many at most may be singled out by nothing;
+/// of those that are likely; and of gaps, steps and drifts told.
+const MOST_WRONG: [f64; 5] = [0.001, 0.05, 0.05, 0.05, 0.05];
+
+/// In a few hundred scenarios, one or two say nothing of a share.
+const FEW_WRONG: f64 = 2.0;
+
 /// Of the losses that could be known, so many at least must be found.
 const LEAST_FOUND: f64 = 0.99;
 
@@ -61,6 +68,12 @@ fn no_verdict_contradicts_the_truth() {
         sweep.failing,
         sweep.scenarios
     );
+    for (what, told, most) in sweep.promises() {
+        assert!(
+            told.wrong as f64 <= most * told.times as f64 + FEW_WRONG,
+            "{what}: {told}"
+        );
+    }
     let found = sweep.found as f64 / sweep.judgeable.max(1) as f64;
     assert!(
         sweep.judgeable == 0 || found >= LEAST_FOUND,
@@ -744,6 +757,20 @@ impl Row {
 }
 
 impl Sweep {
+    /// What was said beside the fates of packets, and which share of it may be wrong.
+    fn promises(&self) -> impl Iterator<Item = (&'static str, Told, f64)> {
+        let of_grade = |grade| self.verdicts.get(&grade).copied().unwrap_or_default();
+        let told = [
+            ("certain", of_grade(Grade::Certain)),
+            ("likely", of_grade(Grade::Likely)),
+            ("gaps", self.gaps),
+            ("steps", self.steps),
+            ("drifts", self.drifts),
+        ];
+        let promises = told.into_iter().zip(MOST_WRONG);
+        promises.map(|((what, told), most)| (what, told, most))
+    }
+
     fn add(&mut self, scenario: &Scenario, outcome: &Outcome, asked: &Asked) {
         self.scenarios += 1;
         self.totals.add(outcome);

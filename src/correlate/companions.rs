@@ -8,6 +8,8 @@
 pub(super) struct Companions {
     /// Of each, the one that stands for it, and whether that one goes the other way.
     leads: Vec<(usize, bool)>,
+    /// Of each, whether several points saw packets of it.
+    are_seen: Vec<bool>,
 }
 
 impl Companions {
@@ -15,7 +17,20 @@ impl Companions {
     pub(super) fn new(count: usize) -> Self {
         Self {
             leads: (0..count).map(|pair| (pair, false)).collect(),
+            are_seen: vec![false; count],
         }
+    }
+
+    /// Notes that one point saw packets of one as another point saw them of the other, or of the same.
+    pub(super) fn see(&mut self, a: usize, b: usize) {
+        self.are_seen[a] = true;
+        self.are_seen[b] = true;
+        self.bind(a, b, false);
+    }
+
+    /// Whether several points saw packets of it.
+    pub(super) fn were_seen_on_their_way(&self, pair: usize) -> bool {
+        self.are_seen[pair]
     }
 
     /// Notes that two go the same way, or opposite ways; what contradicts an earlier note is left out.

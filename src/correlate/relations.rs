@@ -453,12 +453,40 @@ fn ways_of_pairs(
         let (lead, is_turned) = companions.lead(pair);
         sums[lead].add(own, is_turned);
     }
-    let along = |way: Way, is_turned: bool| if is_turned { way.opposite() } else { way };
-    // At which end an address is: one that what goes forward goes to is at the far end.
+    let mut of_leads: Vec<Option<Way>> = sums.iter().map(Votes::strong).collect();
+    learn_by_ends(addresses, companions, &mut of_leads);
+    // What several points saw says more than what one did: a neighbour's packets look like a host's own.
+    for (pair, _) in addresses.iter().enumerate() {
+        let (lead, _) = companions.lead(pair);
+        if of_leads[lead].is_none() && companions.were_seen_on_their_way(pair) {
+            // Where nothing tells, who sent first was asked by the other.
+            of_leads[lead] = Some(sums[lead].weak().unwrap_or(Way::Forward));
+        }
+    }
+    learn_by_ends(addresses, companions, &mut of_leads);
+    let ways = addresses.iter().enumerate().map(|(pair, addresses)| {
+        let (lead, is_turned) = companions.lead(pair);
+        let way = of_leads[lead].or_else(|| sums[lead].weak());
+        (*addresses, along(way.unwrap_or(Way::Forward), is_turned))
+    });
+    ways.collect()
+}
+
+fn along(way: Way, is_turned: bool) -> Way {
+    if is_turned { way.opposite() } else { way }
+}
+
+/// Learns ways of others from those known: an address that packets going forward go to is at the far
+/// end, and what else goes there goes forward too.
+fn learn_by_ends(
+    addresses: &[(IpAddr, IpAddr)],
+    companions: &Companions,
+    of_leads: &mut [Option<Way>],
+) {
     let mut is_far: FxHashMap<IpAddr, bool> = FxHashMap::default();
     for (pair, (source, destination)) in addresses.iter().enumerate() {
         let (lead, is_turned) = companions.lead(pair);
-        if let Some(way) = sums[lead].strong() {
+        if let Some(way) = of_leads[lead] {
             let goes_forward = along(way, is_turned) == Way::Forward;
             is_far.insert(*source, !goes_forward);
             is_far.insert(*destination, goes_forward);
@@ -472,18 +500,10 @@ fn ways_of_pairs(
         };
         Some(if far { Way::Forward } else { Way::Reverse })
     };
-    let mut of_leads: Vec<Option<Way>> = sums.iter().map(Votes::strong).collect();
     for (pair, addresses) in addresses.iter().enumerate() {
         let (lead, is_turned) = companions.lead(pair);
         of_leads[lead] = of_leads[lead].or_else(|| Some(along(by_ends(addresses)?, is_turned)));
     }
-    let ways = addresses.iter().enumerate().map(|(pair, addresses)| {
-        let (lead, is_turned) = companions.lead(pair);
-        // Where nothing tells, who sent first was asked by the other.
-        let way = of_leads[lead].or_else(|| sums[lead].weak());
-        (*addresses, along(way.unwrap_or(Way::Forward), is_turned))
-    });
-    ways.collect()
 }
 
 /// Which address pairs are bound to each other: by packets that two points saw of both, and by going
@@ -501,7 +521,7 @@ fn companions(
             for ((a, b), link) in survey.links(points.len(), first, second) {
                 let pair = |point: usize, flow: u32| pairs_of_flows[point][flow as usize];
                 if link.offsets.is_some() {
-                    companions.bind(pair(first, a), pair(second, b), false);
+                    companions.see(pair(first, a), pair(second, b));
                 }
             }
         }

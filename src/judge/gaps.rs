@@ -257,9 +257,11 @@ fn find(
     for (index, silence) in swallowed {
         let coverage = &coverages[silence.point];
         // Nobody knows what a point missed of which it did not say so itself.
-        let is_shown = silence.has_missed()
-            || !coverage.is_usual(silence.span()) && !is_one_of_several(&silences, index, coverage);
-        if is_shown && silence.is_gap(&records[silence.point]) {
+        let is_parted = is_one_of_several(&silences, index, coverage);
+        // Where its own traffic often pauses for as long, only numbers that came again tell.
+        let came_again = coverage.is_usual(silence.span());
+        let is_shown = silence.has_missed() || !is_parted;
+        if is_shown && silence.is_gap(&records[silence.point], came_again) {
             gaps.push((silence.point, silence.span()));
         }
     }
@@ -323,21 +325,21 @@ impl Silence {
 
     /// Whether nothing was recorded: it swallowed a packet that was not lost, or numbers that passed
     /// at other times, more of them than are usually lost.
-    fn is_gap(&self, records: &[Record]) -> bool {
-        self.has_missed() || self.has_swallowed_all(records)
+    fn is_gap(&self, records: &[Record], came_again: bool) -> bool {
+        self.has_missed() || self.has_swallowed_all(records, came_again)
     }
 
     fn has_missed(&self) -> bool {
         self.has_dropped || !self.missed.is_empty()
     }
 
-    fn has_swallowed_all(&self, records: &[Record]) -> bool {
+    fn has_swallowed_all(&self, records: &[Record], came_again: bool) -> bool {
         let last_ns = self.swallowed.iter().map(|(_, timestamp)| *timestamp).max();
         let passes = |(subject, timestamp): &&(usize, u64)| {
             let record = &records[*subject];
             // A number that passed before and was lost again later has been cut off.
             let was_lost_again = Some(record.last_unseen_ns) > last_ns;
-            record.last_seen_ns > *timestamp || record.seen > 0 && !was_lost_again
+            record.last_seen_ns > *timestamp || record.seen > 0 && !was_lost_again && !came_again
         };
         let mut subjects: Vec<usize> = self
             .swallowed

@@ -82,16 +82,26 @@ impl Limited {
             };
             number.lost > 0 && statistics::chance(number, rest) * (asked as f64) < LIKELY
         };
-        let lossy: Vec<usize> = (0..all.len())
-            .filter(|&place| all[place].2 == Verdict::Lossy && is_lossy(all[place].1))
-            .collect();
-        // With those between and next to them that lost anything.
-        let has_lost = |place: &usize| matches!(all[*place].2, Verdict::Lossy | Verdict::Blocked);
-        let lossy = if lossy.len() < Self::SEVERAL {
-            Self::range(all, asked)?
-        } else {
-            lossy
+        // A full bucket lets the first through: those look cut off. All of them that way share none.
+        let has_lost = |place: &usize| {
+            matches!(
+                all[*place].2,
+                Verdict::Lossy | Verdict::Blocked | Verdict::CutOff
+            )
         };
+        let is_partly = |place: &usize| matches!(all[*place].2, Verdict::Lossy | Verdict::CutOff);
+        let stands_out: Vec<usize> = (0..all.len())
+            .filter(|place| is_partly(place) && is_lossy(all[*place].1))
+            .collect();
+        let is_some_lossy = stands_out
+            .iter()
+            .any(|&place| all[place].2 == Verdict::Lossy);
+        let lossy = if is_some_lossy && stands_out.len() >= Self::SEVERAL {
+            stands_out
+        } else {
+            Self::range(all, &stands_out, asked)?
+        };
+        // With those between and next to them that lost anything.
         let mut places = lossy.clone();
         for &place in &lossy {
             places.extend((0..place).rev().take_while(has_lost));
@@ -115,7 +125,11 @@ impl Limited {
 
     /// The places of those that lost anything within the range of numbers that lost most, beside all
     /// others: each by itself may have lost too little to tell.
-    fn range(all: &[(u8, Judged, Verdict)], asked: usize) -> Option<Vec<usize>> {
+    fn range(
+        all: &[(u8, Judged, Verdict)],
+        stands_out: &[usize],
+        asked: usize,
+    ) -> Option<Vec<usize>> {
         let is_bare = |place: &usize| all[*place].2 != Verdict::Inconclusive;
         let bare: Vec<usize> = (0..all.len()).filter(is_bare).collect();
         let sum = |places: &[usize]| {
@@ -128,7 +142,11 @@ impl Limited {
         // One of them may have been lucky.
         let runs = lossy.chunk_by(|a, b| b - a <= 2);
         let is_lossy = |at: &&usize| all[bare[**at]].2 == Verdict::Lossy;
-        let several = runs.filter(|run| run.iter().filter(is_lossy).count() >= Self::SEVERAL);
+        let stands_out = |at: &usize| stands_out.contains(&bare[*at]);
+        let several = runs.filter(|run| {
+            let lossy = run.iter().filter(is_lossy).count();
+            lossy >= Self::SEVERAL || lossy > 0 && run.len() > 1 && run.iter().any(stands_out)
+        });
         let chance = |run: &&[usize]| {
             let within = sum(&bare[run[0]..=run[run.len() - 1]]);
             let rest = Judged {
@@ -237,7 +255,7 @@ impl Comparison {
             own = own.max(limited.chance(tally.occasional()));
         }
         // Where several share a limit, what is sent last of them may lose each time.
-        if verdict == Verdict::Blocked
+        if matches!(verdict, Verdict::Blocked | Verdict::CutOff)
             && self
                 .limited
                 .as_ref()

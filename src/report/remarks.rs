@@ -560,6 +560,8 @@ fn delay(direction: &Direction) -> Option<String> {
         format!("UDP control median {median}, longest {longest}")
     }));
     clauses.extend(with_lost(direction));
+    let delays = bare.iter().chain(&control);
+    clauses.extend(drift(direction, delays.map(|delay| delay.max).max()?));
     let reference = bare.first().or(control.first())?.reference;
     let place = path([direction.from.as_str(), &direction.to]);
     let clauses = clauses.join("; ");
@@ -567,6 +569,24 @@ fn delay(direction: &Direction) -> Option<String> {
         "Delay, {place}: {clauses}; {}.",
         counted_from(direction, reference)
     ))
+}
+
+/// How far the clocks came apart meanwhile, where that is much of the delays: it is in them.
+fn drift(direction: &Direction, longest_ns: i64) -> Option<String> {
+    let clocks = || direction.segments.iter().map(|segment| &segment.clock);
+    let ppm: f64 = clocks().filter_map(|clock| clock.skew_ppm).sum();
+    let levels = || clocks().flat_map(|clock| &clock.levels);
+    let from_ns = levels().map(|level| level.from_ns).min()?;
+    let to_ns = levels().map(|level| level.to_ns).max()?;
+    #[allow(clippy::cast_possible_truncation)] // A small part of a span.
+    let apart_ns = (to_ns.saturating_sub(from_ns) as f64 * ppm.abs() / 1e6) as i64;
+    let is_much = apart_ns > 0 && apart_ns >= longest_ns / 10;
+    is_much.then(|| {
+        let (apart, ppm) = (span(apart_ns), ppm.abs().round());
+        format!(
+            "the clocks drifted {apart} apart meanwhile ({ppm}{GLUE}ppm), which is in these figures"
+        )
+    })
 }
 
 /// Which quantiles are infinite if lost packets are said to take for ever (RFC 7679).

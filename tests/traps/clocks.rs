@@ -9,8 +9,8 @@ use hdp::{
 
 use super::{
     path::{
-        PCAPNG, SECOND, capture, findings, fixture, judged, lost, number, number_in, recorded, run,
-        scene, sent, warns, without,
+        PCAPNG, SECOND, capture, findings, fixture, judged, lost, number, number_in, print,
+        recorded, run, scene, sent, warns, without,
     },
     support::{
         capture::{ByteOrder, Capture, Format, OwnedFrame, Packing},
@@ -218,7 +218,7 @@ fn trap_27_a_few_slow_packets_are_no_step() {
 }
 
 /// Packets of 252 alone, every so often, with these delays to the second point.
-fn with_delays(every_ns: i64, delays_ns: impl Iterator<Item = i64>) -> Findings {
+fn captures_with_delays(every_ns: i64, delays_ns: impl Iterator<Item = i64>) -> Vec<Capture> {
     let packets = delays_ns.zip(0..).map(|(delay_ns, n)| {
         let mut packet = sent(n * every_ns, 252, 2);
         packet.delays_ns[1] = delay_ns;
@@ -236,7 +236,11 @@ fn with_delays(every_ns: i64, delays_ns: impl Iterator<Item = i64>) -> Findings 
         frames: all.frames.iter().filter(is_hdp).cloned().collect(),
         ..all.clone()
     });
-    judged(&without_pings.collect::<Vec<_>>())
+    without_pings.collect()
+}
+
+fn with_delays(every_ns: i64, delays_ns: impl Iterator<Item = i64>) -> Findings {
+    judged(&captures_with_delays(every_ns, delays_ns))
 }
 
 #[test]
@@ -338,6 +342,17 @@ fn trap_44_what_a_link_hands_over_at_once_is_no_drift() {
     assert_eq!(clock(&queue).skew_ppm, None);
     let drift = with_delays(SECOND, (0..100).map(|n| n * 50_000));
     assert!((clock(&drift).skew_ppm.unwrap() - 50.0).abs() < 1.0);
+    // What of the delays is drift is said beside them, where it is much.
+    for (ppm, is_said) in [(50, true), (0, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let drifting = (0..100).map(|n| n * 1_000 * ppm + n * 7_919 % 300_000);
+        let captures = captures_with_delays(SECOND, drifting);
+        for (name, capture) in ["p0", "p1"].into_iter().zip(captures) {
+            capture.write(&folder.path().join(name), PCAPNG, Packing::Plain);
+        }
+        let printed = print(folder.path(), &["p0", "p1"], &[]);
+        assert_eq!(printed.contains("the clocks drifted"), is_said, "{printed}");
+    }
 }
 
 #[test]

@@ -174,8 +174,12 @@ impl Recorder {
         }
         // Where nothing comes back, nothing shows a filter.
         if have(Ingredient::Filtered) && !have(Ingredient::Severed) {
-            recorders[1 + random.below(points - 1)].above =
-                Some(random.within(17..200).try_into().unwrap());
+            recorders[1 + random.below(points - 1)].above = Some(
+                random
+                    .within(if have(Ingredient::Ipv6) { 58 } else { 17 }..200)
+                    .try_into()
+                    .unwrap(),
+            );
         }
         if have(Ingredient::Snaplen) {
             let ip_len = if have(Ingredient::Ipv6) { 40 } else { 20 };
