@@ -51,24 +51,41 @@ const DATES_OF_HDP_NS: std::ops::Range<i64> = 1_704_067_200_000_000_000..4_000_0
 /// Which timestamps are taken for HDP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dates {
-    /// So near must they be to the capture time, in nanoseconds.
-    pub window_ns: u64,
-    /// Or to this, in nanoseconds since the epoch, where a frame's time is none: because the clock was
-    /// never set.
-    pub elsewhere_ns: Option<i64>,
+    window_ns: u64,
+    elsewhere_ns: Option<i64>,
+    /// From then on, the window holds dates of HDP only.
+    surely_from_ns: i64,
 }
 
 impl From<u64> for Dates {
     /// Timestamps so near to the capture time, in nanoseconds.
     fn from(window_ns: u64) -> Self {
+        let window = i64::try_from(window_ns).unwrap_or(i64::MAX);
         Self {
             window_ns,
             elsewhere_ns: None,
+            surely_from_ns: DATES_OF_HDP_NS.start.saturating_add(window),
         }
     }
 }
 
 impl Dates {
+    /// Or timestamps so near to this, in nanoseconds since the epoch, where a frame's time is none:
+    /// because the clock was never set.
+    #[must_use]
+    pub fn or_near(self, elsewhere_ns: Option<i64>) -> Self {
+        Self {
+            elsewhere_ns,
+            ..self
+        }
+    }
+
+    /// So near to the capture time must they be, in nanoseconds.
+    #[must_use]
+    pub fn window_ns(&self) -> u64 {
+        self.window_ns
+    }
+
     /// Whether a clock that shows this was ever set.
     #[must_use]
     pub fn is_date(time_ns: i64) -> bool {
@@ -79,6 +96,10 @@ impl Dates {
     #[inline]
     fn are_plausible(self, header: &hdp::Header, time_ns: Option<i64>) -> bool {
         match time_ns {
+            // Whatever lies within the window is young enough.
+            Some(time_ns) if time_ns >= self.surely_from_ns => {
+                header.is_plausible_at(time_ns, self.window_ns)
+            }
             Some(time_ns) if Self::is_date(time_ns) => {
                 header.timestamp_ns >= DATES_OF_HDP_NS.start.cast_unsigned()
                     && header.is_plausible_at(time_ns, self.window_ns)

@@ -644,6 +644,7 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
         last if last + 1 == points.len() => 1,
         _ => return,
     };
+    let mut fresh: FxHashSet<usize> = FxHashSet::default();
     for (entry, &pair) in points[index].flows.iter().zip(pairs) {
         let votes = &mut votes[pair];
         match entry.flow.stage.packet_type {
@@ -651,7 +652,8 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
             Some(_) => votes.packet_type += toward_here,
             None => {}
         }
-        if INITIAL_TTLS.contains(&entry.flow.ttl) {
+        // Seen at both ends it tells nothing, however many flows there are at either.
+        if INITIAL_TTLS.contains(&entry.flow.ttl) && fresh.insert(pair) {
             votes.initial_ttl -= toward_here;
         }
     }

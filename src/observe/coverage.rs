@@ -52,8 +52,9 @@ pub(crate) struct Coverage {
     recorded: Occupancy,
     /// Frames that do not hang on whether HDP gets through.
     background: Occupancy,
-    /// Sightings of HDP.
-    hdp: Occupancy,
+    /// Sightings of HDP, from the first frame on that is neither HDP nor about it: before that, all that
+    /// was recorded.
+    hdp: Option<Occupancy>,
     blind_spots: Vec<(i64, i64)>,
     gaps: Vec<(i64, i64)>,
     /// What the clock showed twice.
@@ -197,13 +198,18 @@ impl Coverage {
 
     /// Notes that a frame was no HDP, nor about HDP.
     pub(super) fn note_background(&mut self, time_ns: i64) {
+        if self.hdp.is_none() {
+            self.hdp = Some(self.recorded.clone());
+        }
         self.background.note(time_ns);
     }
 
     /// Notes that a frame was HDP.
     #[inline(always)]
     pub(super) fn note_hdp(&mut self, time_ns: i64) {
-        self.hdp.note(time_ns);
+        if let Some(hdp) = &mut self.hdp {
+            hdp.note(time_ns);
+        }
     }
 
     /// Finds the gaps, once all frames are noted; `dropped` are the stretches in which the capture
@@ -330,9 +336,10 @@ impl Coverage {
     /// Whether HDP was recorded in this stretch.
     #[must_use]
     pub(crate) fn shows_hdp_between(&self, from_ns: i64, to_ns: i64) -> bool {
-        let within = (1 << self.hdp.shift) - 1;
+        let hdp = self.hdp.as_ref().unwrap_or(&self.recorded);
+        let within = (1 << hdp.shift) - 1;
         let latest = to_ns.saturating_sub(within);
-        from_ns <= latest && self.hdp.holds_any((from_ns, latest))
+        from_ns <= latest && hdp.holds_any((from_ns, latest))
     }
 
     /// How much earlier or later all of `from_ns..=to_ns` might have been, in nanoseconds, with the

@@ -49,7 +49,7 @@ pub(super) fn start(points: &Points, options: &Options) -> Result<Vec<Option<Cap
         }
     }
     let given = options.filter.as_deref();
-    let filter = KernelFilter::new(given, source::now_ns(), options.dates().window_ns);
+    let filter = KernelFilter::new(given, source::now_ns(), options.dates().window_ns());
     let mut captures = Vec::new();
     for point in points.iter() {
         let Origin::Live(interface) = &point.origin else {

@@ -198,10 +198,7 @@ impl Options {
 
     /// Which timestamps are taken for HDP's.
     pub(super) fn dates(&self) -> Dates {
-        Dates {
-            window_ns: nanoseconds(self.window),
-            elsewhere_ns: self.date_ns,
-        }
+        Dates::from(nanoseconds(self.window)).or_near(self.date_ns)
     }
 
     /// Whether interfaces and pipes are to end.
