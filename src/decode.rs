@@ -50,6 +50,7 @@ const DATES_OF_HDP_NS: std::ops::Range<i64> = 1_704_067_200_000_000_000..4_000_0
 
 /// Which timestamps are taken for HDP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // All are times.
 pub struct Dates {
     window_ns: u64,
     elsewhere_ns: Option<i64>,
