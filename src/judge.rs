@@ -273,8 +273,8 @@ impl<'a> Judgement<'a> {
             for segment in &direction.segments {
                 let (from, to) = (|| segment.from.clone(), || segment.to.clone());
                 let ends = [&segment.from, &segment.to];
-                let blind = self.points.iter().filter(|point| fate::is_blind(point));
-                let has_times = !blind.into_iter().any(|point| ends.contains(&&point.name));
+                let mut blind = self.points.iter().filter(|point| fate::is_blind(point));
+                let has_times = !blind.any(|point| ends.contains(&&point.name));
                 if comparable && has_times && segment.clock.method == ClockMethod::None {
                     warnings.push(Warning::ClocksUnrelated {
                         from: from(),

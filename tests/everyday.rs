@@ -122,45 +122,40 @@ fn assert_blocked(findings: &Findings, numbers: &[u16]) {
 
 const CHAIN: &str = "add table ip t; add chain ip t f { type filter hook forward priority 0; }";
 
-#[test]
-fn nothing_arrives_but_ping() {
-    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
-    let Some(scene) = Scene::start("everyday-ping", &[CHAIN, drop], "") else {
+/// Whatever is not ICMP, TCP or UDP is dropped.
+const DROP: &str = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
+
+/// Four numbers in four rounds, without a heartbeat.
+const FOUR: [&str; 7] = [
+    "--protocols",
+    "50,51,132,253",
+    "--count",
+    "4",
+    "--interval",
+    "80ms",
+    "--no-heartbeat",
+];
+
+/// Pings go on while four numbers are dropped, and these rules hold.
+fn beside_pings(test: &str, rules: &[&str], pings: &str) {
+    let Some(scene) = Scene::start(test, &[&[CHAIN, DROP], rules].concat(), "") else {
         return;
     };
-    let mut pings = Running::start(&mut scene.ping("60"));
-    scene.send(&[
-        "--protocols",
-        "50,51,132,253",
-        "--count",
-        "4",
-        "--interval",
-        "80ms",
-        "--no-heartbeat",
-    ]);
+    let mut pings = Running::start(&mut scene.ping(pings));
+    scene.send(&FOUR);
     pings.ended();
     assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
 }
 
 #[test]
+fn nothing_arrives_but_ping() {
+    beside_pings("everyday-ping", &[], "60");
+}
+
+#[test]
 fn nothing_arrives_and_one_in_four_pings_is_lost_too() {
-    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
     let loss = "add rule ip t f icmp type echo-request numgen inc mod 4 0 drop";
-    let Some(scene) = Scene::start("everyday-lossy", &[CHAIN, drop, loss], "") else {
-        return;
-    };
-    let mut pings = Running::start(&mut scene.ping("80"));
-    scene.send(&[
-        "--protocols",
-        "50,51,132,253",
-        "--count",
-        "4",
-        "--interval",
-        "80ms",
-        "--no-heartbeat",
-    ]);
-    pings.ended();
-    assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
+    beside_pings("everyday-lossy", &[loss], "80");
 }
 
 #[test]
@@ -180,10 +175,9 @@ for n in range(60):
     connection.recv(100)
     time.sleep(0.04)
 ";
-    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
     let masquerade = "add chain ip t n { type nat hook postrouting priority 100; }; \
                       add rule ip t n oifname \"server\" masquerade";
-    let Some(scene) = Scene::start("everyday-tcp", &[CHAIN, drop, masquerade], "") else {
+    let Some(scene) = Scene::start("everyday-tcp", &[CHAIN, DROP, masquerade], "") else {
         return;
     };
     let python = |host: &hosts::Host, program| {
@@ -197,15 +191,7 @@ for n in range(60):
         String::from_utf8_lossy(&shown).contains(":7777")
     });
     let mut client = python(&scene.hosts.client, CLIENT);
-    scene.send(&[
-        "--protocols",
-        "50,51,132,253",
-        "--count",
-        "4",
-        "--interval",
-        "80ms",
-        "--no-heartbeat",
-    ]);
+    scene.send(&FOUR);
     client.ended();
     server.ended();
     assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
@@ -213,8 +199,7 @@ for n in range(60):
 
 #[test]
 fn nothing_arrives_but_the_heartbeat() {
-    let drop = "add rule ip t f ip protocol != { icmp, tcp, udp } drop";
-    let Some(scene) = Scene::start("everyday-beat", &[CHAIN, drop], "") else {
+    let Some(scene) = Scene::start("everyday-beat", &[CHAIN, DROP], "") else {
         return;
     };
     scene.send(&[

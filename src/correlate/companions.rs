@@ -38,11 +38,9 @@ impl Companions {
         let ((a, a_turned), (b, b_turned)) = (self.lead(a), self.lead(b));
         // The first one seen stands for all.
         let (first, second) = (a.min(b), a.max(b));
-        self.leads[second] = if first == second {
-            self.leads[second]
-        } else {
-            (first, a_turned ^ b_turned ^ are_opposite)
-        };
+        if first != second {
+            self.leads[second] = (first, a_turned ^ b_turned ^ are_opposite);
+        }
     }
 
     /// The one that stands for it, and whether that one goes the other way.
