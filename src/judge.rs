@@ -8,6 +8,7 @@
 //! It deliberately does not say *which box* lost a packet: "lost between A and B" is all that two
 //! captures can show (RFC 7872, appendix).
 
+mod askers;
 mod bystanders;
 mod cause;
 mod changes;
@@ -117,6 +118,10 @@ pub(crate) fn conclude(
     for (flows, through) in survey.take_through() {
         judgement.through(flows, through);
     }
+    judgement.find_answers_to_others(
+        |visit| journeys(points, relations, &survey, second_chance, visit),
+        |_| true,
+    );
     journeys(points, relations, &survey, second_chance, |journey| {
         judgement.journey(journey);
     });

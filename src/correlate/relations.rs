@@ -247,8 +247,9 @@ struct Votes {
     ttl: i64,
     /// The first point sends what goes forward, the last one receives it.
     packet_type: i64,
-    /// At the sender's end the TTL is fresh.
-    initial_ttl: i64,
+    /// Whether the TTL is fresh where a sender of what goes forward is, and where one of what goes back
+    /// is. Fresh at both ends it tells nothing, whatever a translator makes of the addresses between.
+    fresh: [bool; 2],
     /// What goes forth arrives later than it was sent, and so does what comes back.
     round_trip: i64,
 }
@@ -259,8 +260,10 @@ impl Votes {
         let sign = if are_opposite { -1 } else { 1 };
         self.ttl += sign * other.ttl;
         self.packet_type += sign * other.packet_type;
-        self.initial_ttl += sign * other.initial_ttl;
         self.round_trip += sign * other.round_trip;
+        for way in Way::BOTH {
+            self.fresh[along(way, are_opposite).index()] |= other.fresh[way.index()];
+        }
     }
 
     /// By what packets show on their way.
@@ -271,7 +274,11 @@ impl Votes {
 
     /// By what only one point shows: a neighbour's packets look like a host's own.
     fn weak(&self) -> Option<Way> {
-        Way::from_votes(self.initial_ttl)
+        match self.fresh {
+            [true, false] => Some(Way::Forward),
+            [false, true] => Some(Way::Reverse),
+            _ => None,
+        }
     }
 }
 
@@ -459,8 +466,8 @@ fn ways_of_pairs(
     for (pair, _) in addresses.iter().enumerate() {
         let (lead, _) = companions.lead(pair);
         if of_leads[lead].is_none() && companions.were_seen_on_their_way(pair) {
-            // Where nothing tells, who sent first was asked by the other.
-            of_leads[lead] = Some(sums[lead].weak().unwrap_or(Way::Forward));
+            // No router between the points has taken a hop off: who sent first was asked by the other.
+            of_leads[lead] = Some(Way::Forward);
         }
     }
     learn_by_ends(addresses, companions, &mut of_leads);
@@ -644,7 +651,6 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
         last if last + 1 == points.len() => 1,
         _ => return,
     };
-    let mut fresh: FxHashSet<usize> = FxHashSet::default();
     for (entry, &pair) in points[index].flows.iter().zip(pairs) {
         let votes = &mut votes[pair];
         match entry.flow.stage.packet_type {
@@ -652,9 +658,8 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
             Some(_) => votes.packet_type += toward_here,
             None => {}
         }
-        // Seen at both ends it tells nothing, however many flows there are at either.
-        if INITIAL_TTLS.contains(&entry.flow.ttl) && fresh.insert(pair) {
-            votes.initial_ttl -= toward_here;
+        if INITIAL_TTLS.contains(&entry.flow.ttl) {
+            votes.fresh[usize::from(index > 0)] = true;
         }
     }
 }

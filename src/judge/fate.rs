@@ -77,7 +77,12 @@ impl Judgement<'_> {
         let is_foreign = self.relations.is_foreign(first.point, sighting.flow);
         if first.position == 0 {
             let has_passed = last.position > 0;
-            return (is_foreign && !has_passed).then_some(flow.destination);
+            let is_answer = || {
+                self.decided
+                    .askers
+                    .are_answered_by(first.point, sighting.frame)
+            };
+            return (!has_passed && (is_foreign || is_answer())).then_some(flow.destination);
         }
         // Behind a translator others have the same address.
         let order = order(self.points.len(), journey.way);

@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Judgement, Known, Options, TALLIES,
+    askers::Askers,
     changes::Changes,
     fate::{Decision, Ruling, ends},
     gaps::{History, subject},
@@ -47,6 +48,7 @@ pub(crate) struct Ledger {
     pub(super) occasions: [Occasion; 2],
     /// By point, packets of other senders, and answers to them.
     pub(super) foreign: Vec<BTreeMap<IpAddr, u64>>,
+    pub(super) askers: Askers,
     pub(super) history: History,
     /// Lost packets that ICMP errors may be about.
     refused: Vec<Kept>,
@@ -121,6 +123,7 @@ impl Ledger {
             copies: vec![0; points],
             occasions: <[Occasion; 2]>::default(),
             foreign: vec![BTreeMap::new(); points],
+            askers: Askers::default(),
             history: History::new(points),
             refused: Vec::new(),
             rewritten: vec![false; TALLIES],
@@ -185,8 +188,13 @@ impl Ledger {
             second_chance,
             ..
         } = &known;
+        let is_over = |journey: &Journey| over.binary_search(&journey.timestamp_ns).is_ok();
+        judgement.find_answers_to_others(
+            |visit| journeys(points, relations, &survey, second_chance, visit),
+            is_over,
+        );
         journeys(points, relations, &survey, second_chance, |journey| {
-            if over.binary_search(&journey.timestamp_ns).is_err() {
+            if !is_over(journey) {
                 return;
             }
             let Some((first, last)) = ends(journey) else {

@@ -474,3 +474,51 @@ fn trap_41_another_clients_packet_is_not_ours_under_another_timestamp() {
     assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 4));
     assert!(warns(&anothers, "10.0.7.7"));
 }
+
+#[test]
+fn trap_41_answers_to_another_client_behind_one_translator_are_not_lost() {
+    let hdp = |timestamp_ns: i64| {
+        let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
+        packet.extend(timestamp_ns.to_be_bytes());
+        packet
+    };
+    // Of each round the server answers ours, and the other's where there is one; `arrives` tells of ours.
+    let scene = |has_other: bool, arrives: fn(i64) -> bool| {
+        let mut world = pings(|_| true);
+        for n in 0..6 {
+            for protocol in [6, 50] {
+                let at = 2 * SECOND + n * 400 * MILLISECOND + i64::from(protocol) * MILLISECOND;
+                let is_shared = has_other && protocol == 6;
+                world.hdp(at, protocol, true);
+                if is_shared {
+                    let request = hdp(START_NS + at + MILLISECOND);
+                    let at = at + MILLISECOND + DELAY;
+                    world.server(at, ip(ROUTER, SERVER, (protocol, 62), &request));
+                }
+                for later in (0..=1).take(1 + usize::from(is_shared)) {
+                    let sent_at = at + DELAY + (2 + later) * MILLISECOND;
+                    let answer = hdp(START_NS + sent_at);
+                    world.server(sent_at, ip(SERVER, ROUTER, (protocol, 64), &answer));
+                    if later == 0 && arrives(n) {
+                        let at = sent_at + DELAY;
+                        world.client(at, ip(SERVER, CLIENT, (protocol, 62), &answer));
+                    }
+                }
+            }
+        }
+        world.judged()
+    };
+    let back = |findings: &Findings| {
+        [6, 50].map(|protocol| {
+            let p = number(findings, 1, protocol);
+            (p.delivered, p.lost)
+        })
+    };
+    assert_eq!(back(&scene(false, |_| true)), [(6, 0), (6, 0)]);
+    assert_eq!(back(&scene(false, |n| n > 1)), [(4, 2), (4, 2)]);
+    let shared = scene(true, |_| true);
+    assert_eq!(back(&shared), [(6, 0), (6, 0)]);
+    assert!(warns(&shared, "192.0.2.1"));
+    // What the other did not ask for is lost all the same.
+    assert_eq!(back(&scene(true, |n| n > 1)), [(4, 2), (4, 2)]);
+}

@@ -22,6 +22,8 @@ pub struct Recorder {
     /// How many bytes it keeps from the IP header on.
     pub keeps: Option<usize>,
     pub tap: Tap,
+    /// By how much the TTL falls inside a host that passes packets on: a bridge leaves it alone.
+    pub hops_inside: u8,
     /// Its capture filter keeps only IP of higher numbers.
     pub above: Option<u8>,
     /// Frames that are not HDP come by this far apart on the average.
@@ -133,6 +135,7 @@ impl Recorder {
                     keeps: None,
                     tap: Tap::Interface,
                     above: None,
+                    hops_inside: u8::from(!have(Ingredient::OneLan)),
                     background_ns: random.within(30..70) * MILLISECOND,
                 }
             })
@@ -331,7 +334,7 @@ impl Recorder {
             }
             Tap::Any | Tap::Promiscuous if 0 < position && position < last && is_forwarded => {
                 let out_ns = at_ns + random.within(5_000..40_000);
-                let out = ip(packet.datagram(position, 1));
+                let out = ip(packet.datagram(position, self.hops_inside));
                 all.push(Shot::new(out_ns, shows, Side::Out, out));
             }
             _ => {}
