@@ -44,7 +44,7 @@ impl Findings {
     pub const SCHEMA_VERSION: u32 = 1;
 
     /// The value of [`Findings::ruleset`].
-    pub const RULESET: u32 = 3;
+    pub const RULESET: u32 = 4;
 }
 
 /// What one observation point recorded.

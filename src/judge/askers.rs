@@ -12,8 +12,9 @@ use rustc_hash::FxHashSet;
 use super::{
     Judgement,
     fate::{Ruling, ends},
+    order,
 };
-use crate::correlate::{Journey, Way};
+use crate::correlate::{Journey, Station, Way};
 
 /// So many packets of others may wait for their answers; the oldest are forgotten.
 const MOST: usize = 4096;
@@ -67,6 +68,18 @@ impl Askers {
 }
 
 impl Judgement<'_> {
+    /// Whether no point before the one that saw a packet first knows its source: a translator stands
+    /// between, behind which several may share the address.
+    fn is_translated(&self, journey: &Journey, first: &Station) -> bool {
+        let source = self.points[first.point].flow(first.seen.sighting).source;
+        let before = &order(self.points.len(), journey.way)[..first.position];
+        let knows = |point: &usize| {
+            let mut pairs = self.points[*point].pairs.iter();
+            pairs.any(|pair| source == pair.0 || source == pair.1)
+        };
+        !before.is_empty() && !before.iter().any(knows)
+    }
+
     /// Finds the answers to others among the packets that are to be decided.
     pub(super) fn find_answers_to_others(
         &mut self,
@@ -92,7 +105,7 @@ impl Judgement<'_> {
             let place = (first.point, sighting.frame);
             let line = (flow.source, flow.destination, flow.protocol);
             match self.ruling(journey, &first, &last) {
-                Ruling::Foreign(_) if first.position > 0 => {
+                Ruling::Foreign(_) if self.is_translated(journey, &first) => {
                     let time_ns = sighting.time_ns;
                     asked.push((
                         place,

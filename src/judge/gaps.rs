@@ -29,9 +29,6 @@ use crate::{
 /// A silence that swallowed fewer numbers than this may be the loss of just those.
 const SEVERAL: usize = 3;
 
-/// Where a capture shows fewer numbers at all, so many packets of each of them, which all came again.
-const MANY_OF_FEW: u64 = 5;
-
 /// A silence that chance explains no better than this was no loss of each packet by itself.
 const NO_CHANCE: f64 = 1e-6;
 
@@ -362,13 +359,7 @@ impl Silence {
         let lost_elsewhere = sum(|record| record.unseen).saturating_sub(packets);
         let elsewhere = lost_elsewhere + sum(|record| record.seen);
         let usually_lost = lost_elsewhere as f64 / elsewhere.max(1) as f64;
-        let are_enough = subjects.len() >= SEVERAL
-            || subjects.len() == records.iter().filter(|record| record.seen > 0).count()
-                && packets >= MANY_OF_FEW
-                && subjects
-                    .iter()
-                    .all(|&subject| Some(records[subject].last_seen_ns) > last_ns);
-        are_enough && usually_lost.powf(packets as f64) < NO_CHANCE
+        subjects.len() >= SEVERAL && usually_lost.powf(packets as f64) < NO_CHANCE
     }
 }
 
