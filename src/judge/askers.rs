@@ -5,9 +5,9 @@
 //! afterwards, and nowhere else, is nobody's loss. Whose answer it was is not known: only that there is
 //! one that was not ours.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Judgement,
@@ -16,14 +16,19 @@ use super::{
 };
 use crate::correlate::{Journey, Station, Way};
 
-/// So many packets of others may wait for their answers; the oldest are forgotten.
-const MOST: usize = 4096;
+/// While packets are still coming, so many of others may wait for their answers under one number; the
+/// oldest are forgotten.
+const MOST_WAITING: usize = 64;
+
+/// So many that were answered are told from those yet to be, in all.
+const MOST_ANSWERED: usize = 4096;
 
 /// Packets of others, and the answers to them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Askers {
-    /// By point and frame.
-    asked: BTreeMap<Place, Asked>,
+    /// By point: times and frames of those that no answer was found to.
+    waiting: FxHashMap<(usize, Line), BTreeSet<(i64, u32)>>,
+    answered: BTreeSet<Place>,
     /// Where the answers were seen.
     answers: FxHashSet<Place>,
 }
@@ -34,13 +39,12 @@ type Place = (usize, u32);
 /// Source, destination and number.
 type Line = (IpAddr, IpAddr, u8);
 
-/// A packet of another sender.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    line: Line,
+/// A packet: when and where it was seen, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
     time_ns: i64,
-    /// An answer was found.
-    is_answered: bool,
+    place: Place,
+    line: Line,
 }
 
 impl Askers {
@@ -50,19 +54,42 @@ impl Askers {
         !self.answers.is_empty() && self.answers.contains(&(point, frame))
     }
 
+    /// Takes in a packet of another, which may be known.
+    fn ask(&mut self, asked: Seen) {
+        if !self.answered.contains(&asked.place) {
+            let (point, frame) = asked.place;
+            let waiting = self.waiting.entry((point, asked.line)).or_default();
+            waiting.insert((asked.time_ns, frame));
+        }
+    }
+
     /// Finds the answers among packets that were seen at one point only, by the time at which they were.
-    fn answer(&mut self, mut alone: Vec<(i64, Place, Line)>) {
-        alone.sort_unstable_by_key(|(time_ns, place, _)| (*time_ns, *place));
-        for (time_ns, place, (source, destination, number)) in alone {
-            let line = (destination, source, number);
-            let here = self.asked.range_mut((place.0, 0)..=(place.0, u32::MAX));
-            let mut before = here.map(|(_, asked)| asked).filter(|asked| {
-                asked.line == line && !asked.is_answered && asked.time_ns <= time_ns
-            });
-            if let Some(asked) = before.next() {
-                asked.is_answered = true;
-                self.answers.insert(place);
+    fn answer(&mut self, mut alone: Vec<Seen>) {
+        alone.sort_unstable();
+        for seen in alone {
+            let (source, destination, number) = seen.line;
+            let (point, _) = seen.place;
+            let asked_by = (point, (destination, source, number));
+            if let Some(waiting) = self.waiting.get_mut(&asked_by)
+                && let Some(&(time_ns, frame)) = waiting.first()
+                && time_ns <= seen.time_ns
+            {
+                waiting.pop_first();
+                self.answered.insert((point, frame));
+                self.answers.insert(seen.place);
             }
+        }
+    }
+
+    /// Forgets the oldest.
+    fn forget(&mut self) {
+        for waiting in self.waiting.values_mut() {
+            while waiting.len() > MOST_WAITING {
+                waiting.pop_first();
+            }
+        }
+        while self.answered.len() > MOST_ANSWERED {
+            self.answered.pop_first();
         }
     }
 }
@@ -96,43 +123,37 @@ impl Judgement<'_> {
         }
         let mut asked = Vec::new();
         let mut alone = Vec::new();
+        let mut are_translated: FxHashMap<(usize, u32), bool> = FxHashMap::default();
         journeys(&mut |journey| {
             let Some((first, last)) = ends(journey) else {
                 return;
             };
             let sighting = first.seen.sighting;
             let flow = self.points[first.point].flow(sighting);
-            let place = (first.point, sighting.frame);
-            let line = (flow.source, flow.destination, flow.protocol);
+            let seen = Seen {
+                time_ns: sighting.time_ns,
+                place: (first.point, sighting.frame),
+                line: (flow.source, flow.destination, flow.protocol),
+            };
             match self.ruling(journey, &first, &last) {
-                Ruling::Foreign(_) if self.is_translated(journey, &first) => {
-                    let time_ns = sighting.time_ns;
-                    asked.push((
-                        place,
-                        Asked {
-                            line,
-                            time_ns,
-                            is_answered: false,
-                        },
-                    ));
+                Ruling::Foreign(_)
+                    if *are_translated
+                        .entry((first.point, sighting.flow))
+                        .or_insert_with(|| self.is_translated(journey, &first)) =>
+                {
+                    asked.push(seen);
                 }
-                Ruling::Lost(..) if last.position == 0 && is_decided(journey) => {
-                    alone.push((sighting.time_ns, place, line));
-                }
+                Ruling::Lost(..) if last.position == 0 && is_decided(journey) => alone.push(seen),
                 _ => {}
             }
         });
         let askers = &mut self.decided.askers;
         askers.answers.clear();
-        for (place, asked) in asked {
-            askers.asked.entry(place).or_insert(asked);
+        for asked in asked {
+            askers.ask(asked);
         }
-        if !askers.asked.is_empty() {
-            askers.answer(alone);
-        }
-        while askers.asked.len() > MOST {
-            askers.asked.pop_first();
-        }
+        askers.answer(alone);
+        askers.forget();
     }
 }
 
@@ -145,19 +166,23 @@ mod tests {
         let [ours, server]: [IpAddr; 2] =
             ["203.0.113.9", "198.51.100.7"].map(|a| a.parse().unwrap());
         let mut askers = Askers::default();
-        let asked = Asked {
-            line: (ours, server, 6),
-            time_ns: 10,
-            is_answered: false,
+        let seen = |time_ns, frame, line| Seen {
+            time_ns,
+            place: (1, frame),
+            line,
         };
-        askers.asked.insert((1, 4), asked);
-        let answer = |time_ns, frame, number| (time_ns, (1, frame), (server, ours, number));
+        askers.ask(seen(10, 4, (ours, server, 6)));
+        let answer = |time_ns, frame, number| seen(time_ns, frame, (server, ours, number));
         askers.answer(vec![
             answer(9, 3, 6),
             answer(12, 7, 6),
             answer(11, 6, 17),
             answer(11, 5, 6),
         ]);
+        // It is known by now.
+        askers.ask(seen(10, 4, (ours, server, 6)));
+        askers.answer(vec![answer(13, 8, 6)]);
+        assert!(!askers.are_answered_by(1, 8));
         let answered = [3, 5, 6, 7].map(|frame| askers.are_answered_by(1, frame));
         assert_eq!(answered, [false, true, false, false]);
         assert!(!askers.are_answered_by(0, 5));
