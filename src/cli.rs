@@ -17,6 +17,7 @@ mod path;
 mod progress;
 mod send;
 mod terminal;
+mod trace;
 mod view;
 
 use std::{ffi::OsString, io, process::ExitCode};
@@ -43,6 +44,7 @@ enum Command {
     Listen(listen::Arguments),
     #[cfg(target_os = "linux")]
     Loopback(loopback::Arguments),
+    Trace(trace::Arguments),
     Interfaces(interfaces::Arguments),
 }
 
@@ -99,6 +101,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Listen(arguments) => listen::run(&arguments),
         #[cfg(target_os = "linux")]
         Command::Loopback(arguments) => loopback::run(&arguments),
+        Command::Trace(arguments) => trace::run(arguments, use_color),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
     };
     match done {

@@ -9,6 +9,7 @@
 
 mod offset;
 mod reason;
+pub mod trace;
 mod warning;
 
 use std::fmt;

@@ -58,6 +58,8 @@ use verdict::Reference;
 
 pub(crate) use fate::Decision;
 pub(crate) use ledger::{Ledger, Reading};
+pub(crate) use statistics::{CERTAIN, LIKELY, chance};
+pub(crate) use tally::Judged;
 
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
 pub(crate) const DEFAULT_WAIT_NS: u64 = 51_000_000_000;

@@ -46,6 +46,7 @@ pub mod protocols;
 pub mod report;
 mod shell;
 pub mod source;
+pub mod trace;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod view;

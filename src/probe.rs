@@ -9,6 +9,8 @@
 //! It deliberately does not know what becomes of a packet between the two ends: that a system call
 //! took it says nothing of the wire.
 
+#[cfg(target_os = "linux")]
+mod ear;
 mod interrupt;
 #[cfg(target_os = "linux")]
 mod listen;
@@ -16,6 +18,8 @@ pub mod loopback;
 mod privileges;
 mod send;
 mod socket;
+#[cfg(target_os = "linux")]
+mod tracer;
 
 use std::{io, net::IpAddr};
 
@@ -25,6 +29,8 @@ pub use listen::{Event, Listener, Received, Round, Subject};
 pub use privileges::drop_capabilities;
 pub use send::{Attempt, MAX_PAYLOAD, Order, Probe, Schedule, Sender};
 pub use socket::{IpOptions, Refused};
+#[cfg(target_os = "linux")]
+pub use tracer::Tracer;
 
 /// Why nothing can be sent or received at all.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,9 @@ pub enum Error {
     /// No socket opened, for reasons that lie in the numbers or in the system.
     #[error("nothing to listen to: this system hands none of these numbers to a raw socket")]
     NothingToHear,
+    /// This host knows no way to the destination.
+    #[error("{0}: this host has no route to it")]
+    NoRoute(IpAddr),
     /// The sockets could not be watched.
     #[error("raw sockets: {0}")]
     System(io::Error),

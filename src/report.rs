@@ -36,6 +36,7 @@ pub(crate) mod rows;
 mod stream;
 #[cfg(feature = "cli")]
 pub(crate) mod table;
+mod trace;
 #[cfg(feature = "cli")]
 pub(crate) mod units;
 mod words;
@@ -51,7 +52,7 @@ pub use csv::csv;
 pub use explain::explanation;
 #[cfg(feature = "cli")]
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
-pub use json::{explanation_json, json, json_of};
+pub use json::{explanation_json, json, json_of, trace_json};
 #[cfg(feature = "cli")]
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
 #[cfg(feature = "cli")]
@@ -63,6 +64,9 @@ pub use print::print_whole;
 pub use stream::{Align, Column, OrDash, RowFormat, Rows};
 #[cfg(feature = "cli")]
 pub use table::{Layout, table};
+pub use trace::trace_csv;
+#[cfg(feature = "cli")]
+pub use trace::{trace_markdown, trace_table};
 #[cfg(feature = "view")]
 pub(crate) use words::icmp;
 

@@ -205,7 +205,7 @@ fn progress(planned: u64, interval: Duration, visible: bool) -> ProgressBar {
     ProgressBar::new(planned).with_style(style)
 }
 
-fn resolve(destination: &str, source: Option<IpAddr>) -> anyhow::Result<SocketAddr> {
+pub(super) fn resolve(destination: &str, source: Option<IpAddr>) -> anyhow::Result<SocketAddr> {
     let addresses: Vec<_> = (destination, 0)
         .to_socket_addrs()
         .with_context(|| destination.to_owned())?

@@ -40,7 +40,7 @@ pub(super) fn loss_interval(judged: Judged) -> Option<[f64; 2]> {
 
 /// The chance that at least so many of a number's packets are lost if they are treated like the
 /// others': Fisher's exact test, one-sided.
-pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
+pub(crate) fn chance(subject: Judged, others: Judged) -> f64 {
     let packets = subject.packets + others.packets;
     let lost = subject.lost + others.lost;
     let of_subject = |k: u64| {
@@ -81,10 +81,10 @@ pub(super) fn chance(subject: Judged, others: Judged) -> f64 {
 }
 
 /// A verdict is certain below this chance ...
-pub(super) const CERTAIN: f64 = 0.001;
+pub(crate) const CERTAIN: f64 = 0.001;
 
 /// ... and likely below this one.
-pub(super) const LIKELY: f64 = 0.05;
+pub(crate) const LIKELY: f64 = 0.05;
 
 /// In how many ways `k` of `n` can be chosen.
 pub(super) fn choices(n: u64, k: u64) -> f64 {

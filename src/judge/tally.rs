@@ -227,9 +227,9 @@ pub(super) type AnswerAt = (Answer, (usize, usize));
 
 /// Packets that were judged, and how many of them were lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Judged {
-    pub(super) packets: u64,
-    pub(super) lost: u64,
+pub(crate) struct Judged {
+    pub(crate) packets: u64,
+    pub(crate) lost: u64,
 }
 
 impl Judged {

@@ -12,7 +12,6 @@
 //! answering it with "port unreachable".
 
 mod answer;
-mod socket;
 
 use std::{io, net::SocketAddr, ops::ControlFlow, time::Duration};
 
@@ -22,9 +21,9 @@ use nix::{
 };
 use socket2::{Protocol, Socket, Type};
 
-use self::socket::{Arrival, Buffers, Ear, domain};
 use super::{
     Error, Interrupt, Refused,
+    ear::{Arrival, Buffers, Ear, domain},
     send::UDP,
     socket::{allow_many, call, unspecified},
 };

@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     explain::Explanation,
-    findings::{Cause, Findings, Reason, Warning},
+    findings::{
+        Cause, Findings, Reason, Warning,
+        trace::{Trace, TraceReason, TraceWarning},
+    },
 };
 
 /// Findings as one pretty-printed JSON object with a newline at its end.
@@ -17,12 +20,7 @@ pub fn json(findings: &Findings) -> String {
     let mut value = value(findings);
     for direction in array(&mut value, "directions") {
         for protocol in array(direction, "protocols") {
-            add_words(
-                protocol,
-                "reasons",
-                "reasons_typed",
-                |reasons: Vec<Reason>| reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            );
+            add_words(protocol, "reasons", "reasons_typed", in_words::<Reason>);
             for change in array(protocol, "changes") {
                 add_words(change, "explanation", "cause", |cause: Option<Cause>| {
                     cause.map(|cause| cause.to_string())
@@ -30,7 +28,23 @@ pub fn json(findings: &Findings) -> String {
             }
         }
     }
-    add_warnings(&mut value);
+    add_warnings::<Warning>(&mut value);
+    text(&value)
+}
+
+/// A trace likewise.
+#[must_use]
+pub fn trace_json(trace: &Trace) -> String {
+    let mut value = value(trace);
+    for protocol in array(&mut value, "protocols") {
+        add_words(
+            protocol,
+            "reasons",
+            "reasons_typed",
+            in_words::<TraceReason>,
+        );
+    }
+    add_warnings::<TraceWarning>(&mut value);
     text(&value)
 }
 
@@ -38,17 +52,16 @@ pub fn json(findings: &Findings) -> String {
 #[must_use]
 pub fn explanation_json(explanation: &Explanation) -> String {
     let mut value = value(explanation);
-    add_warnings(&mut value);
+    add_warnings::<Warning>(&mut value);
     text(&value)
 }
 
-fn add_warnings(value: &mut Value) {
-    add_words(
-        value,
-        "warnings",
-        "warnings_typed",
-        |warnings: Vec<Warning>| warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    );
+fn add_warnings<T: for<'de> serde::Deserialize<'de> + ToString>(value: &mut Value) {
+    add_words(value, "warnings", "warnings_typed", in_words::<T>);
+}
+
+fn in_words<T: ToString>(typed: Vec<T>) -> Vec<String> {
+    typed.iter().map(ToString::to_string).collect()
 }
 
 /// Anything else as one pretty-printed JSON object.

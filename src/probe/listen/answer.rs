@@ -5,11 +5,11 @@ use std::{io::IoSlice, net::IpAddr};
 use arrayvec::ArrayVec;
 use etherparse::{UdpHeader, UdpHeaderSlice};
 
-use super::socket::{Arrival, Ear};
 use crate::{
     decode::Datagram,
     hdp::Header,
     log::{Direction, Prefix, ReceivedPacket},
+    probe::ear::{Arrival, Ear},
     probe::send::{self, IPV4_HEADER_LEN, IPV6_HEADER_LEN, UDP_HEADER_LEN},
     protocols::Carrier,
 };

@@ -21,15 +21,12 @@ use nix::{
 };
 use socket2::{Domain, Socket};
 
-use crate::{
-    log::Call,
-    probe::{
-        Refused,
-        send::IPV6_HEADER_LEN,
-        socket::{self, call},
-    },
-    source::now_ns,
+use super::{
+    Refused,
+    send::IPV6_HEADER_LEN,
+    socket::{self, call},
 };
+use crate::{log::Call, source::now_ns};
 
 /// What is asked of the system for each socket; it gives what it may. It is the longest burst that
 /// survives while this process does something else.
@@ -168,6 +165,13 @@ impl Ear {
             drops,
             interface,
         }))
+    }
+
+    /// Takes nothing but what this host sends.
+    pub(super) fn hear_only(&self, peer: SocketAddr) -> io::Result<()> {
+        let mut peer = peer;
+        peer.set_port(0);
+        self.socket.connect(&peer.into())
     }
 
     /// What the socket dropped before this datagram and has not told yet.
