@@ -342,13 +342,19 @@ impl Judge<'_, '_> {
             ruling.reasons.insert(0, reason);
             return Some(ruling);
         }
-        let next_hop = picture.responsive().into_iter().find(|hop| *hop > last_hop);
+        // Who refuses under an address that answers no control may sit anywhere behind.
+        let next_hop = hop.and_then(|_| {
+            let behind = picture.responsive().into_iter();
+            behind
+                .chain(picture.destination_hop)
+                .find(|hop| *hop > last_hop)
+        });
         Some(Ruling {
             verdict: TraceVerdict::Disappears,
             grade: Grade::Certain,
             rule: TraceRule::IcmpRefusal,
             last_hop,
-            next_hop: next_hop.or(picture.destination_hop),
+            next_hop,
             reasons: vec![reason],
         })
     }

@@ -294,3 +294,98 @@ pub fn text(path: &Path) -> &str {
 pub fn file(folder: &tempfile::TempDir, name: &str) -> PathBuf {
     folder.path().join(name)
 }
+
+/// `10.77.0.1`, eight routers, `10.77.8.2`, over IPv6 too (`fd77:0::1`, `fd77:8::2`). The router at hop
+/// `n` answers from `10.77.{n-1}.2`, as fast as it is asked.
+pub struct Chain {
+    pub client: Host,
+    pub routers: Vec<Host>,
+    pub server: Host,
+}
+
+/// Where every host of a chain keeps the interface towards the server.
+pub const AHEAD: &str = "ahead";
+/// The one towards the client.
+pub const BEHIND: &str = "behind";
+
+/// Two hosts with eight routers between them.
+pub fn chain(test: &str) -> Option<Chain> {
+    const ROUTERS: usize = 8;
+
+    let mut hosts = Vec::new();
+    for number in 0..ROUTERS + 2 {
+        hosts.push(host(&format!("{test}-{number}"))?);
+    }
+    for host in &hosts {
+        host.succeed(&[
+            "sysctl",
+            "-qw",
+            "net.ipv4.ip_forward=1",
+            "net.ipv6.conf.all.forwarding=1",
+            "net.ipv4.icmp_ratelimit=0",
+            "net.ipv6.icmp.ratelimit=0",
+            "net.ipv4.conf.all.rp_filter=0",
+        ]);
+    }
+    for (net, pair) in hosts.windows(2).enumerate() {
+        let [near, far] = pair else { unreachable!() };
+        let cable = [
+            "link",
+            "add",
+            "name",
+            AHEAD,
+            "netns",
+            &near.namespace,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            BEHIND,
+            "netns",
+            &far.namespace,
+        ];
+        assert!(Command::new("ip").args(cable).status().unwrap().success());
+        for (end, device, address) in [(near, AHEAD, 1), (far, BEHIND, 2)] {
+            for address in [
+                format!("10.77.{net}.{address}/24"),
+                format!("fd77:{net}::{address}/64"),
+            ] {
+                end.succeed(&["ip", "address", "add", &address, "dev", device]);
+            }
+            end.succeed(&["ip", "link", "set", device, "up"]);
+        }
+    }
+    until("the cables carry", || {
+        hosts.iter().all(|host| {
+            let shown = host.succeed(&["ip", "-o", "link", "show", "up"]).stdout;
+            !String::from_utf8_lossy(&shown).contains("state DOWN")
+                && !String::from_utf8_lossy(&host.succeed(&["ip", "-6", "address"]).stdout)
+                    .contains("tentative")
+        })
+    });
+    for (net, pair) in hosts.windows(2).enumerate() {
+        let [near, far] = pair else { unreachable!() };
+        for gateway in [format!("10.77.{net}.2"), format!("fd77:{net}::2")] {
+            near.succeed(&["ip", "route", "add", "default", "via", &gateway]);
+        }
+        for before in 0..net {
+            let (v4, v6) = (
+                format!("10.77.{before}.0/24"),
+                format!("fd77:{before}::/64"),
+            );
+            for (route, gateway) in [
+                (v4, format!("10.77.{net}.1")),
+                (v6, format!("fd77:{net}::1")),
+            ] {
+                far.succeed(&["ip", "route", "add", &route, "via", &gateway]);
+            }
+        }
+    }
+    let server = hosts.pop()?;
+    let routers = hosts.split_off(1);
+    Some(Chain {
+        client: hosts.pop()?,
+        routers,
+        server,
+    })
+}

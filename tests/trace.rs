@@ -1,0 +1,418 @@
+//! `hdp trace` over eight real routers: network namespaces, veth, nftables. Root on Linux.
+#![cfg(all(feature = "cli", target_os = "linux"))]
+
+mod support;
+
+use std::{fs, path::Path, process::Stdio, sync::Mutex, thread};
+
+use hdp::findings::{
+    Carrier, Grade,
+    trace::{Trace, TraceRule, TraceVerdict, TraceWarning, TracedProtocol},
+};
+use support::hosts::{AHEAD, BEHIND, Chain, Host, chain, success, text};
+use tempfile::tempdir;
+
+const SERVER: &str = "10.77.8.2";
+const SERVER_6: &str = "fd77:8::2";
+
+/// What `hdp trace` on this host finds.
+fn trace(host: &Host, destination: &str, arguments: &[&str]) -> Trace {
+    let mut command = host.hdp(&["trace", destination, "--format", "json", "--wait", "1s"]);
+    let output = success(command.args(arguments).stderr(Stdio::null()));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn read(file: &Path) -> Trace {
+    let trace = hdp::trace::read(hdp::source::Origin::from_argument(text(file)), None);
+    trace.unwrap().0
+}
+
+fn number(trace: &Trace, protocol: u8) -> &TracedProtocol {
+    let numbers = trace.protocols.iter();
+    let mut numbers = numbers.filter(|number| number.carrier == Carrier::Ip);
+    numbers.find(|number| number.protocol == protocol).unwrap()
+}
+
+/// Verdict, last hop, next hop.
+fn place(trace: &Trace, protocol: u8) -> (TraceVerdict, u8, Option<u8>) {
+    let number = number(trace, protocol);
+    (number.verdict, number.last_hop, number.next_hop)
+}
+
+/// All but the times.
+fn answer(
+    trace: &Trace,
+) -> Vec<(
+    u16,
+    TraceVerdict,
+    Grade,
+    TraceRule,
+    u8,
+    Option<u8>,
+    Vec<String>,
+)> {
+    let numbers = trace.protocols.iter();
+    numbers
+        .map(|n| {
+            let place = n.between.clone();
+            (
+                n.protocol.into(),
+                n.verdict,
+                n.grade,
+                n.rule,
+                n.last_hop,
+                n.next_hop,
+                place,
+            )
+        })
+        .collect()
+}
+
+/// A rule of a host's packet filter, in a table of its own.
+fn rule(host: &Host, family: &str, name: &str, (hook, priority): (&str, i32), rule: &str) {
+    host.nft(&format!(
+        "table {family} {name} {{
+            chain rules {{
+                type filter hook {hook} priority {priority}; {rule};
+            }}
+        }}"
+    ));
+}
+
+/// Before anything else that a host does with a packet.
+const WAY_IN: (&str, i32) = ("prerouting", -300);
+const FORWARD: (&str, i32) = ("forward", 0);
+
+/// Drops two numbers at a router: one before it looks at the TTL, one behind that.
+fn plant(router: &Host) {
+    rule(
+        router,
+        "inet",
+        "planted_in",
+        WAY_IN,
+        "meta l4proto 253 drop",
+    );
+    rule(
+        router,
+        "inet",
+        "planted_out",
+        ("postrouting", 0),
+        "meta l4proto 254 drop",
+    );
+}
+
+fn unplant(router: &Host) {
+    router.nft("delete table inet planted_in");
+    router.nft("delete table inet planted_out");
+}
+
+use TraceVerdict::{Disappears, Inconclusive, Reaches};
+
+/// A drop at each hop in turn. `HDP_TRACE_RUNS` says how many traces; without it each hop once over IPv4
+/// and once over IPv6.
+#[test]
+fn drops_planted_at_each_hop_are_placed() {
+    let runs = std::env::var("HDP_TRACE_RUNS").map_or(16, |runs| runs.parse::<usize>().unwrap());
+    let next = Mutex::new(0);
+    let run = |chain: &Chain| loop {
+        let run = {
+            let mut next = next.lock().unwrap();
+            *next += 1;
+            *next - 1
+        };
+        if run >= runs {
+            break;
+        }
+        let hop = u8::try_from(run / 2 % 8 + 1).unwrap();
+        let destination = [SERVER, SERVER_6][run % 2];
+        let router = &chain.routers[usize::from(hop) - 1];
+        plant(router);
+        let trace = trace(&chain.client, destination, &["--protocols", "252-254"]);
+        unplant(router);
+        assert_eq!(
+            place(&trace, 253),
+            (Disappears, hop - 1, Some(hop)),
+            "{trace:#?}"
+        );
+        assert_eq!(number(&trace, 253).grade, Grade::Certain);
+        if hop < 8 {
+            assert_eq!(
+                place(&trace, 254),
+                (Disappears, hop, Some(hop + 1)),
+                "{trace:#?}"
+            );
+        } else {
+            assert_eq!(place(&trace, 254), (Inconclusive, 8, Some(9)), "{trace:#?}");
+            assert_eq!(number(&trace, 254).rule, TraceRule::DestinationSilent);
+        }
+        assert_eq!(place(&trace, 252), (Reaches, 9, None));
+        assert_eq!(trace.warnings, []);
+    };
+    thread::scope(|scope| {
+        for worker in 0..4 {
+            let run = &run;
+            scope.spawn(move || chain(&format!("drops{worker}")).iter().for_each(run));
+        }
+    });
+}
+
+#[test]
+fn hops_that_are_silent_or_limit_their_answers_are_not_named() {
+    let Some(chain) = chain("silent") else { return };
+    for hop in [3, 4] {
+        let answers = "icmp type time-exceeded drop";
+        rule(
+            &chain.routers[hop - 1],
+            "ip",
+            "mute",
+            ("output", 0),
+            answers,
+        );
+    }
+    // The kernel's own limit: six at once, then one a second.
+    chain.routers[5].succeed(&["sysctl", "-qw", "net.ipv4.icmp_ratelimit=1000"]);
+    plant(&chain.routers[3]);
+    let trace = trace(&chain.client, SERVER, &["--protocols", "252-254"]);
+    assert_eq!(place(&trace, 253), (Disappears, 2, Some(5)), "{trace:#?}");
+    assert_eq!(place(&trace, 254), (Disappears, 2, Some(5)), "{trace:#?}");
+    assert_eq!(place(&trace, 252), (Reaches, 9, None));
+    for hop in [3, 4] {
+        assert!(trace.hops[hop - 1].addresses.is_empty());
+    }
+}
+
+#[test]
+fn where_the_last_router_limits_its_answers_the_right_hop_is_found() {
+    let Some(chain) = chain("limit") else { return };
+    for hop in [5, 8] {
+        chain.routers[hop - 1].succeed(&["sysctl", "-qw", "net.ipv4.icmp_ratelimit=1000"]);
+    }
+    plant(&chain.routers[4]);
+    let trace = trace(
+        &chain.client,
+        SERVER,
+        &["--protocols", "240-254", "--count", "6"],
+    );
+    for protocol in 240..=252 {
+        assert_eq!(place(&trace, protocol), (Reaches, 9, None), "{trace:#?}");
+    }
+    let (verdict, last_hop, next_hop) = place(&trace, 253);
+    assert!(
+        verdict == Inconclusive || (last_hop <= 4 && next_hop >= Some(5)),
+        "{trace:#?}"
+    );
+    let (verdict, last_hop, next_hop) = place(&trace, 254);
+    assert!(
+        verdict == Inconclusive || (last_hop <= 5 && next_hop >= Some(6)),
+        "{trace:#?}"
+    );
+}
+
+/// A NAT that keeps no state, since one that does translates the quotes back.
+#[test]
+fn a_translation_and_a_cleared_code_point_are_placed_at_their_hops() {
+    let Some(chain) = chain("changes") else {
+        return;
+    };
+    let clear = "ip daddr 10.77.8.2 ip dscp set 0";
+    rule(&chain.routers[1], "ip", "bleach", FORWARD, clear);
+    let (out, back) = (
+        "ip saddr 10.77.0.1 ip saddr set 10.77.5.77",
+        "ip daddr 10.77.5.77 ip daddr set 10.77.0.1",
+    );
+    rule(&chain.routers[4], "ip", "out", ("postrouting", 0), out);
+    rule(&chain.routers[4], "ip", "back", WAY_IN, back);
+    chain.routers[5].succeed(&["ip", "route", "add", "10.77.5.77/32", "via", "10.77.5.1"]);
+    let trace = trace(
+        &chain.client,
+        SERVER,
+        &["--protocols", "252,253", "--dscp", "46"],
+    );
+    let changes: Vec<_> = trace
+        .hops
+        .iter()
+        .flat_map(|hop| &hop.changes)
+        .map(|change| (change.field.as_str(), change.between, change.to.as_deref()))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            ("dscp", [2, 3], Some("0")),
+            ("source_address", [5, 6], Some("10.77.5.77"))
+        ],
+        "{trace:#?}"
+    );
+    assert_eq!(place(&trace, 253), (Reaches, 9, None));
+}
+
+/// Two cables between the routers at hops 4 and 5 and a router more on one of them.
+#[test]
+fn over_two_paths_of_equal_cost_no_wrong_hop_is_named() {
+    let Some(chain) = chain("ecmp") else { return };
+    let (near, far) = (&chain.routers[3], &chain.routers[4]);
+    for (host, address) in [(near, "10.77.4.11/24"), (far, "10.77.4.12/24")] {
+        let device = if std::ptr::eq(host, near) {
+            AHEAD
+        } else {
+            BEHIND
+        };
+        host.succeed(&["ip", "address", "add", address, "dev", device]);
+    }
+    near.succeed(&["sysctl", "-qw", "net.ipv4.fib_multipath_hash_policy=1"]);
+    near.succeed(&[
+        "ip",
+        "route",
+        "replace",
+        "default",
+        "nexthop",
+        "via",
+        "10.77.4.2",
+        "nexthop",
+        "via",
+        "10.77.4.12",
+    ]);
+    plant(&chain.routers[5]);
+    let trace = trace(&chain.client, SERVER, &["--protocols", "252-254"]);
+    assert_eq!(place(&trace, 253), (Disappears, 5, Some(6)), "{trace:#?}");
+    assert_eq!(place(&trace, 254), (Disappears, 6, Some(7)), "{trace:#?}");
+    assert_eq!(place(&trace, 252), (Reaches, 9, None));
+}
+
+#[test]
+fn a_destination_that_drops_all_and_one_that_replies() {
+    let Some(chain) = chain("ends") else { return };
+    let folder = tempdir().unwrap();
+    plant(&chain.routers[6]);
+    let listener = chain.server.listen(folder.path(), &["--reply"]);
+    let replied = trace(&chain.client, SERVER, &["--protocols", "6,252-254"]);
+    listener.interrupt();
+    // TCP's number too: the listener hears it before TCP does.
+    for protocol in [6, 252] {
+        assert_eq!(
+            place(&replied, protocol),
+            (Reaches, 9, None),
+            "{replied:#?}"
+        );
+    }
+    assert_eq!(place(&replied, 253), (Disappears, 6, Some(7)));
+    rule(
+        &chain.server,
+        "ip",
+        "wall",
+        WAY_IN,
+        "ip saddr 10.77.0.1 drop",
+    );
+    let dropped = trace(&chain.client, SERVER, &["--protocols", "6,252-254"]);
+    for protocol in [6, 252] {
+        assert_eq!(
+            place(&dropped, protocol),
+            (Inconclusive, 8, None),
+            "{dropped:#?}"
+        );
+        assert_eq!(number(&dropped, protocol).rule, TraceRule::AsFarAsControl);
+    }
+    assert_eq!(place(&dropped, 253), (Disappears, 6, Some(7)));
+    assert_eq!(dropped.warnings, [TraceWarning::DestinationSilent]);
+}
+
+/// What answers get lost on the way back is nobody's loss on the way there.
+#[test]
+fn replies_that_are_dropped_on_the_way_back_make_no_hop() {
+    let Some(chain) = chain("back") else { return };
+    let folder = tempdir().unwrap();
+    let listener = chain.server.listen(folder.path(), &["--reply"]);
+    let replies = "iifname ahead meta l4proto 253 drop";
+    rule(&chain.routers[3], "ip", "back", WAY_IN, replies);
+    let trace = trace(&chain.client, SERVER, &["--protocols", "252,253"]);
+    listener.interrupt();
+    assert_eq!(place(&trace, 252), (Reaches, 9, None));
+    assert_eq!(place(&trace, 253), (Inconclusive, 8, Some(9)), "{trace:#?}");
+}
+
+/// What was written, and what tcpdump saw of the same run, give the run's answer.
+#[test]
+fn a_capture_of_a_run_gives_its_answer() {
+    for destination in [SERVER, SERVER_6] {
+        let Some(chain) = chain("read") else { return };
+        let folder = tempdir().unwrap();
+        let (written, captured) = (folder.path().join("w.pcapng"), folder.path().join("c.pcap"));
+        plant(&chain.routers[2]);
+        let refuse = "meta l4proto 50 reject with icmpx type admin-prohibited";
+        rule(&chain.routers[4], "inet", "refuse", FORWARD, refuse);
+        let tcpdump = chain.client.capture(AHEAD, &captured);
+        let arguments = ["--protocols", "1,50,58,252-254", "--write", text(&written)];
+        let live = trace(&chain.client, destination, &arguments);
+        tcpdump.interrupt();
+        assert_eq!(place(&live, 50), (Disappears, 5, Some(6)), "{live:#?}");
+        assert_eq!(place(&live, 254), (Disappears, 3, Some(4)), "{live:#?}");
+        assert_eq!(read(&written).hops, live.hops);
+        assert_eq!(answer(&read(&written)), answer(&live));
+        assert_eq!(answer(&read(&captured)), answer(&live));
+    }
+}
+
+/// `traceroute -P 253` sends no HDP and no control.
+#[test]
+fn a_capture_of_traceroute_shows_its_hops_and_that_a_control_is_missing() {
+    let Some(chain) = chain("other") else { return };
+    if chain
+        .client
+        .command("traceroute")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        eprintln!("skipped: no traceroute");
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let captured = folder.path().join("c.pcap");
+    let tcpdump = chain.client.capture(AHEAD, &captured);
+    let mut traceroute = chain.client.command("traceroute");
+    success(traceroute.args(["-n", "-P", "253", "-q", "2", "-w", "1", SERVER]));
+    tcpdump.interrupt();
+    let trace = read(&captured);
+    assert_eq!(place(&trace, 253), (Reaches, 9, None), "{trace:#?}");
+    assert!(
+        trace.warnings.contains(&TraceWarning::NoControl),
+        "{trace:#?}"
+    );
+}
+
+#[test]
+fn what_a_user_does_wrong_is_said_in_one_line() {
+    let Some(chain) = chain("wrong") else { return };
+    let folder = tempdir().unwrap();
+    let empty = folder.path().join("empty.pcap");
+    fs::write(&empty, []).unwrap();
+    for (arguments, said) in [
+        (&["trace"][..], "DEST"),
+        (
+            &["trace", "10.77.8.2", "--protocols", "300"],
+            "--protocols: numbers go up to 255",
+        ),
+        (&["trace", "nowhere.invalid"], "nowhere.invalid"),
+        (
+            &["trace", "10.77.8.2", "--source", "192.0.2.1"],
+            "--source 192.0.2.1",
+        ),
+        (
+            &["trace", "10.77.8.2", "--size", "70000"],
+            "--size: a probe has room for",
+        ),
+        (&["trace", "--read", "missing.pcap"], "missing.pcap"),
+        (
+            &["trace", "--read", "fixtures/README.md"],
+            "fixtures/README.md",
+        ),
+    ] {
+        let output = chain.client.hdp(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.starts_with("hdp: error: ") && stderr.contains(said),
+            "{stderr}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
