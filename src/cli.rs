@@ -31,7 +31,14 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// Colour: auto honours `NO_COLOR` and pipes.
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        display_order = 900 // behind the options of the command
+    )]
     color: clap::ColorChoice,
 }
 

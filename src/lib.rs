@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`path`] is the door to all of this. [`dissect`] shows single packets, [`probe`] sends and receives
-//! them, [`report`] writes what was found. Features: `libpcap` for capture filters and live capture,
+//! them, [`trace`] finds the hop at which a number disappears, [`report`] writes what was found. Features: `libpcap` for capture filters and live capture,
 //! `cli` for the program and the reports that are drawn for a terminal.
 //!
 //! Data flows one way, and each stage sees only what the ones before it give:
@@ -21,7 +21,7 @@
 //!  Frame     Datagram    Sighting     Journey      Verdict                table | markdown | csv | json
 //!              └──► dissect ───────────────────────────────────────────► text | tree | jsonl
 //!   └─ the files once more, with the findings ──► annotate, explain ───► pcapng | text | json
-//! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback)
+//! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback) ◄── trace (from the sender alone)
 //!   path: points, reading, sessions, sides; the one door to all of this       cli, view: what a person types and sees
 //! ```
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The modules of the library, lowest first: each may use those before it.
-const STAGES: [&str; 19] = [
+const STAGES: [&str; 20] = [
     "hdp",
     "protocols",
     "shell",
@@ -24,6 +24,7 @@ const STAGES: [&str; 19] = [
     "explain",
     "path",
     "probe",
+    "trace",
     "report",
     "view",
     "cli",

@@ -39,35 +39,6 @@ fn place(trace: &Trace, protocol: u8) -> (TraceVerdict, u8, Option<u8>) {
     (number.verdict, number.last_hop, number.next_hop)
 }
 
-/// All but the times.
-fn answer(
-    trace: &Trace,
-) -> Vec<(
-    u16,
-    TraceVerdict,
-    Grade,
-    TraceRule,
-    u8,
-    Option<u8>,
-    Vec<String>,
-)> {
-    let numbers = trace.protocols.iter();
-    numbers
-        .map(|n| {
-            let place = n.between.clone();
-            (
-                n.protocol.into(),
-                n.verdict,
-                n.grade,
-                n.rule,
-                n.last_hop,
-                n.next_hop,
-                place,
-            )
-        })
-        .collect()
-}
-
 /// A rule of a host's packet filter, in a table of its own.
 fn rule(host: &Host, family: &str, name: &str, (hook, priority): (&str, i32), rule: &str) {
     host.nft(&format!(
@@ -346,8 +317,8 @@ fn a_capture_of_a_run_gives_its_answer() {
         assert_eq!(place(&live, 50), (Disappears, 5, Some(6)), "{live:#?}");
         assert_eq!(place(&live, 254), (Disappears, 3, Some(4)), "{live:#?}");
         assert_eq!(read(&written).hops, live.hops);
-        assert_eq!(answer(&read(&written)), answer(&live));
-        assert_eq!(answer(&read(&captured)), answer(&live));
+        assert_eq!(read(&written).protocols, live.protocols);
+        assert_eq!(read(&captured).protocols, live.protocols);
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::{io::Write as _, net::IpAddr, path::PathBuf, time::Duration};
 
-use anyhow::ensure;
-
 use super::{Outcome, duration, output, send, terminal};
 use crate::{findings::trace::Trace, protocols::List, report, source::Origin, trace};
 
@@ -136,66 +134,16 @@ fn live(arguments: Arguments) -> anyhow::Result<Trace> {
     use indicatif::{ProgressBar, ProgressStyle};
 
     use crate::{
-        capture_file::CaptureFile,
-        probe::{self, Interrupt, MAX_PAYLOAD},
+        probe::{self, Interrupt},
         report::units::span,
-        source::{Interface, LinkType, now_ns},
-        trace::{LARGEST_SOURCE_PORT, Options, Progress, Run},
+        source::now_ns,
+        trace::{Progress, Run},
     };
 
-    /// The control's UDP header takes as much.
-    const UDP_HEADER_LEN: usize = 8;
-
-    let most = MAX_PAYLOAD - UDP_HEADER_LEN;
-    let payload: Vec<u8> = match arguments.size {
-        Some(size) => {
-            ensure!(
-                size <= most,
-                "--size: a probe has room for {most} bytes, not for more"
-            );
-            (b'a'..=b'z').cycle().take(size).collect()
-        }
-        None => arguments.payload.into_bytes(),
-    };
-    ensure!(
-        payload.len() <= most,
-        "--payload: a probe has room for {most} bytes, not for more"
-    );
-    ensure!(
-        arguments.src_port <= LARGEST_SOURCE_PORT,
-        "--src-port: probes take the ports behind it too; {LARGEST_SOURCE_PORT} is the largest"
-    );
-    let numbers: Result<Vec<u8>, _> = arguments.protocols.iter().map(u8::try_from).collect();
-    let numbers = numbers
-        .ok()
-        .context("--protocols: numbers go up to 255 on the wire")?;
-    let destination = arguments.destination.as_deref().unwrap_or_default();
-    let options = Options {
-        destination: send::resolve(destination, arguments.source)?,
-        numbers,
-        count: arguments.count,
-        max_hops: arguments.max_hops,
-        all_hops: arguments.all_hops,
-        interval: arguments.interval,
-        wait: arguments.wait,
-        source: arguments.source,
-        source_port: arguments.src_port,
-        dscp: arguments.dscp,
-        payload,
-    };
-    let mut capture = match &arguments.write {
-        Some(file) => {
-            let mut capture = CaptureFile::begin(output::open(Some(file))?)?;
-            let sockets = Interface {
-                name: None,
-                link_type: LinkType::RAW,
-                resolution_ns: 1,
-            };
-            capture.interface(&sockets, "probes and answers at raw sockets")?;
-            Some(capture)
-        }
-        None => None,
-    };
+    let write = arguments.write.clone();
+    let options = options(arguments)?;
+    let destination = options.destination.ip();
+    let mut capture = write.as_deref().map(begin_capture).transpose()?;
     let count = options.numbers.len();
     let at_most = span(i64::try_from(options.at_most().as_nanos()).unwrap_or(i64::MAX));
     let interrupt = Interrupt::install().context("signals")?;
@@ -236,4 +184,75 @@ fn live(arguments: Arguments) -> anyhow::Result<Trace> {
         capture.end(Some((started_ns, now_ns())), None)?;
     }
     Ok(trace)
+}
+
+#[cfg(target_os = "linux")]
+fn options(arguments: Arguments) -> anyhow::Result<trace::Options> {
+    use anyhow::{Context as _, ensure};
+
+    use crate::{
+        probe::MAX_PAYLOAD,
+        trace::{LARGEST_SOURCE_PORT, Options},
+    };
+
+    /// The control's UDP header takes as much.
+    const UDP_HEADER_LEN: usize = 8;
+
+    let most = MAX_PAYLOAD - UDP_HEADER_LEN;
+    let payload: Vec<u8> = match arguments.size {
+        Some(size) => {
+            ensure!(
+                size <= most,
+                "--size: a probe has room for {most} bytes, not for more"
+            );
+            (b'a'..=b'z').cycle().take(size).collect()
+        }
+        None => arguments.payload.into_bytes(),
+    };
+    ensure!(
+        payload.len() <= most,
+        "--payload: a probe has room for {most} bytes, not for more"
+    );
+    ensure!(
+        arguments.src_port <= LARGEST_SOURCE_PORT,
+        "--src-port: probes take the ports behind it too; {LARGEST_SOURCE_PORT} is the largest"
+    );
+    let numbers: Result<Vec<u8>, _> = arguments.protocols.iter().map(u8::try_from).collect();
+    let numbers = numbers
+        .ok()
+        .context("--protocols: numbers go up to 255 on the wire")?;
+    let destination = arguments.destination.as_deref().unwrap_or_default();
+    Ok(Options {
+        destination: send::resolve(destination, arguments.source)?,
+        numbers,
+        count: arguments.count,
+        max_hops: arguments.max_hops,
+        all_hops: arguments.all_hops,
+        interval: arguments.interval,
+        wait: arguments.wait,
+        source: arguments.source,
+        source_port: arguments.src_port,
+        dscp: arguments.dscp,
+        payload,
+    })
+}
+
+/// Begins the capture, whose one interface is the sockets.
+#[cfg(target_os = "linux")]
+fn begin_capture(
+    file: &std::path::Path,
+) -> anyhow::Result<crate::capture_file::CaptureFile<output::Output>> {
+    use crate::{
+        capture_file::CaptureFile,
+        source::{Interface, LinkType},
+    };
+
+    let mut capture = CaptureFile::begin(output::open(Some(file))?)?;
+    let sockets = Interface {
+        name: None,
+        link_type: LinkType::RAW,
+        resolution_ns: 1,
+    };
+    capture.interface(&sockets, "probes and answers at raw sockets")?;
+    Ok(capture)
 }

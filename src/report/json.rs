@@ -61,7 +61,7 @@ fn add_warnings<T: for<'de> serde::Deserialize<'de> + ToString>(value: &mut Valu
 }
 
 fn in_words<T: ToString>(typed: Vec<T>) -> Vec<String> {
-    typed.iter().map(ToString::to_string).collect()
+    typed.into_iter().map(|typed| typed.to_string()).collect()
 }
 
 /// Anything else as one pretty-printed JSON object.

@@ -389,7 +389,7 @@ impl Plan {
         };
         let all = picture.numbers.values().chain([&picture.control]);
         let last = all
-            .flat_map(|asking| asking.probes.iter().rev().find(|probe| probe.ttl == ttl))
+            .filter_map(|asking| asking.probes.iter().rev().find(|probe| probe.ttl == ttl))
             .map(|probe| probe.sent_ns)
             .max();
         last.is_none_or(|last| now_ns - last >= pace.gap_ns)

@@ -32,6 +32,7 @@ const HOP_NS: i64 = 2_000_000;
 
 /// A router, or a box that takes itself for one.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit")]
 struct Router {
     /// Never says that a TTL ran out.
     silent: bool,
@@ -88,7 +89,7 @@ impl Net {
         }
     }
 
-    fn address(&self, router: usize, twin: bool) -> Ipv4Addr {
+    fn address(router: usize, twin: bool) -> Ipv4Addr {
         let host = if twin { 3 } else { 2 };
         Ipv4Addr::new(10, 77, u8::try_from(router).unwrap() + 1, host)
     }
@@ -124,7 +125,7 @@ impl Net {
                 });
             }
             let twin = self.routers[at].twin && flow % 2 == 1;
-            let address = self.address(at, twin);
+            let address = Self::address(at, twin);
             let loss = self.routers[at].loss;
             if self.random.u16(..1000) < loss {
                 return None;

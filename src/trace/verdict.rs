@@ -181,7 +181,7 @@ impl Judge<'_, '_> {
                 let between = [Some(ruling.last_hop), ruling.next_hop].map(addresses);
                 TracedProtocol {
                     protocol: subject.1,
-                    keyword: protocols::keyword(subject.1.into()).map(str::to_owned),
+                    keyword: protocols::keyword(subject.1).map(str::to_owned),
                     carrier: subject.0,
                     verdict: ruling.verdict,
                     grade: ruling.grade,

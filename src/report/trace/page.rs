@@ -185,8 +185,8 @@ fn key(number: &TracedProtocol) -> (u8, u8, Option<u8>, TraceRule, Grade, Option
 
 fn line(trace: &Trace, group: &[&TracedProtocol]) -> String {
     let first = group[0];
-    let list: Vec<u16> = group.iter().map(|number| number.protocol.into()).collect();
-    let list = protocols::fold_with_keywords(&list);
+    let numbers: Vec<u16> = group.iter().map(|number| number.protocol.into()).collect();
+    let numbers = protocols::fold_with_keywords(&numbers);
     let several = group.len() > 1;
     let s = if several { "" } else { "s" };
     let place = |hop: u8, address: Option<&String>| match (hop, address) {
@@ -199,11 +199,11 @@ fn line(trace: &Trace, group: &[&TracedProtocol]) -> String {
     let evidence = evidence(group);
     match first.verdict {
         TraceVerdict::Reaches => format!(
-            "{list}: reach{} {}",
+            "{numbers}: reach{} {}",
             if several { "" } else { "es" },
             trace.destination
         ),
-        TraceVerdict::Refused => format!("{list}: {evidence}"),
+        TraceVerdict::Refused => format!("{numbers}: {evidence}"),
         TraceVerdict::Disappears => {
             let place = match next {
                 Some(next) => format!("between {last} and {next}"),
@@ -214,9 +214,9 @@ fn line(trace: &Trace, group: &[&TracedProtocol]) -> String {
                 Grade::Likely => "likely",
                 Grade::Weak => "weak: more probes would tell (--count)",
             };
-            format!("{list}: disappear{s} {place}; {grade}: {evidence}")
+            format!("{numbers}: disappear{s} {place}; {grade}: {evidence}")
         }
-        TraceVerdict::Inconclusive => format!("{list}: got as far as {last}: {evidence}"),
+        TraceVerdict::Inconclusive => format!("{numbers}: got as far as {last}: {evidence}"),
     }
 }
 
@@ -313,12 +313,12 @@ fn notes(trace: &Trace, hop: &Hop) -> String {
     for change in &hop.changes {
         notes.push(match (&change.from, &change.to) {
             (Some(from), Some(to)) => format!(
-                "{} {from} → {to} since hop {}",
+                "{} {from} → {to} behind hop {}",
                 words_of(&change.field),
                 change.between[0]
             ),
             _ => format!(
-                "{} changed since hop {}",
+                "{} changed behind hop {}",
                 words_of(&change.field),
                 change.between[0]
             ),
