@@ -45,7 +45,7 @@ impl Findings {
     pub const SCHEMA_VERSION: u32 = 1;
 
     /// The value of [`Findings::ruleset`].
-    pub const RULESET: u32 = 4;
+    pub const RULESET: u32 = 5;
 }
 
 /// What one observation point recorded.
@@ -311,7 +311,7 @@ pub struct Protocol {
     pub verdict: Verdict,
     /// How sure that is.
     pub grade: Grade,
-    /// Distinct packets: `delivered + lost + edge + late + ambiguous`.
+    /// Distinct packets: `delivered + lost + edge + late + ambiguous + expired`.
     pub packets: u64,
     /// Seen at the last point.
     pub delivered: u64,
@@ -328,6 +328,9 @@ pub struct Protocol {
     pub late: u64,
     /// Not to be told from another packet with the same key.
     pub ambiguous: u64,
+    /// Sent with a TTL that could not suffice, as a trace does on purpose; never part of a verdict.
+    #[serde(default)]
+    pub expired: u64,
     /// Of the delivered: HDP's bytes or the protocol number differ between points.
     pub altered: u64,
     /// Extra copies at the last point.
@@ -536,6 +539,18 @@ pub struct IcmpEvidence {
     pub seen_at: Vec<String>,
 }
 
+impl IcmpEvidence {
+    /// Whether they say that a TTL or hop limit ran out (not: that fragments came too late).
+    #[must_use]
+    pub fn is_expiry(&self) -> bool {
+        let is_v6 = self.from.contains(':');
+        matches!(
+            (is_v6, self.icmp_type, self.code),
+            (false, 11, 0) | (true, 3, 0)
+        )
+    }
+}
+
 /// A packet's IP header as an ICMP error quotes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quoted {
@@ -724,4 +739,6 @@ pub enum Fate {
     Late,
     /// Not to be told from another packet.
     Ambiguous,
+    /// Sent with a TTL that could not suffice.
+    Expired,
 }

@@ -18,6 +18,7 @@ mod control;
 mod fate;
 mod flows;
 mod gaps;
+mod hops;
 mod icmp;
 mod ledger;
 mod offset_bounds;
@@ -50,6 +51,7 @@ use clocks::Clocks;
 use control::Control;
 use flows::ByPorts;
 use gaps::Watches;
+use hops::Hops;
 use icmp::Evidence;
 use recorders::Recorders;
 use refusals::Refusals;
@@ -150,6 +152,7 @@ struct Known {
     coverages: Vec<Coverage>,
     bystanders: Bystanders,
     recorders: Recorders,
+    hops: Hops,
     wait_ns: i64,
 }
 
@@ -168,7 +171,9 @@ impl Known {
                 .watches(points, &relations, survey, &second_chance, &clocks);
         let bystanders = Bystanders::judge(&relations, &clocks, &coverages);
         let recorders = Recorders::learn(points, &relations, &clocks, &coverages, passed);
+        let hops = Hops::learn(points, &relations, survey);
         Self {
+            hops,
             relations,
             second_chance,
             clocks,
@@ -195,6 +200,7 @@ struct Judgement<'a> {
     clocks: &'a Clocks,
     bystanders: &'a Bystanders,
     recorders: &'a Recorders,
+    hops: &'a Hops,
     /// For each way, the position of the last point that can see what comes.
     reach: [usize; 2],
     wait_ns: i64,
@@ -237,6 +243,7 @@ impl<'a> Judgement<'a> {
             clocks: &known.clocks,
             bystanders: &known.bystanders,
             recorders: &known.recorders,
+            hops: &known.hops,
             reach: Way::BOTH.map(|way| reach(points, way)),
             wait_ns: known.wait_ns,
             tally_of_flow: tallies_of_flows(points, &known.relations),

@@ -6,7 +6,7 @@ mod support;
 use std::{fs, path::Path, process::Stdio, sync::Mutex, thread};
 
 use hdp::findings::{
-    Carrier, Grade,
+    Carrier, Grade, Reason, Verdict,
     trace::{Trace, TraceRule, TraceVerdict, TraceWarning, TracedProtocol},
 };
 use support::hosts::{AHEAD, BEHIND, Chain, Host, chain, success, text};
@@ -386,4 +386,73 @@ fn what_a_user_does_wrong_is_said_in_one_line() {
         );
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
+}
+
+/// Both ends record a trace: what was sent to expire is not lost, and where a number disappears the last
+/// hop that it was seen at is said.
+#[test]
+fn a_path_calls_nothing_lost_that_was_sent_to_expire() {
+    let Some(chain) = chain("both") else { return };
+    let folder = tempdir().unwrap();
+    let (client, server) = (folder.path().join("c.pcap"), folder.path().join("s.pcap"));
+    rule(
+        &chain.routers[3],
+        "ip",
+        "planted",
+        FORWARD,
+        "ip protocol 50 drop",
+    );
+    let captures = [
+        chain.client.capture(AHEAD, &client),
+        chain.server.capture(BEHIND, &server),
+    ];
+    let ping = || {
+        chain
+            .client
+            .succeed(&["ping", "-c", "2", "-i", "0.2", SERVER])
+    };
+    ping();
+    trace(
+        &chain.client,
+        SERVER,
+        &["--protocols", "50,252,253", "--count", "6"],
+    );
+    ping();
+    captures
+        .into_iter()
+        .for_each(|capture| drop(capture.interrupt()));
+    let points = hdp::path::points([text(&client), text(&server)]).unwrap();
+    for memory in [
+        hdp::path::Memory::Automatic,
+        hdp::path::Memory::Bounded(hdp::path::Room::default()),
+    ] {
+        let options = hdp::path::Options {
+            memory,
+            ..hdp::path::Options::default()
+        };
+        let findings = hdp::path::findings(&points, &options).unwrap();
+        let [direction, ..] = findings.directions.as_slice() else {
+            panic!()
+        };
+        for number in &direction.protocols {
+            let sum = number.delivered + number.lost + number.edge + number.late;
+            assert_eq!(sum + number.ambiguous + number.expired, number.packets);
+            assert!(number.expired > 0, "{number:#?}");
+            if number.protocol == 50 {
+                assert!(number.lost > 0 && number.delivered == 0);
+                let alive = |reason: &Reason| matches!(reason, Reason::RanOutAt { hop: 4, address } if address == "10.77.3.2");
+                assert!(number.reasons.iter().any(alive), "{number:#?}");
+            } else {
+                assert_eq!(
+                    (number.lost, number.verdict),
+                    (0, Verdict::Passes),
+                    "{number:#?}"
+                );
+            }
+        }
+    }
+    // One of them alone points to what it is good for.
+    let alone = chain.client.hdp(&["path", text(&client)]).output().unwrap();
+    let said = String::from_utf8(alone.stderr).unwrap();
+    assert!(said.contains("hdp trace --read"), "{said}");
 }

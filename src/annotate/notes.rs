@@ -286,6 +286,7 @@ fn word(fate: Fate) -> &'static str {
         Fate::Edge => "edge",
         Fate::Late => "late",
         Fate::Ambiguous => "ambiguous",
+        Fate::Expired => "expired",
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     },
     probe, protocols, report,
     source::Origin,
+    trace,
 };
 
 /// Where did each protocol number disappear? Compares captures from along a path
@@ -290,12 +291,24 @@ impl Lines {
     }
 }
 
+/// The error with what else can be done with a single capture that holds a trace.
+fn with_trace(error: path::Error) -> anyhow::Error {
+    if let path::Error::OnePoint { origin } = &error
+        && origin.is_repeatable()
+        && let Ok((trace, _)) = trace::read(origin.clone(), None)
+        && trace.hops.iter().any(|hop| hop.answered > 0)
+    {
+        return anyhow::anyhow!("{error}; it holds a trace: hdp trace --read {origin}");
+    }
+    error.into()
+}
+
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
     ensure!(
         arguments.explain.is_none() || matches!(arguments.format, Format::Table | Format::Json),
         "--explain: writes a table or json"
     );
-    let points = path::points(&arguments.sources)?;
+    let points = path::points(&arguments.sources).map_err(with_trace)?;
     let mut results = Results::open(arguments, &points)?;
     let layout = report::Layout {
         width: terminal::width(),

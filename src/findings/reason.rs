@@ -242,6 +242,18 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
+    /// Packets were sent with a TTL that could not suffice.
+    Expired {
+        /// How many.
+        count: u64,
+    },
+    /// Others of the number, with a smaller TTL, came so far: there it ran out.
+    RanOutAt {
+        /// Hops from the first point that saw them.
+        hop: u8,
+        /// The router that said so.
+        address: String,
+    },
     /// Only an ICMP error quotes the number; no point saw the packet.
     OnlyQuoted,
     /// A translator left the packets with their private source.

@@ -22,6 +22,8 @@ pub(super) enum Ruling {
     Lost(usize, usize),
     /// Nobody knows whether it came to the point.
     Edge(usize, Absence),
+    /// Sent with a TTL that could not suffice.
+    Expired,
     /// Cannot be told from another packet, or cannot be told yet.
     Ambiguous,
     /// Another sender's, or the answer to one.
@@ -65,7 +67,15 @@ impl Judgement<'_> {
         } else if journey.is_indistinct {
             Ruling::Ambiguous
         } else {
-            self.lost_or_edge(journey, last)
+            let ruling = self.lost_or_edge(journey, last);
+            match ruling {
+                Ruling::Lost(_, next) | Ruling::Edge(next, _)
+                    if self.is_expired(journey, last, next) =>
+                {
+                    Ruling::Expired
+                }
+                _ => ruling,
+            }
         }
     }
 

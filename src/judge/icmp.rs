@@ -371,6 +371,25 @@ impl Evidence {
         }
     }
 
+    /// Who said that the packet's TTL ran out, if an error quotes its timestamp.
+    pub(super) fn expiry(
+        &self,
+        points: &[Point],
+        journey: &Journey,
+        flow: &Flow,
+    ) -> Option<IpAddr> {
+        if self.whole.is_empty() {
+            return None;
+        }
+        let subject = (journey.way, flow.carrier, flow.protocol);
+        let errors = self.whole.get(&(subject, journey.timestamp_ns))?;
+        errors.iter().find_map(|error| {
+            let (from, version, icmp_type, code) = self.accounts[error.account].answer;
+            let is_expiry = matches!((version, icmp_type, code), (4, 11, 0) | (6, 3, 0));
+            (is_expiry && has_ports(points, journey, error.ports)).then_some(from)
+        })
+    }
+
     /// Whether the host that the packet was for quotes it: then it passed every capture before.
     #[inline]
     pub(super) fn proves_arrival(&self, journey: &Journey, flow: &Flow) -> bool {

@@ -63,6 +63,7 @@ impl Judgement<'_> {
             Ruling::Late => Fate::Late,
             Ruling::Lost(..) => Fate::Lost,
             Ruling::Edge(..) => Fate::Edge,
+            Ruling::Expired => Fate::Expired,
             Ruling::Ambiguous => Fate::Ambiguous,
             Ruling::Foreign(_) => return None,
         };

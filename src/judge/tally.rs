@@ -1,6 +1,6 @@
 //! Tallies: what became of packets, counted by number.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     Judgement, TALLIES,
@@ -23,6 +23,10 @@ pub(super) struct Tally {
     pub(super) edge: u64,
     pub(super) late: u64,
     pub(super) ambiguous: u64,
+    /// Sent with a TTL that could not suffice.
+    pub(super) expired: u64,
+    /// The largest TTL that ran out, and where.
+    pub(super) ran_out_at: Option<(u8, IpAddr)>,
     pub(super) altered: u64,
     pub(super) duplicates: u64,
     /// Runs of lost packets within a flow, and the longest of them.
@@ -363,6 +367,7 @@ impl Tally {
                     *count -= 1;
                 }
             }
+            Ruling::Expired => self.expired -= 1,
             Ruling::Ambiguous => self.ambiguous -= 1,
             Ruling::Delivered | Ruling::Late | Ruling::Foreign(_) => {}
         }
@@ -453,6 +458,10 @@ impl Judgement<'_> {
         let (origin, end) = (first.seen.sighting, last.seen.sighting);
 
         let margin_ns = self.margin_ns(journey.way, ruling, &last);
+        let ran_out_at = match ruling {
+            Ruling::Expired => self.ran_out_at(journey),
+            _ => None,
+        };
         let index = self.tally_of_flow[first.point][origin.flow as usize];
         let tally = self.decided.tallies.of(index);
         tally.packets += 1;
@@ -494,6 +503,10 @@ impl Judgement<'_> {
                     add(&mut conditional.lost_at, (last.point, point));
                 }
                 self.decided.missed[point] += u64::from(absence == Absence::Missed);
+            }
+            Ruling::Expired => {
+                tally.expired += 1;
+                tally.ran_out_at = tally.ran_out_at.max(ran_out_at);
             }
             Ruling::Ambiguous => tally.ambiguous += 1,
             Ruling::Foreign(_) => {}

@@ -341,6 +341,7 @@ pub(super) fn protocol(
         unheard: tally.unheard(),
         late: tally.late,
         ambiguous: tally.ambiguous,
+        expired: tally.expired,
         altered: tally.altered,
         duplicates: tally.duplicates,
         reordered: tally.reordered,
@@ -471,6 +472,7 @@ pub(super) fn refused_request(
         unheard: 0,
         late: 0,
         ambiguous: 0,
+        expired: 0,
         altered: 0,
         duplicates: 0,
         reordered: 0,
@@ -572,6 +574,10 @@ fn reasons(
                 let (from, to) = (name(from), name(to));
                 Reason::SeenAndNot { from, to, count }
             }));
+            reasons.extend(tally.ran_out_at.map(|(hop, address)| Reason::RanOutAt {
+                hop,
+                address: address.to_string(),
+            }));
             reasons.extend(tally.missing_pieces.iter().map(|&((point, byte), count)| {
                 Reason::MissingFragment {
                     point: name(point),
@@ -669,6 +675,11 @@ fn answers(tally: &Tally) -> impl Iterator<Item = Reason> {
         })
 }
 
+fn expired(tally: &Tally) -> Option<Reason> {
+    let count = tally.expired;
+    (count > 0).then_some(Reason::Expired { count })
+}
+
 /// Why nothing could be judged.
 fn unjudged(subject: &Subject, tally: &Tally) -> Vec<Reason> {
     let name = |point: usize| subject.points[point].name.clone();
@@ -706,6 +717,7 @@ fn unjudged(subject: &Subject, tally: &Tally) -> Vec<Reason> {
             count: tally.ambiguous,
         });
     }
+    reasons.extend(expired(tally));
     if tally.packets == 0 {
         reasons.push(Reason::OnlyQuoted);
     }

@@ -36,7 +36,7 @@ pub fn csv(findings: &Findings) -> String {
 }
 
 /// The names of [`Row`]'s members.
-const HEADER: [&str; 45] = [
+const HEADER: [&str; 46] = [
     "from",
     "to",
     "protocol",
@@ -82,6 +82,7 @@ const HEADER: [&str; 45] = [
     "flows",
     "loss_runs",
     "loss_runs_longest",
+    "expired",
 ];
 
 #[derive(Serialize)]
@@ -131,6 +132,7 @@ struct Row<'a> {
     flows: String,
     loss_runs: Option<u64>,
     loss_runs_longest: Option<u64>,
+    expired: u64,
 }
 
 impl<'a> Row<'a> {
@@ -204,6 +206,7 @@ impl<'a> Row<'a> {
                 .min(),
             loss_runs: protocol.loss_runs.map(|runs| runs.count),
             loss_runs_longest: protocol.loss_runs.map(|runs| runs.longest),
+            expired: protocol.expired,
             flows: list(&protocol.flows, |pair| {
                 format!(
                     "{}→{} {} of {} lost",

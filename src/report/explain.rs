@@ -230,6 +230,7 @@ fn headline(life: &Life) -> String {
         (Fate::Edge, _) => "edge, not judged".to_owned(),
         (Fate::Late, _) => "late".to_owned(),
         (Fate::Ambiguous, _) => "ambiguous, not judged".to_owned(),
+        (Fate::Expired, _) => "expired: sent with a TTL that could not suffice".to_owned(),
     };
     format!(
         "HDP {}, {}: {fate}",
@@ -296,6 +297,9 @@ fn reasons(life: &Life) -> Vec<String> {
             "Late: seen at {}, but later than --wait allows.",
             packet.to
         )),
+        Fate::Expired => reasons.push(
+            "Not lost: it was sent with a TTL that could not suffice, as a trace does.".to_owned(),
+        ),
         Fate::Ambiguous => reasons.push(
             "Not judged: another packet has the same timestamp and bytes and was not seen at the same \
              points; which of them was seen where is unknown."

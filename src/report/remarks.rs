@@ -9,9 +9,9 @@ use super::{
 use crate::{
     findings::{
         Absence, Bystanders, Carrier, Change, ClockMethod, Delay, DelayReference, Direction,
-        Duplication, Findings, IcmpEvidence, Protocol, Segment, Verdict, WithLost,
+        Duplication, Findings, IcmpEvidence, PointKind, Protocol, Segment, Verdict, WithLost,
     },
-    protocols,
+    protocols, shell,
 };
 
 /// Something to say about one direction.
@@ -37,7 +37,24 @@ pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<Remark>
     remarks.extend(delay(direction));
     remarks.extend(against_control(direction));
     let remarks = remarks.into_iter().map(Remark::Paragraph);
-    remarks.chain(send_more(direction)).collect()
+    let commands = send_more(direction).into_iter();
+    remarks
+        .chain(commands.chain(read_trace(findings, direction)))
+        .collect()
+}
+
+/// What the sender's capture tells of packets that were sent to expire.
+fn read_trace(findings: &Findings, direction: &Direction) -> Option<Remark> {
+    let has_trace = direction
+        .protocols
+        .iter()
+        .any(|protocol| protocol.expired > 0);
+    let mut points = findings.points.iter();
+    let sender = points.find(|point| point.name == direction.from)?;
+    (has_trace && sender.kind == PointKind::Capture).then(|| Remark::Command {
+        why: "A trace is among the packets. At which hop each number disappears:".to_owned(),
+        command: format!("hdp trace --read {}", shell::quoted(&sender.source)),
+    })
 }
 
 /// What became of everything else, where that is what HDP is compared with.
@@ -372,7 +389,16 @@ fn send_more(direction: &Direction) -> Option<Remark> {
 
 /// ICMP errors about packets that were not lost: those are no part of the answer.
 fn answered(direction: &Direction) -> Option<String> {
-    let about_others: fn(&IcmpEvidence) -> bool = |icmp| icmp.count > icmp.answered;
+    let is_trace = direction
+        .protocols
+        .iter()
+        .any(|protocol| protocol.expired > 0);
+    let about_others: fn(&IcmpEvidence) -> bool = if is_trace {
+        // A trace asks for these.
+        |icmp| icmp.count > icmp.answered && !icmp.is_expiry()
+    } else {
+        |icmp| icmp.count > icmp.answered
+    };
     let quoted = direction
         .protocols
         .iter()
@@ -425,7 +451,7 @@ const ALSO_SEEN: [Counter; 3] = [
     (|protocol| protocol.duplicates, "arrived again"),
 ];
 
-const NOT_JUDGED: [Counter; 8] = [
+const NOT_JUDGED: [Counter; 9] = [
     (
         |protocol| at_edge(protocol, Absence::Unwatched),
         "sent outside the time that both captures cover",
@@ -454,6 +480,10 @@ const NOT_JUDGED: [Counter; 8] = [
     (
         |protocol| protocol.ambiguous,
         "cannot be told from one another",
+    ),
+    (
+        |protocol| protocol.expired,
+        "sent with a TTL that could not suffice, as a trace does",
     ),
 ];
 

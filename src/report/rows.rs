@@ -30,7 +30,13 @@ fn alike(a: &Protocol, b: &Protocol) -> bool {
         let stretches: Vec<_> = stretches
             .map(|lost| (lost.from.clone(), lost.to.clone()))
             .collect();
-        let unjudged = [protocol.edge, protocol.late, protocol.ambiguous].map(|count| count > 0);
+        let unjudged = [
+            protocol.edge,
+            protocol.late,
+            protocol.ambiguous,
+            protocol.expired,
+        ]
+        .map(|count| count > 0);
         (
             protocol.verdict,
             protocol.grade,
@@ -278,6 +284,7 @@ impl Row<'_> {
             of("edge", |protocol| protocol.edge),
             of("late", |protocol| protocol.late),
             of("ambiguous", |protocol| protocol.ambiguous),
+            of("expired", |protocol| protocol.expired),
         ];
         or_none(fates.into_iter().flatten(), ", ")
     }

@@ -158,6 +158,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         unheard: 0,
         late: 0,
         ambiguous: 0,
+        expired: 0,
         altered: 0,
         duplicates: 0,
         reordered: 0,

@@ -92,6 +92,13 @@ fn reason(reason: &Reason) -> String {
                 ports(came)
             )
         }
+        Reason::Expired { count } => format!(
+            "{} sent with a TTL that could not suffice, as a trace does",
+            packets(*count)
+        ),
+        Reason::RanOutAt { hop, address } => {
+            format!("last seen alive at hop {hop} ({address}), where a smaller TTL ran out")
+        }
         Reason::SeenAndNot { from, to, count } => format!("{count} seen at {from} and not at {to}"),
         Reason::MissingFragment {
             point,

@@ -68,6 +68,7 @@ fn fate(packet: &Packet) -> String {
         Fate::Edge => "edge",
         Fate::Late => "late",
         Fate::Ambiguous => "ambiguous",
+        Fate::Expired => "expired",
     };
     let place = match &packet.lost_at {
         Some([from, to]) => format!(", {}", report::path([from.as_str(), to])),
@@ -179,6 +180,7 @@ fn counts(protocol: &Protocol) -> String {
         (protocol.edge, "edge"),
         (protocol.late, "late"),
         (protocol.ambiguous, "ambiguous"),
+        (protocol.expired, "expired"),
         (protocol.altered, "altered"),
         (protocol.duplicates, "duplicates"),
         (protocol.reordered, "reordered"),

@@ -1,0 +1,74 @@
+//! Hops: by how much the TTL falls from one point to the next, and which packets cannot have come so far.
+//!
+//! What a trace sends with a TTL that could not suffice is not lost. It is told by what others needed to
+//! get to the next point; where nothing got there, by an ICMP error that says so, of small TTLs only: a
+//! full one that runs out went round in a loop, and is lost.
+
+use std::net::IpAddr;
+
+use super::{Judgement, order};
+use crate::{
+    correlate::{Journey, Relations, Station, Survey, Way},
+    observe::Point,
+};
+
+/// A packet that starts with more than this was sent to arrive.
+const LARGEST_TTL_OF_A_TRACE: u8 = 32;
+
+/// The fall of the TTL between neighbouring points.
+#[derive(Debug)]
+pub(super) struct Hops {
+    /// For each way, the least from the point at a position to the next; `None` where nothing told.
+    falls: [Vec<Option<u8>>; 2],
+}
+
+impl Hops {
+    pub(super) fn learn(points: &[Point], relations: &Relations, survey: &Survey) -> Self {
+        let mut falls = [(); 2].map(|()| vec![None; points.len().saturating_sub(1)]);
+        for second in 1..points.len() {
+            for (flows, _) in survey.links(points.len(), second - 1, second) {
+                let way = relations.way(second - 1, flows.0);
+                let ttl = |point: usize, flow: u32| points[point].flows[flow as usize].flow.ttl;
+                let (near, far) = (ttl(second - 1, flows.0), ttl(second, flows.1));
+                let (position, fall) = match way {
+                    Way::Forward => (second - 1, near.checked_sub(far)),
+                    Way::Reverse => (points.len() - 1 - second, far.checked_sub(near)),
+                };
+                let Some(fall) = fall else {
+                    continue;
+                };
+                let least: &mut Option<u8> = &mut falls[way.index()][position];
+                *least = Some(least.map_or(fall, |least| least.min(fall)));
+            }
+        }
+        Self { falls }
+    }
+
+    /// By how much the TTL falls at least from one position to a later one.
+    fn between(&self, way: Way, from: usize, to: usize) -> Option<u8> {
+        let falls = self.falls[way.index()].get(from..to)?;
+        let sum = falls.iter().copied().sum::<Option<u8>>();
+        sum.filter(|sum| *sum > 0)
+    }
+}
+
+impl Judgement<'_> {
+    /// Whether a packet could not come to the point that should have seen it next.
+    pub(super) fn is_expired(&self, journey: &Journey, last: &Station, next: usize) -> bool {
+        let way = journey.way;
+        let ttl = self.points[last.point].flow(last.seen.sighting).ttl;
+        let order = order(self.points.len(), way);
+        let next = order.iter().position(|point| *point == next);
+        let needs = next.and_then(|next| self.hops.between(way, last.position, next));
+        needs.is_some_and(|needs| ttl > 0 && ttl <= needs)
+            || (ttl <= LARGEST_TTL_OF_A_TRACE && self.ran_out_at(journey).is_some())
+    }
+
+    /// Who said that a packet's TTL ran out there, and with which TTL it was seen first.
+    pub(super) fn ran_out_at(&self, journey: &Journey) -> Option<(u8, IpAddr)> {
+        let first = journey.stations().next()?;
+        let flow = self.points[first.point].flow(first.seen.sighting);
+        let from = self.evidence.expiry(self.points, journey, flow)?;
+        (flow.ttl > 0).then_some((flow.ttl, from))
+    }
+}
