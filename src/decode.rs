@@ -11,8 +11,7 @@
 //! whether a packet is an arrival, a duplicate or evidence is for the later stages. Fragments are
 //! not joined here; the first one is decoded, later ones are skipped with what tells their set.
 //!
-//! Not followed, so that HDP inside them counts as not IP or not HDP: LLC and SNAP, Cisco's HDLC,
-//! 802.1AE, PPTP's GRE, L2TP, Geneve, GTP-U, and ESP, whose content nobody can read. The control in
+//! Not followed, so that HDP inside them counts as not IP or not HDP: LLC and SNAP on Ethernet, 802.1AE, PPTP's GRE, L2TP, Geneve, GTP-U, and ESP, whose content nobody can read. The control in
 //! an ICMP quote of fewer than 20 bytes is not told from other UDP.
 
 mod bystander;
@@ -21,6 +20,7 @@ mod encapsulation;
 mod icmp;
 mod ip;
 mod link;
+mod rare_link;
 mod rewritten;
 mod shortcut;
 
@@ -326,10 +326,20 @@ pub enum LayerKind {
     Icmp,
     Icmpv6,
     Hdp,
+    Erspan,
+    Tzsp,
+    Nflog,
+    Dsa,
+    Hdlc,
+    Juniper,
+    Ipnet,
+    Radiotap,
+    Ieee80211,
+    Ppi,
 }
 
 impl LayerKind {
-    const ENCAPSULATIONS: [Self; 8] = [
+    const ENCAPSULATIONS: [Self; 10] = [
         Self::Vlan,
         Self::Mpls,
         Self::Pppoe,
@@ -338,6 +348,8 @@ impl LayerKind {
         Self::Authentication,
         Self::Gre,
         Self::Vxlan,
+        Self::Erspan,
+        Self::Tzsp,
     ];
 }
 
@@ -364,6 +376,16 @@ impl fmt::Display for LayerKind {
             Self::Icmp => "ICMP",
             Self::Icmpv6 => "ICMPv6",
             Self::Hdp => "HDP header",
+            Self::Erspan => "ERSPAN",
+            Self::Tzsp => "TZSP",
+            Self::Nflog => "NFLOG",
+            Self::Dsa => "DSA tag",
+            Self::Hdlc => "Cisco HDLC",
+            Self::Juniper => "Juniper header",
+            Self::Ipnet => "IPNET",
+            Self::Radiotap => "radiotap",
+            Self::Ieee80211 => "802.11",
+            Self::Ppi => "PPI",
         })
     }
 }

@@ -376,6 +376,11 @@ impl<'a> Trial<'a> {
                 let what = self.in_words(Some(id), claim);
                 self.fault(Kind::Mixed, None, what);
             }
+            // All are sent to arrive.
+            Fate::Expired => {
+                let what = self.in_words(Some(id), claim);
+                self.fault(Kind::Mixed, None, what);
+            }
             Fate::Delivered | Fate::Late | Fate::Edge | Fate::Ambiguous => {}
         }
     }

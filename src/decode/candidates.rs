@@ -1,6 +1,9 @@
 //! What a kernel may leave out of a live capture: the walk in terms of a pcap filter.
 
-use super::{encapsulation::VXLAN_PORTS, ip::number};
+use super::{
+    encapsulation::{TZSP_PORT, VXLAN_PORTS},
+    ip::number,
+};
 use crate::hdp;
 
 /// Steps in which the timestamp's upper half counts: 4.29 s.
@@ -52,7 +55,7 @@ pub fn candidates(now_ns: i64, window_ns: u64) -> String {
         // The types that are errors.
         "(icmp and (icmp[0] = 3 or icmp[0] = 4 or icmp[0] = 5 or icmp[0] = 11 or icmp[0] = 12))",
         "(icmp6 and ip6[40] < 128)",
-        &format!("udp port {port} or udp dst port ({vxlan} or {vxlan_of_linux})"),
+        &format!("udp port {port} or udp dst port ({vxlan} or {vxlan_of_linux} or {TZSP_PORT})"),
         &plausible("ip[((ip[0] & 15) << 2) + 4:4]"),
         &plausible("ip6[44:4]"),
     ]

@@ -1,4 +1,4 @@
-//! Tunnels that HDP may be inside of: GRE, VXLAN; and UDP, which carries the control.
+//! Tunnels that HDP may be inside of: GRE, ERSPAN, VXLAN, TZSP; and UDP, which carries the control.
 
 use etherparse::UdpHeaderSlice;
 
@@ -8,6 +8,13 @@ use crate::protocols::Carrier;
 
 /// IANA's port for VXLAN (RFC 7348), and the one that Linux took before there was one.
 pub(super) const VXLAN_PORTS: [u16; 2] = [4789, 8472];
+
+/// The port of TZSP, by which switches and access points mirror what they carry.
+pub(super) const TZSP_PORT: u16 = 37_008;
+
+/// GRE's protocol types of mirrored frames: ERSPAN I and II, III.
+const ERSPAN: u16 = 0x88be;
+const ERSPAN_III: u16 = 0x22eb;
 
 impl<'a> Walk<'a, '_> {
     /// A valid UDP datagram: the control if either port is HDP's, or VXLAN.
@@ -27,6 +34,9 @@ impl<'a> Walk<'a, '_> {
                 }
                 None => Err(Skip::NotHdp),
             };
+        }
+        if destination == TZSP_PORT {
+            return self.tzsp(behind);
         }
         if VXLAN_PORTS.contains(&destination) {
             return self.vxlan(behind);
@@ -60,8 +70,67 @@ impl<'a> Walk<'a, '_> {
             .iter()
             .filter(|flag| flags & **flag != 0)
             .count();
+        let protocol = u16::from_be_bytes([header[2], header[3]]);
         let behind = self.enter(region, LayerKind::Gre, 4 + 4 * optional)?;
-        in_tunnel(self.ether_type(u16::from_be_bytes([header[2], header[3]]), behind))
+        in_tunnel(match protocol {
+            // Type I has no header of its own, and no sequence numbers.
+            ERSPAN if flags & SEQUENCE == 0 => self.erspan(behind, 0),
+            ERSPAN => self.erspan(behind, 8),
+            ERSPAN_III => self.erspan_iii(behind),
+            protocol => self.ether_type(protocol, behind),
+        })
+    }
+
+    /// A mirrored frame behind an ERSPAN header of so many bytes (draft-foschiano-erspan).
+    fn erspan(&mut self, region: Region, len: usize) -> Result<Datagram<'a>, Skip> {
+        let behind = self.enter(region, LayerKind::Erspan, len)?;
+        self.ethernet(behind)
+    }
+
+    /// The third type: 12 bytes, and 8 more where the last bit says so; the frame may be IP alone.
+    fn erspan_iii(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+        const IP_FRAME: u8 = 2;
+
+        let header = self.head::<12>(region, LayerKind::Erspan)?;
+        let len = if header[11] & 1 == 1 { 20 } else { 12 };
+        let behind = self.enter(region, LayerKind::Erspan, len)?;
+        if header[10] >> 2 & 0x1f == IP_FRAME {
+            return self.ip(behind);
+        }
+        self.ethernet(behind)
+    }
+
+    /// TZSP: a header of 4 bytes, tagged fields up to the one that ends them, then the frame.
+    fn tzsp(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+        const VERSION: u8 = 1;
+        const PADDING: u8 = 0;
+        const END: u8 = 1;
+        const ETHERNET: u16 = 1;
+        const IEEE802_11: u16 = 18;
+
+        let &[version, _, high, low] = self.head::<4>(region, LayerKind::Tzsp)?;
+        if version != VERSION {
+            return Err(Skip::NotHdp);
+        }
+        let mut len = 4;
+        loop {
+            let tag = self.head::<1>(region.behind(len.min(region.len())), LayerKind::Tzsp)?[0];
+            len += 1;
+            match tag {
+                END => break,
+                PADDING => {}
+                _ => {
+                    let field = region.behind(len.min(region.len()));
+                    len += 1 + usize::from(self.head::<1>(field, LayerKind::Tzsp)?[0]);
+                }
+            }
+        }
+        let behind = self.enter(region, LayerKind::Tzsp, len)?;
+        in_tunnel(match u16::from_be_bytes([high, low]) {
+            ETHERNET => self.ethernet(behind),
+            IEEE802_11 => self.ieee802_11(behind),
+            _ => Err(Skip::NotHdp),
+        })
     }
 }
 

@@ -71,6 +71,17 @@ impl<'a> Walk<'a, '_> {
             LinkType::LOOP => self.loopback(region, LayerKind::Loop),
             LinkType::PPP | LinkType::PPP_HDLC => self.ppp(region),
             LinkType::PKTAP | LinkType::PKTAP_USER2 => self.pktap(region),
+            LinkType::NFLOG => self.nflog(region),
+            LinkType::DSA_TAG_BRCM => self.dsa(region, (12, 4)),
+            LinkType::DSA_TAG_BRCM_PREPEND => self.dsa(region, (0, 4)),
+            LinkType::DSA_TAG_DSA => self.dsa(region, (12, 4)),
+            LinkType::DSA_TAG_EDSA => self.dsa(region, (12, 8)),
+            LinkType::C_HDLC => self.cisco_hdlc(region),
+            LinkType::JUNIPER_ETHER | LinkType::JUNIPER_PPP => self.juniper(link, region),
+            LinkType::IPNET => self.ipnet(region),
+            LinkType::IEEE802_11 => self.ieee802_11(region),
+            LinkType::IEEE802_11_RADIO => self.radiotap(region),
+            LinkType::PPI => self.ppi(region),
             unknown => Err(Skip::UnsupportedLink(unknown)),
         }
     }
@@ -186,7 +197,7 @@ impl<'a> Walk<'a, '_> {
 
     /// PPP, with or without the HDLC address and control bytes, protocol field compressed or not
     /// (RFC 1661, RFC 1662).
-    fn ppp(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+    pub(super) fn ppp(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
         let hdlc = match self.slice(region) {
             [0xff, 0x03, ..] => 2,
             // The capture ends in the middle: no protocol field starts like this.

@@ -456,6 +456,17 @@ fn table(kind: LayerKind, bytes: &[u8], announced: Option<u8>) -> Vec<Field> {
         LayerKind::Udp => UDP,
         LayerKind::Icmp | LayerKind::Icmpv6 => ICMP,
         LayerKind::Hdp => HDP,
+        // Their names and where they stand.
+        LayerKind::Erspan
+        | LayerKind::Tzsp
+        | LayerKind::Nflog
+        | LayerKind::Dsa
+        | LayerKind::Hdlc
+        | LayerKind::Juniper
+        | LayerKind::Ipnet
+        | LayerKind::Radiotap
+        | LayerKind::Ieee80211
+        | LayerKind::Ppi => &[],
     }
     .to_vec()
 }

@@ -21,20 +21,44 @@ impl LinkType {
     pub const PPP_HDLC: Self = Self(50);
     /// Raw IP.
     pub const RAW: Self = Self(101);
+    /// Cisco's HDLC.
+    pub const C_HDLC: Self = Self(104);
+    /// 802.11.
+    pub const IEEE802_11: Self = Self(105);
     /// OpenBSD loopback: the address family in network byte order.
     pub const LOOP: Self = Self(108);
     /// Linux "cooked" capture, as `tcpdump -i any` made until 2020.
     pub const LINUX_SLL: Self = Self(113);
+    /// 802.11 behind a radiotap header.
+    pub const IEEE802_11_RADIO: Self = Self(127);
     /// Apple's PKTAP as the number that `DLT_USER2` has, which macOS's tcpdump writes.
     pub const PKTAP_USER2: Self = Self(149);
+    /// Ethernet behind Juniper's header.
+    pub const JUNIPER_ETHER: Self = Self(178);
+    /// PPP behind Juniper's header.
+    pub const JUNIPER_PPP: Self = Self(179);
+    /// Any link type behind a PPI header.
+    pub const PPI: Self = Self(192);
+    /// Solaris' IPNET.
+    pub const IPNET: Self = Self(226);
     /// Raw IPv4.
     pub const IPV4: Self = Self(228);
     /// Raw IPv6.
     pub const IPV6: Self = Self(229);
+    /// What a rule of Linux' netfilter logged.
+    pub const NFLOG: Self = Self(239);
     /// Apple's PKTAP: the frame behind a header that names interface and process.
     pub const PKTAP: Self = Self(258);
     /// Linux "cooked" capture version 2, which `tcpdump -i any` makes today.
     pub const LINUX_SLL2: Self = Self(276);
+    /// Ethernet with a Broadcom switch's tag before the `EtherType`.
+    pub const DSA_TAG_BRCM: Self = Self(281);
+    /// The same before all.
+    pub const DSA_TAG_BRCM_PREPEND: Self = Self(282);
+    /// Ethernet with a Marvell switch's tag.
+    pub const DSA_TAG_DSA: Self = Self(284);
+    /// The same behind an `EtherType` of its own.
+    pub const DSA_TAG_EDSA: Self = Self(285);
 
     /// The name that tcpdump prints, where this tool knows the link type.
     #[must_use]
@@ -51,6 +75,18 @@ impl LinkType {
             Self::IPV6 => "IPV6",
             Self::PKTAP | Self::PKTAP_USER2 => "PKTAP",
             Self::LINUX_SLL2 => "LINUX_SLL2",
+            Self::C_HDLC => "C_HDLC",
+            Self::IEEE802_11 => "IEEE802_11",
+            Self::IEEE802_11_RADIO => "IEEE802_11_RADIO",
+            Self::JUNIPER_ETHER => "JUNIPER_ETHER",
+            Self::JUNIPER_PPP => "JUNIPER_PPP",
+            Self::PPI => "PPI",
+            Self::IPNET => "IPNET",
+            Self::NFLOG => "NFLOG",
+            Self::DSA_TAG_BRCM => "DSA_TAG_BRCM",
+            Self::DSA_TAG_BRCM_PREPEND => "DSA_TAG_BRCM_PREPEND",
+            Self::DSA_TAG_DSA => "DSA_TAG_DSA",
+            Self::DSA_TAG_EDSA => "DSA_TAG_EDSA",
             _ => return None,
         })
     }

@@ -14,6 +14,7 @@ mod icmp;
 mod numbers;
 mod others;
 mod peers;
+mod rare_links;
 
 use std::net::IpAddr;
 
