@@ -33,6 +33,7 @@ pub use candidates::candidates;
 pub use icmp::meaning as icmp_meaning;
 pub(crate) use ip::number;
 pub use link::PacketType;
+pub(crate) use rare_link::Logged;
 pub(crate) use shortcut::{Again, Decoded, Shortcut};
 
 use crate::{

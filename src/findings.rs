@@ -31,7 +31,8 @@ pub struct Findings {
     pub generator: String,
     /// Version of the rules of judgement; raised whenever the same input may give another verdict.
     pub ruleset: u32,
-    /// The observation points in path order, the sender's end first.
+    /// The observation points in path order, the sender's end first; behind them drop witnesses, which
+    /// are no part of the path.
     pub points: Vec<Point>,
     /// The direction along the points first; the reverse one too if HDP was seen going that way.
     pub directions: Vec<Direction>,
@@ -43,6 +44,14 @@ pub struct Findings {
 impl Findings {
     /// The value of [`Findings::schema_version`].
     pub const SCHEMA_VERSION: u32 = 1;
+
+    /// The points of the path, without drop witnesses.
+    #[must_use]
+    pub fn path_points(&self) -> &[Point] {
+        let is_witness = |point: &Point| point.kind == PointKind::DropWitness;
+        let end = self.points.iter().position(is_witness);
+        &self.points[..end.unwrap_or(self.points.len())]
+    }
 
     /// The value of [`Findings::ruleset`].
     pub const RULESET: u32 = 5;
@@ -119,6 +128,8 @@ pub enum PointKind {
     SendLog,
     /// The log of `hdp listen`.
     ListenLog,
+    /// A record of what a system dropped (`NFLOG`): no point of the path.
+    DropWitness,
 }
 
 /// Frames that gave no HDP packet, by reason.
@@ -463,6 +474,30 @@ pub struct LostAt {
     pub to: String,
     /// How many.
     pub count: u64,
+    /// Of these, those that a drop witness recorded, and the rules that took them.
+    #[serde(default)]
+    pub witness: Vec<Witnessed>,
+}
+
+/// Packets that a rule took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witnessed {
+    /// By which rule.
+    #[serde(flatten)]
+    pub by: WitnessRule,
+    /// How many.
+    pub count: u64,
+}
+
+/// A rule of a packet filter, as it logged what it took.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WitnessRule {
+    /// The drop witness's name.
+    pub witness: String,
+    /// The prefix that the rule logs with.
+    pub rule: String,
+    /// The hook that it is in: `forward`, `input`, ...; null where the record does not say.
+    pub hook: Option<String>,
 }
 
 /// Packets of which nobody knows whether they came to a point.

@@ -32,7 +32,7 @@ mod translation;
 mod verdict;
 mod warnings;
 
-use std::thread;
+use std::{sync::Arc, thread};
 
 use crate::{
     correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
@@ -40,7 +40,7 @@ use crate::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
         Point as PointFindings, PointKind, Protocol, Refusal, Segment, System, Warning,
     },
-    observe::{Coverage, Point},
+    observe::{Coverage, Point, Witnesses},
     protocols::{self, Carrier},
 };
 
@@ -76,6 +76,8 @@ pub(crate) struct Options {
     pub clock_error_ns: Option<u64>,
     /// Numbers to report; all where `None`. The others still serve for comparison.
     pub protocols: Option<protocols::List>,
+    /// What systems on the path recorded of packets that they dropped.
+    pub witnesses: Arc<Witnesses>,
 }
 
 /// Judges what the points saw, in path order, and calls `packet` with the fate of every packet
@@ -312,6 +314,7 @@ impl<'a> Judgement<'a> {
             ruleset: Findings::RULESET,
             points: (0..self.points.len())
                 .map(|p| self.point_findings(p))
+                .chain(self.options.witnesses.records.iter().cloned())
                 .collect(),
             directions,
             warnings,
@@ -406,6 +409,7 @@ impl<'a> Judgement<'a> {
                     .of(self.points, self.relations, way, carrier, protocol);
             let subject = verdict::Subject {
                 points: self.points,
+                witnesses: &self.options.witnesses,
                 protocol,
                 carrier,
                 icmp,

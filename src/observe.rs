@@ -12,6 +12,7 @@ mod bystanders;
 mod coverage;
 mod fragments;
 mod log;
+mod witness;
 
 use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
 
@@ -20,6 +21,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 pub(crate) use bystanders::{BystanderFlow, BystanderSeen, Bystanders};
 pub(crate) use coverage::Coverage;
 pub(crate) use log::{Claims, Refused};
+pub(crate) use witness::{Witness, Witnesses};
 
 use crate::{
     decode::{

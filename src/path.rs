@@ -44,6 +44,7 @@ mod shared_survey;
 mod sides;
 mod streams;
 mod window;
+mod witnesses;
 
 use std::io::Write;
 
@@ -88,8 +89,9 @@ pub fn points<S: AsRef<str>>(sources: impl IntoIterator<Item = S>) -> Result<Poi
 /// # Errors
 /// Where a source cannot be read or an option cannot be honoured.
 pub fn findings(points: &Points, options: &Options) -> Result<Findings, Error> {
+    let points = &witnesses::set_apart(points, options)?;
     if options.is_bounded(points) {
-        return watch(points, options)?.finish();
+        return start(points, options)?.finish();
     }
     Ok(observations(points, options)?.judge(None))
 }
@@ -120,6 +122,7 @@ pub fn packets(
     options: &Options,
     mut note: impl FnMut(&Packet),
 ) -> Result<Findings, Error> {
+    let points = &witnesses::set_apart(points, options)?;
     let observations = observations(points, &options.unbounded())?;
     Ok(observations.judge(Some(&mut note)))
 }
@@ -144,6 +147,7 @@ pub fn explain(
     subject: &Subject,
     options: &Options,
 ) -> Result<Explanation, Error> {
+    let points = &witnesses::set_apart(points, options)?;
     observations(points, &options.unbounded())?.explain(subject)
 }
 
@@ -158,6 +162,7 @@ pub fn annotate<W: Write>(
     results: Vec<Annotation<W>>,
     mut note: impl FnMut(&Packet),
 ) -> Result<Findings, Error> {
+    let points = &witnesses::set_apart(points, options)?;
     annotate::ensure_repeatable(points)?;
     observations(points, &options.unbounded())?.annotate(results, &mut note)
 }
@@ -185,13 +190,18 @@ pub fn annotate<W: Write>(
 /// Where a capture cannot start or there are too many points. What goes wrong later,
 /// [`Session::finish`] reports.
 pub fn watch(points: &Points, options: &Options) -> Result<Session, Error> {
+    let points = &witnesses::set_apart(points, options)?;
+    start(points, options)
+}
+
+fn start(points: &Points, options: &Options) -> Result<Session, Error> {
     Session::start(points, &options.dated(points))
 }
 
 /// Reads the points and keeps every packet, or as much of them as judging needs.
 fn observations(points: &Points, options: &Options) -> Result<Observations, Error> {
     if points.have_streams() {
-        return watch(points, options)?.into_observations();
+        return start(points, options)?.into_observations();
     }
     let options = &options.dated(points);
     let (seen, survey) = files::read(points, options)?;

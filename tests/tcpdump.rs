@@ -86,7 +86,7 @@ impl Subject<'_> {
         let point = self.point(point);
         match point.kind {
             PointKind::Capture => count(self.folder, &point.source, &self.filter(point)),
-            PointKind::SendLog | PointKind::ListenLog => {
+            PointKind::SendLog | PointKind::ListenLog | PointKind::DropWitness => {
                 let number = self.protocol.protocol;
                 let line = format!("\"protocol\":{number},\"carrier\":\"ip\"");
                 self.lines(&point.source, &[&line])

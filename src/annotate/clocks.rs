@@ -194,7 +194,7 @@ fn is_one(findings: &Findings) -> bool {
 /// What the findings know of two points' clocks: neighbours', and whether both ends read the same.
 fn known(findings: &Findings, before: usize, point: usize) -> Option<(Offset, ClockMethod)> {
     let name = |point: usize| findings.points[point].name.as_str();
-    if before == 0 && point + 1 == findings.points.len() && is_one(findings) {
+    if before == 0 && point + 1 == findings.path_points().len() && is_one(findings) {
         return Some((Offset::Constant(0), ClockMethod::SameHost));
     }
     let (_, method) = findings.clock_offset_ns(name(before), name(point), 0)?;

@@ -33,7 +33,8 @@ use crate::{
 ///
 /// Each SOURCE is an observation point, in path order, the sender's end first: a capture file
 /// (pcap or pcapng, also in gzip or zstd) or a log of hdp send or hdp listen, a FIFO such as <(ssh server cat server.pcap), - for
-/// standard input, or live:IFACE, which is captured from until Ctrl-C. What the file is called does not matter.
+/// standard input, or live:IFACE, which is captured from until Ctrl-C. What the file is called does not matter. A capture of what netfilter logged (tcpdump -i nflog:5)
+/// is a drop witness, no point of the path: it names the rule that took a packet.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Observation points in path order; NAME labels the point in the report

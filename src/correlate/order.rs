@@ -406,7 +406,7 @@ impl Signs {
         if points[a].kind != points[b].kind {
             for (log, role, is_a) in [(a, role_a, true), (b, role_b, false)] {
                 let sign = match points[log].kind {
-                    PointKind::Capture => continue,
+                    PointKind::Capture | PointKind::DropWitness => continue,
                     PointKind::SendLog => OrderSign::SendLog,
                     PointKind::ListenLog => OrderSign::ListenLog,
                 };

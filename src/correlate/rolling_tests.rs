@@ -151,6 +151,7 @@ proptest! {
             wait_ns: DEFAULT_WAIT_NS,
             clock_error_ns: None,
             protocols: None,
+            witnesses: std::sync::Arc::default(),
         };
         let points = at_once(&captures);
         let expected = judge(&points, Survey::of(&points), &options, None);

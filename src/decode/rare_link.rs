@@ -154,9 +154,6 @@ const PAYLOAD: u16 = 9;
 const PREFIX: u16 = 10;
 /// The one that holds the hook (`NFULA_PACKET_HDR`).
 const PACKET_HEADER: u16 = 1;
-/// Indices of the interfaces (`NFULA_IFINDEX_INDEV`, `NFULA_IFINDEX_OUTDEV`).
-const IN_INTERFACE: u16 = 4;
-const OUT_INTERFACE: u16 = 5;
 
 /// An attribute of a netfilter log: where its value stands in the frame.
 #[derive(Debug, Clone, Copy)]
@@ -202,19 +199,7 @@ pub(crate) struct Logged<'a> {
     /// The rule's prefix, without blanks around it.
     pub prefix: &'a str,
     /// The hook in which the rule is.
-    pub hook: Option<Hook>,
-    /// Indices of the interfaces that it came in by and was to leave by.
-    pub interfaces: (Option<u32>, Option<u32>),
-}
-
-/// A hook of netfilter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Hook {
-    Prerouting,
-    Input,
-    Forward,
-    Output,
-    Postrouting,
+    pub hook: Option<&'static str>,
 }
 
 impl<'a> Logged<'a> {
@@ -223,13 +208,11 @@ impl<'a> Logged<'a> {
         let mut logged = Self {
             prefix: "",
             hook: None,
-            interfaces: (None, None),
         };
         for attribute in nflog_attributes(frame).into_iter().flatten() {
             let value = frame
                 .get(attribute.start..attribute.end)
                 .unwrap_or_default();
-            let number = || Some(u32::from_be_bytes(*value.first_chunk()?));
             match attribute.kind {
                 PREFIX => {
                     let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -238,17 +221,15 @@ impl<'a> Logged<'a> {
                 PACKET_HEADER => {
                     logged.hook = value.get(2).and_then(|hook| {
                         Some(match hook {
-                            0 => Hook::Prerouting,
-                            1 => Hook::Input,
-                            2 => Hook::Forward,
-                            3 => Hook::Output,
-                            4 => Hook::Postrouting,
+                            0 => "prerouting",
+                            1 => "input",
+                            2 => "forward",
+                            3 => "output",
+                            4 => "postrouting",
                             _ => return None,
                         })
                     });
                 }
-                IN_INTERFACE => logged.interfaces.0 = number(),
-                OUT_INTERFACE => logged.interfaces.1 = number(),
                 _ => {}
             }
         }

@@ -89,6 +89,17 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
+    /// A drop witness recorded lost packets, and the rule that took them.
+    DroppedBy {
+        /// The witness.
+        witness: String,
+        /// The rule's prefix.
+        rule: String,
+        /// The hook that it is in.
+        hook: Option<String>,
+        /// How many.
+        count: u64,
+    },
     /// Some fragments of a packet came, one did not.
     MissingFragment {
         /// Where the others came.

@@ -466,6 +466,11 @@ impl Judgement<'_> {
             Ruling::Ambiguous
         };
         tally.withdraw(ruling);
+        let witnesses = &self.options.witnesses;
+        let rule = witnesses.rule(flow.protocol, flow.carrier, origin.timestamp_ns);
+        if let (Ruling::Lost(from, to), Some(rule)) = (ruling, rule) {
+            tally.was_only_logged(rule, (from, to));
+        }
         let judged = &mut self.decided.by_flow[from][origin.flow as usize].judged;
         match ruling {
             Ruling::Lost(..) => {

@@ -23,6 +23,8 @@ pub(super) struct Tally {
     pub(super) edge: u64,
     pub(super) late: u64,
     pub(super) ambiguous: u64,
+    /// Lost packets that a drop witness recorded, by the rule that took them and where they were lost.
+    pub(super) dropped_by: Vec<((usize, (usize, usize)), u64)>,
     /// Sent with a TTL that could not suffice.
     pub(super) expired: u64,
     /// The largest TTL that ran out, and where.
@@ -344,6 +346,20 @@ impl Tally {
         self.assumes = Some(conditional.margin_ns);
     }
 
+    /// Whether a drop witness recorded all that was lost.
+    pub(super) fn is_witnessed(&self) -> bool {
+        let recorded: u64 = self.dropped_by.iter().map(|(_, count)| count).sum();
+        recorded > 0 && recorded == self.lost
+    }
+
+    /// Takes back that a rule took a packet: it logged it, and let it pass.
+    pub(super) fn was_only_logged(&mut self, rule: usize, place: (usize, usize)) {
+        for (at, count) in &mut self.dropped_by {
+            *count -= u64::from(*at == (rule, place));
+        }
+        self.dropped_by.retain(|(_, count)| *count > 0);
+    }
+
     /// Takes back what was counted of a packet that was not seen at the end of its way.
     pub(super) fn withdraw(&mut self, ruling: Ruling) {
         match ruling {
@@ -557,7 +573,12 @@ impl Judgement<'_> {
                 &mut self.decided.tallies,
             );
         }
+        let witnesses = &self.options.witnesses;
+        let rule = witnesses.rule(protocol, carrier, journey.timestamp_ns);
         let tally = self.decided.tallies.of(index);
+        if let Some(rule) = rule {
+            add(&mut tally.dropped_by, (rule, (from, to)));
+        }
         let flow = self.points[first.point].flow(origin);
         let counted_at = (index, (from, to));
         let error = self.evidence.about(self.points, journey, flow, counted_at);

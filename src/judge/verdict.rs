@@ -13,15 +13,16 @@ use crate::{
     findings::{
         Absence, AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication,
         EdgeAt, Grade, IcmpEvidence, LossRuns, LostAt, NotTheNumber, Others, PointKind, PortPair,
-        Protocol, Reason, Refusal, Rule, Verdict, WithLost,
+        Protocol, Reason, Refusal, Rule, Verdict, WithLost, Witnessed,
     },
-    observe::Point,
+    observe::{Point, Witnesses},
     protocols::{self, Carrier},
 };
 
 /// A number and what is known of it beside its tally.
 pub(super) struct Subject<'a> {
     pub(super) points: &'a [Point],
+    pub(super) witnesses: &'a Witnesses,
     pub(super) protocol: u8,
     pub(super) carrier: Carrier,
     pub(super) icmp: Vec<IcmpEvidence>,
@@ -361,6 +362,7 @@ pub(super) fn protocol(
                 from: name(from),
                 to: name(to),
                 count,
+                witness: witnessed(&subject, &tally, (from, to)),
             })
             .collect(),
         delay_ns: delay(&mut tally.delays_ns, never_in_time, reference),
@@ -417,7 +419,7 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
         Verdict::Inconclusive => Grade::Weak,
         Verdict::Blocked if tally.assumes.is_some() => Grade::Weak,
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
-            if !tally.answered.is_empty() || chance < CERTAIN {
+            if !tally.answered.is_empty() || !tally.dropped_by.is_empty() || chance < CERTAIN {
                 Grade::Certain
             } else if chance < LIKELY {
                 Grade::Likely
@@ -435,6 +437,7 @@ fn doubt(subject: &Subject, tally: &Tally) -> Grade {
         subject.points[to].summary.unplaced_drops().min(count)
     };
     match tally.lost_at.iter().map(may_be_dropped).sum::<u64>() {
+        _ if tally.is_witnessed() => Grade::Certain,
         0 => Grade::Certain,
         dropped if dropped < tally.lost || !tally.answered.is_empty() => Grade::Likely,
         _ => Grade::Weak,
@@ -568,6 +571,7 @@ fn reasons(
             if is_ipv6_extension(subject) {
                 reasons.push(Reason::Ipv6ExtensionHeader);
             }
+            reasons.extend(dropped_by(subject, tally));
             reasons.extend(answers(tally));
             reasons.extend(flows::reason(flows));
             reasons.extend(tally.lost_at.iter().map(|&((from, to), count)| {
@@ -641,6 +645,29 @@ fn reasons(
         }
     }
     reasons
+}
+
+/// The rules that took packets between two points.
+fn witnessed(subject: &Subject, tally: &Tally, place: (usize, usize)) -> Vec<Witnessed> {
+    let here = tally.dropped_by.iter().filter(|((_, at), _)| *at == place);
+    here.map(|&((rule, _), count)| Witnessed {
+        by: subject.witnesses.named(rule).clone(),
+        count,
+    })
+    .collect()
+}
+
+/// The rules that took packets.
+fn dropped_by(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
+    let places = tally.lost_at.iter().map(|(place, _)| *place);
+    places
+        .flat_map(|place| witnessed(subject, tally, place))
+        .map(|Witnessed { by, count }| Reason::DroppedBy {
+            witness: by.witness,
+            rule: by.rule,
+            hook: by.hook,
+            count,
+        })
 }
 
 /// The hosts that answered lost packets.

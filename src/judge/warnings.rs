@@ -188,6 +188,7 @@ mod tests {
             wait_ns: DEFAULT_WAIT_NS,
             clock_error_ns: None,
             protocols: None,
+            witnesses: std::sync::Arc::default(),
         };
         let findings = judge(&points, Survey::of(&points), &options, None);
         let no_frames = |point: &str, was_watching| Warning::NoFrames {

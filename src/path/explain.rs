@@ -72,7 +72,12 @@ pub(super) fn run(
     let wanted = wanted(subject, &sources, seen, options.dates())?;
     let mut witness = Witness::new(seen, wanted.timestamp_ns);
     let mut see = |packet: &Packet| witness.see(packet);
-    let findings = judge::judge(seen, survey, &options.judging(), Some(&mut see));
+    let findings = judge::judge(
+        seen,
+        survey,
+        &options.judging(&points.witnesses),
+        Some(&mut see),
+    );
     let sources = sources.into_iter().map(reread);
     let mut sources = sources.collect::<Result<Vec<Reread>, Error>>()?;
     let asked = subject.to_string();

@@ -39,7 +39,12 @@ impl Observations {
 
     /// Judges the packets; `note` gets each of them.
     pub(super) fn judge(self, note: Option<&mut dyn FnMut(&Packet)>) -> Findings {
-        judge::judge(&self.seen, self.survey, &self.options.judging(), note)
+        judge::judge(
+            &self.seen,
+            self.survey,
+            &self.options.judging(&self.points.witnesses),
+            note,
+        )
     }
 
     /// Tells the life of one packet.
@@ -62,7 +67,7 @@ impl Observations {
         let findings = judge::judge(
             &self.seen,
             self.survey,
-            &self.options.judging(),
+            &self.options.judging(&self.points.witnesses),
             Some(&mut both),
         );
         annotate::write(results, &self.points, &notes, &findings, &self.options)?;

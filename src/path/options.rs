@@ -6,6 +6,7 @@ use super::{Points, Room};
 use crate::{
     decode::{DEFAULT_WINDOW_NS, Dates},
     judge::{self, DEFAULT_WAIT_NS},
+    observe::Witnesses,
     protocols::List,
     source::{LinkType, Progress, Until},
 };
@@ -132,6 +133,7 @@ impl Default for Options {
             protocols: None,
             order: Order::default(),
             memory: Memory::default(),
+
             filter: None,
             capture: Capture::default(),
             count: None,
@@ -179,12 +181,13 @@ impl Options {
         }
     }
 
-    /// How the points are judged.
-    pub(super) fn judging(&self) -> judge::Options {
+    /// How the points are judged, with what drop witnesses say.
+    pub(super) fn judging(&self, witnesses: &Arc<Witnesses>) -> judge::Options {
         judge::Options {
             wait_ns: nanoseconds(self.wait),
             clock_error_ns: self.clock_error.map(nanoseconds),
             protocols: self.protocols.clone(),
+            witnesses: Arc::clone(witnesses),
         }
     }
 

@@ -1,16 +1,21 @@
 //! Points: what the user named, checked before any source is opened, and what each is called.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use super::Error;
 use crate::{
     decode::Dates,
+    observe::Witnesses,
     source::{self, Origin, Source},
 };
 
 /// The observation points of a path, in path order, the sender's end first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Points(Vec<Named>);
+pub struct Points {
+    path: Vec<Named>,
+    /// What drop witnesses say that were given among them.
+    pub(super) witnesses: Arc<Witnesses>,
+}
 
 /// A source and the name of its point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,44 +62,52 @@ impl Points {
             _ => {}
         }
         make_unique(&mut points, &labels);
-        Ok(Self(points))
+        Ok(Self {
+            path: points,
+            witnesses: Arc::default(),
+        })
     }
 
     /// The points in path order.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Named> {
-        self.0.iter()
+        self.path.iter()
     }
 
     /// How many there are, two at least.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.path.len()
     }
 
     /// Whether one of them is a pipe or an interface, which give what they have once and may be
     /// endless.
     #[must_use]
     pub fn have_streams(&self) -> bool {
-        !self.0.iter().all(|point| point.origin.is_repeatable())
+        !self.path.iter().all(|point| point.origin.is_repeatable())
     }
 
     /// Whether one of them is an interface.
     #[must_use]
     pub fn have_interfaces(&self) -> bool {
-        self.0.iter().any(|point| point.origin.is_live())
+        self.path.iter().any(|point| point.origin.is_live())
     }
 
     /// Whether one of them is read from this file.
     #[must_use]
     pub fn contain(&self, origin: &Origin) -> bool {
-        self.0.iter().any(|point| point.origin.is_same_as(origin))
+        self.path
+            .iter()
+            .any(|point| point.origin.is_same_as(origin))
     }
 
     /// When one of the captures begins whose clock was set, if another one's was not.
     pub(super) fn date_ns(&self) -> Option<i64> {
-        let files = self.0.iter().filter(|point| point.origin.is_repeatable());
+        let files = self
+            .path
+            .iter()
+            .filter(|point| point.origin.is_repeatable());
         let first_ns = files.filter_map(|point| {
             let mut source = Source::open(point.origin.clone()).ok()?;
             source.next_frame()?.time_ns
@@ -104,12 +117,18 @@ impl Points {
     }
 
     pub(super) fn as_slice(&self) -> &[Named] {
-        &self.0
+        &self.path
     }
 
     /// The same points in another order.
     pub(super) fn in_order(&self, order: &[usize]) -> Self {
-        Self(order.iter().map(|&point| self.0[point].clone()).collect())
+        Self {
+            path: order
+                .iter()
+                .map(|&point| self.path[point].clone())
+                .collect(),
+            witnesses: Arc::clone(&self.witnesses),
+        }
     }
 }
 

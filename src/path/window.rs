@@ -14,7 +14,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -177,7 +177,7 @@ impl Window {
             Memory::Bounded(room) => room,
             Memory::Unbounded => Room::for_all(),
         };
-        Self::of_labels(labels, options, room)
+        Self::of_labels(labels, options.judging(&Arc::default()), options, room)
     }
 
     /// A window of points that are read from sources.
@@ -186,13 +186,19 @@ impl Window {
             name: point.name.clone(),
             source: point.origin.to_string(),
         };
-        Self::of_labels(points.iter().map(label).collect(), options, room)
+        let labels = points.iter().map(label).collect();
+        Self::of_labels(labels, options.judging(&points.witnesses), options, room)
     }
 
-    fn of_labels(labels: Vec<Label>, options: &Options, room: Room) -> Self {
+    fn of_labels(
+        labels: Vec<Label>,
+        judging: judge::Options,
+        options: &Options,
+        room: Room,
+    ) -> Self {
         let nothing = labels.iter().map(|_| Batch::default()).collect();
         Self {
-            options: options.judging(),
+            options: judging,
             dates: options.dates(),
             room,
             feeds: labels.iter().map(|_| Mutex::default()).collect(),

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     findings::{
         Carrier, Direction, Findings, Grade, IcmpEvidence, LostAt, Protocol, System, Verdict,
+        Witnessed,
     },
     protocols,
 };
@@ -47,10 +48,17 @@ pub(crate) fn headline(findings: &Findings) -> String {
     };
     let ways = findings.directions.iter().filter(|way| is_used(way));
     let back = if ways.count() > 1 { " and back" } else { "" };
-    parts.push(path(findings.points.iter().map(|point| point.name.as_str())) + back);
+    parts.push(
+        path(
+            findings
+                .path_points()
+                .iter()
+                .map(|point| point.name.as_str()),
+        ) + back,
+    );
     // By the sender's end, whose record covers what was sent: the clocks of two points may be
     // unrelated, and one that was left running overnight says nothing.
-    let sender = findings.points.iter().find(|point| point.hdp > 0);
+    let sender = findings.path_points().iter().find(|point| point.hdp > 0);
     let recorded = sender.and_then(|point| point.last_ns?.checked_sub(point.first_ns?));
     parts.extend(recorded.map(span));
     parts.join(", ")
@@ -122,7 +130,13 @@ fn losses<'a>(direction: &'a Direction, stretch: Stretch<'a>) -> Vec<Line> {
         .filter(|protocol| lost_on(protocol, stretch) > 0);
     let mut groups = group_by(lost, |protocol| {
         let weak = (protocol.grade == Grade::Weak, protocol.assumes.is_some());
-        (protocol.verdict, weak, answers(protocol, is_about_lost))
+        let rules = dropped_by(protocol, stretch);
+        (
+            protocol.verdict,
+            weak,
+            answers(protocol, is_about_lost),
+            rules,
+        )
     });
     groups.sort_by_key(|group| match group[0].verdict {
         Verdict::Blocked => 0,
@@ -136,6 +150,21 @@ fn losses<'a>(direction: &'a Direction, stretch: Stretch<'a>) -> Vec<Line> {
             verdict: Some(group[0].verdict),
             numbers: list_numbers(group),
             evidence: loss_evidence(direction, stretch, group),
+        })
+        .collect()
+}
+
+/// The rules that took packets of a number on one stretch, as drop witnesses recorded.
+fn dropped_by(protocol: &Protocol, place: Stretch) -> Vec<String> {
+    let here = protocol
+        .lost_at
+        .iter()
+        .filter(|lost| stretch(lost) == place);
+    let rules = here.flat_map(|lost| &lost.witness);
+    rules
+        .map(|Witnessed { by, .. }| {
+            let rule = words::rule_name(&by.rule, by.hook.as_deref());
+            format!("dropped in {} by {rule}", by.witness)
         })
         .collect()
 }
@@ -211,6 +240,7 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         System::Receiving => "dropped inside the receiving system".to_owned(),
         System::Forwarding => "dropped inside the forwarding system".to_owned(),
     }));
+    parts.extend(dropped_by(first, stretch));
     parts.extend(answers(first, is_about_lost));
     parts.join("; ")
 }

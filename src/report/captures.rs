@@ -81,6 +81,7 @@ fn frames(parts: &[&Point]) -> String {
             format!("{}, {hdp} HDP, each packet in and out", count(all, "frame"))
         }
         PointKind::Capture => format!("{}, {hdp} HDP", count(all, "frame")),
+        PointKind::DropWitness => format!("{}, {hdp} HDP, logged by rules", count(all, "frame")),
         PointKind::SendLog => format!("{}, {hdp} sent", count(all, "request")),
         PointKind::ListenLog => format!("{}, {hdp} HDP", count(all, "packet")),
     }
@@ -103,7 +104,7 @@ fn time(point: &Point, day_is_known: bool) -> String {
 
 fn format(point: &Point) -> String {
     let mut parts = match point.kind {
-        PointKind::Capture => point.link_types.clone(),
+        PointKind::Capture | PointKind::DropWitness => point.link_types.clone(),
         PointKind::SendLog => vec!["send log".to_owned()],
         PointKind::ListenLog => vec!["listen log".to_owned()],
     };
@@ -129,7 +130,9 @@ fn gaps(sides: &[&Point]) -> String {
             parts.push(format!("{} lost in full sockets", grouped(drops)));
         }
         (_, Some(drops)) => parts.push(format!("{} dropped by the capture", grouped(drops))),
-        (PointKind::Capture, None) => parts.push("drops unknown".to_owned()),
+        (PointKind::Capture | PointKind::DropWitness, None) => {
+            parts.push("drops unknown".to_owned())
+        }
         // A log has nothing to drop.
         (PointKind::SendLog | PointKind::ListenLog, None) => {}
     }

@@ -189,7 +189,7 @@ impl Page<'_> {
 
 fn row(station: &Station, sighting: &StationSighting) -> Vec<String> {
     let unit = match station.kind {
-        PointKind::Capture => "",
+        PointKind::Capture | PointKind::DropWitness => "",
         PointKind::SendLog | PointKind::ListenLog => "line ",
     };
     let delay = |delay: &SightingDelay| {

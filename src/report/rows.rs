@@ -80,7 +80,7 @@ fn combined(reasons: &[&Reason]) -> Option<String> {
             };
             let numbers = range(reasons.iter().map(number));
             let unit = match record {
-                PointKind::Capture => "frames",
+                PointKind::Capture | PointKind::DropWitness => "frames",
                 PointKind::SendLog | PointKind::ListenLog => "lines",
             };
             format!("first in {unit} {numbers} of {point}")

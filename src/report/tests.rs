@@ -117,6 +117,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
             from: points[i].to_owned(),
             to: points[i + 1].to_owned(),
             count: seen[i] - seen[i + 1],
+            witness: Vec::new(),
         })
         .collect();
     let verdict = match delivered {
@@ -327,6 +328,7 @@ fn blind_middle() -> Findings {
             from: "client".to_owned(),
             to: "server".to_owned(),
             count: 3,
+            witness: Vec::new(),
         }],
         ..number(&THREE, protocol, &[3, 3, 0])
     };
@@ -506,6 +508,7 @@ fn odds_and_ends() -> Findings {
                 from: "sent".to_owned(),
                 to: "received".to_owned(),
                 count: 1,
+                witness: Vec::new(),
             }],
             ..number(&points, 6, &[1, 0, 0])
         },

@@ -92,6 +92,16 @@ fn reason(reason: &Reason) -> String {
                 ports(came)
             )
         }
+        Reason::DroppedBy {
+            witness,
+            rule,
+            hook,
+            count,
+        } => format!(
+            "{witness} recorded that {} took {}",
+            rule_name(rule, hook.as_deref()),
+            packets(*count)
+        ),
         Reason::Expired { count } => format!(
             "{} sent with a TTL that could not suffice, as a trace does",
             packets(*count)
@@ -114,7 +124,7 @@ fn reason(reason: &Reason) -> String {
             number,
         } => {
             let unit = match record {
-                PointKind::Capture => "frame",
+                PointKind::Capture | PointKind::DropWitness => "frame",
                 PointKind::SendLog | PointKind::ListenLog => "line",
             };
             format!("first in {unit} {number} of {point}")
@@ -235,6 +245,18 @@ fn reason(reason: &Reason) -> String {
 }
 
 #[expect(clippy::too_many_lines, reason = "a sentence for each kind")]
+/// A rule of a packet filter by its prefix and hook.
+pub(super) fn rule_name(prefix: &str, hook: Option<&str>) -> String {
+    let name = match prefix {
+        "" => "a rule without a prefix".to_owned(),
+        prefix => format!("rule {prefix}"),
+    };
+    match hook {
+        Some(hook) => format!("{name} ({hook})"),
+        None => name,
+    }
+}
+
 fn warning(warning: &Warning) -> String {
     match warning {
         Warning::Source { point, message } => format!("{point}: {message}"),

@@ -1,0 +1,176 @@
+//! Drop witnesses: what nftables logged to NFLOG, as tcpdump recorded it, beside captures of both ends.
+//! Root on Linux.
+#![cfg(all(feature = "cli", target_os = "linux"))]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use hdp::{
+    findings::{Carrier, Findings, Grade, PointKind, Protocol, Reason, Verdict},
+    path::{self, Memory, Options, Room},
+};
+use support::hosts::{self, Routed, text};
+use tempfile::tempdir;
+
+/// What takes which number on the router, or on the server for `input`: hook, number, prefix.
+const RULES: [(&str, u16, &str); 8] = [
+    ("prerouting", 101, "way-in "),
+    ("prerouting", 102, "first "),
+    ("forward", 103, "no-103 "),
+    ("forward", 104, "no-104 "),
+    ("postrouting", 105, "way-out "),
+    ("postrouting", 106, "last "),
+    ("input", 107, "local "),
+    ("output", 108, "own "),
+];
+
+/// Logged and let through.
+const ACCEPTED: u16 = 110;
+
+fn plant(hosts: &Routed) {
+    for (place, (hook, number, prefix)) in RULES.iter().enumerate() {
+        let host = match *hook {
+            "input" => &hosts.server,
+            "output" => &hosts.client,
+            _ => &hosts.router,
+        };
+        host.nft(&format!(
+            "table ip t{place} {{
+                chain rules {{
+                    type filter hook {hook} priority {place};
+                    ip protocol {ACCEPTED} log group 5 prefix \"seen \" queue-threshold 1 accept;
+                    ip protocol {number} log group 5 prefix \"{prefix}\" queue-threshold 1 drop;
+                }}
+            }}"
+        ));
+    }
+}
+
+/// Records at both ends and what the three hosts dropped while the numbers are sent; returns the files:
+/// client, server, and the witnesses on client, router, server.
+fn record(hosts: &Routed, folder: &Path) -> Vec<PathBuf> {
+    let file = |name: &str| folder.join(format!("{name}.pcap"));
+    let files: Vec<PathBuf> = ["client", "server", "w-client", "w-router", "w-server"]
+        .map(file)
+        .into();
+    let captures = [
+        hosts.client.capture("router", &files[0]),
+        hosts.server.capture("router", &files[1]),
+        hosts.client.capture("nflog:5", &files[2]),
+        hosts.router.capture("nflog:5", &files[3]),
+        hosts.server.capture("nflog:5", &files[4]),
+    ];
+    let ping = || {
+        hosts
+            .client
+            .succeed(&["ping", "-c", "2", "-i", "0.2", "10.77.2.2"])
+    };
+    ping();
+    let mut send = hosts
+        .client
+        .hdp(&["send", "10.77.2.2", "--protocols", "100-112"]);
+    hosts::success(send.args(["--count", "5", "--interval", "10ms", "--payload", "x"]));
+    ping();
+    // The kernel hands logged packets over in batches, of a second at the most.
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    for capture in captures {
+        capture.interrupt();
+    }
+    files
+}
+
+fn number(findings: &Findings, protocol: u16) -> &Protocol {
+    let mut numbers = findings.directions[0].protocols.iter();
+    let found = numbers.find(|n| n.protocol == protocol && n.carrier == Carrier::Ip);
+    found.unwrap()
+}
+
+#[test]
+fn each_lost_packet_names_the_rule_that_took_it() {
+    let Some(hosts) = hosts::routed("witness") else {
+        return;
+    };
+    let folder = tempdir().unwrap();
+    plant(&hosts);
+    let files = record(&hosts, folder.path());
+    let sources: Vec<String> = ["client", "server", "from-client", "router", "from-server"]
+        .iter()
+        .zip(&files)
+        .map(|(name, file)| format!("{name}={}", text(file)))
+        .collect();
+    let with = path::points(&sources).unwrap();
+    let without = path::points(&sources[..2]).unwrap();
+    for memory in [Memory::Automatic, Memory::Bounded(Room::default())] {
+        let options = Options {
+            memory,
+            ..Options::default()
+        };
+        let plain = path::findings(&without, &options).unwrap();
+        let findings = path::findings(&with, &options).unwrap();
+        let kinds: Vec<_> = findings.points.iter().map(|point| point.kind).collect();
+        let witness = PointKind::DropWitness;
+        let capture = PointKind::Capture;
+        assert_eq!(kinds, [capture, capture, witness, witness, witness]);
+        for protocol in 100..=112 {
+            // Not even sent.
+            if protocol == 108 {
+                continue;
+            }
+            let (plain, found) = (number(&plain, protocol), number(&findings, protocol));
+            assert_eq!(
+                (plain.verdict, plain.lost),
+                (found.verdict, found.lost),
+                "{protocol}"
+            );
+            let rules: Vec<_> = found
+                .lost_at
+                .iter()
+                .flat_map(|lost| &lost.witness)
+                .collect();
+            let planted = RULES
+                .iter()
+                .find(|(hook, number, _)| *number == protocol && *hook != "input");
+            let Some((hook, _, prefix)) = planted else {
+                // Behind the server's capture, or logged and let through.
+                assert_eq!(
+                    (found.verdict, rules.len()),
+                    (Verdict::Passes, 0),
+                    "{found:#?}"
+                );
+                continue;
+            };
+            assert_eq!((found.verdict, found.lost), (Verdict::Blocked, 5));
+            assert_eq!(found.grade, Grade::Certain);
+            let [rule] = rules.as_slice() else {
+                panic!("{found:#?}")
+            };
+            assert_eq!(
+                (rule.by.witness.as_str(), rule.by.rule.as_str()),
+                ("router", prefix.trim())
+            );
+            assert_eq!((rule.by.hook.as_deref(), rule.count), (Some(*hook), 5));
+            let says = |reason: &Reason| matches!(reason, Reason::DroppedBy { count: 5, .. });
+            assert!(found.reasons.iter().any(says));
+        }
+    }
+    let arguments: Vec<&str> = std::iter::once("path")
+        .chain(sources.iter().map(String::as_str))
+        .collect();
+    let report = hosts::success(&mut hosts.client.hdp(&arguments));
+    let report = String::from_utf8(report.stdout).unwrap();
+    let said = report.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains("dropped in router by rule no-103 (forward)"),
+        "{report}"
+    );
+    assert!(said.contains("client → server"), "{report}");
+    // The server's own log proves nothing of the way there.
+    let alone = hosts
+        .client
+        .hdp(&["path", &sources[0], &sources[3]])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(alone.stderr).unwrap();
+    assert!(said.contains("one observation point only"), "{said}");
+}
