@@ -6,13 +6,13 @@ HDP := $(TARGET)/release/hdp
 # What cargo needs beside Rust: a linker, a compiler for zstd, libpcap for filters and live capture.
 BUILD := gcc:cc libc6-dev pkg-config:pkg-config libpcap-dev
 # What tests compare with, and what they make networks of.
-NETWORK := iproute2:ip nftables:nft tcpdump:tcpdump
+NETWORK := iproute2:ip nftables:nft tcpdump:tcpdump iputils-ping:ping procps:sysctl traceroute:traceroute
 # Wireshark has Lua 5.2 up to 4.2, and 5.4 from 4.4 on.
 LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test test-library sweep lint bench record install-dissector
+.PHONY: help demo test test-library sweep trace-lab lint bench record install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -32,6 +32,11 @@ test: ## all tests, and a build without any system library
 test-library: ## the library alone, without the program and without any system library
 	@.ci/install $(BUILD)
 	cargo test --locked --no-default-features
+
+trace-lab: ## 200 traces over eight real routers, a number dropped at each hop in turn, and 8,000 over made-up paths
+	@.ci/install $(BUILD) $(NETWORK)
+	HDP_TRACE_RUNS=$(or $(HDP_TRACE_RUNS),200) cargo test --locked --test trace drops_planted
+	TRACE_PATHS=$(or $(TRACE_PATHS),8000) cargo test --locked --release --lib no_path -- --nocapture
 
 sweep: ## 2,000 made-up paths whose truth is known, and no verdict may contradict it
 	@.ci/install $(BUILD)

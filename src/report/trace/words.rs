@@ -36,6 +36,13 @@ fn chance(chance: f64) -> String {
     }
 }
 
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        several => format!("{several} times"),
+    }
+}
+
 fn hops(hops: &[u8]) -> String {
     let numbers: Vec<u16> = hops.iter().copied().map(u16::from).collect();
     let plural = if hops.len() == 1 { "" } else { "s" };
@@ -53,8 +60,7 @@ fn reason(reason: &TraceReason) -> String {
                 } => icmp(version, icmp_type, code),
                 HowAnswered::Reply => "a packet under the same number".to_owned(),
             };
-            let times = if *count == 1 { "" } else { "s" };
-            format!("the destination answered with {how}, {count} time{times}")
+            format!("the destination answered with {how}, {}", times(*count))
         }
         TraceReason::RefusedBy {
             from,
@@ -66,7 +72,7 @@ fn reason(reason: &TraceReason) -> String {
         } => {
             let place = hop.map_or_else(String::new, |hop| format!(" at hop {hop}"));
             let what = icmp(*version, *icmp_type, *code);
-            format!("{from}{place} refused it with {what}, {count} times")
+            format!("{from}{place} refused it with {what}, {}", times(*count))
         }
         TraceReason::Silent {
             hop,
@@ -168,7 +174,7 @@ fn warning(warning: &TraceWarning) -> String {
             "probes to {count} other destinations too, such as {for_example}: name one to see it"
         ),
         TraceWarning::Interrupted => {
-            "interrupted: what follows is what was known by then".to_owned()
+            "interrupted: this is what was known by then, and not all was asked".to_owned()
         }
     }
 }
