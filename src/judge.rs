@@ -175,13 +175,13 @@ impl Known {
         let recorders = Recorders::learn(points, &relations, &clocks, &coverages, passed);
         let hops = Hops::learn(points, &relations, survey);
         Self {
-            hops,
             relations,
             second_chance,
             clocks,
             coverages,
             bystanders,
             recorders,
+            hops,
             wait_ns,
         }
     }

@@ -413,9 +413,9 @@ fn a_path_calls_nothing_lost_that_was_sent_to_expire() {
         &["--protocols", "50,252,253", "--count", "6"],
     );
     ping();
-    captures
-        .into_iter()
-        .for_each(|capture| drop(capture.interrupt()));
+    for capture in captures {
+        capture.interrupt();
+    }
     let points = hdp::path::points([text(&client), text(&server)]).unwrap();
     for memory in [
         hdp::path::Memory::Automatic,

@@ -24,7 +24,7 @@ pub(super) struct Tally {
     pub(super) late: u64,
     pub(super) ambiguous: u64,
     /// Lost packets that a drop witness recorded, by the rule that took them and where they were lost.
-    pub(super) dropped_by: Vec<((usize, (usize, usize)), u64)>,
+    pub(super) dropped_by: Vec<(DroppedAt, u64)>,
     /// Sent with a TTL that could not suffice.
     pub(super) expired: u64,
     /// The largest TTL that ran out, and where.
@@ -227,6 +227,9 @@ impl Occasion {
         }
     }
 }
+
+/// A rule that took packets, as witnesses number them, and the two points between which they were lost.
+pub(super) type DroppedAt = (usize, (usize, usize));
 
 /// An answer to packets that were lost between two points.
 pub(super) type AnswerAt = (Answer, (usize, usize));

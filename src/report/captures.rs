@@ -131,7 +131,7 @@ fn gaps(sides: &[&Point]) -> String {
         }
         (_, Some(drops)) => parts.push(format!("{} dropped by the capture", grouped(drops))),
         (PointKind::Capture | PointKind::DropWitness, None) => {
-            parts.push("drops unknown".to_owned())
+            parts.push("drops unknown".to_owned());
         }
         // A log has nothing to drop.
         (PointKind::SendLog | PointKind::ListenLog, None) => {}

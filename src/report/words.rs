@@ -244,7 +244,6 @@ fn reason(reason: &Reason) -> String {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "a sentence for each kind")]
 /// A rule of a packet filter by its prefix and hook.
 pub(super) fn rule_name(prefix: &str, hook: Option<&str>) -> String {
     let name = match prefix {
@@ -257,6 +256,7 @@ pub(super) fn rule_name(prefix: &str, hook: Option<&str>) -> String {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a sentence for each kind")]
 fn warning(warning: &Warning) -> String {
     match warning {
         Warning::Source { point, message } => format!("{point}: {message}"),
