@@ -173,4 +173,12 @@ fn each_lost_packet_names_the_rule_that_took_it() {
         .unwrap();
     let said = String::from_utf8(alone.stderr).unwrap();
     assert!(said.contains("one observation point only"), "{said}");
+    // Packets that were dropped must not count as seen.
+    let live = hosts
+        .router
+        .hdp(&["path", &sources[0], "live:nflog:5", &sources[1]])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(live.stderr).unwrap();
+    assert!(said.contains("tcpdump -i nflog:5 -w"), "{said}");
 }

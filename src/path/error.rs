@@ -56,6 +56,16 @@ pub enum Error {
         /// The source as the user named it.
         origin: Origin,
     },
+    /// Netfilter's log as an interface.
+    #[error(
+        "{origin}: what netfilter logs is read from files only: tcpdump -i {interface} -w dropped.pcap"
+    )]
+    LiveWitness {
+        /// The source as the user named it.
+        origin: Origin,
+        /// The interface.
+        interface: String,
+    },
     /// More points than bounded memory has room for.
     #[error("{points} points: in bounded memory there may be {most} at the most")]
     TooManyPoints {

@@ -6,7 +6,7 @@ use super::{Error, Options, Points};
 use crate::{
     decode::Decoder,
     observe::{Witness, Witnesses},
-    source::{LinkType, Recording, Source},
+    source::{LinkType, Origin, Recording, Source},
 };
 
 /// The points that are on the path, with what the others witness.
@@ -16,6 +16,14 @@ pub(super) fn set_apart(points: &Points, options: &Options) -> Result<Points, Er
     let mut all = Witnesses::default();
     let mut on_path = Vec::new();
     for (index, point) in points.iter().enumerate() {
+        if let Origin::Live(interface) = &point.origin
+            && interface.starts_with("nflog")
+        {
+            return Err(Error::LiveWitness {
+                origin: point.origin.clone(),
+                interface: interface.clone(),
+            });
+        }
         if !point.origin.is_repeatable() {
             on_path.push(index);
             continue;
