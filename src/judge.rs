@@ -59,6 +59,7 @@ use tally::{PassedBefore, Tally};
 use verdict::Reference;
 
 pub(crate) use fate::Decision;
+pub(crate) use hops::LARGEST_TTL_OF_A_TRACE;
 pub(crate) use ledger::{Ledger, Reading};
 pub(crate) use statistics::{CERTAIN, LIKELY, chance};
 pub(crate) use tally::Judged;

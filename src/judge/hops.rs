@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A packet that starts with more than this was sent to arrive.
-const LARGEST_TTL_OF_A_TRACE: u8 = 32;
+pub(crate) const LARGEST_TTL_OF_A_TRACE: u8 = 32;
 
 /// The fall of the TTL between neighbouring points.
 #[derive(Debug)]
@@ -47,8 +47,11 @@ impl Hops {
     /// By how much the TTL falls at least from one position to a later one.
     fn between(&self, way: Way, from: usize, to: usize) -> Option<u8> {
         let falls = self.falls[way.index()].get(from..to)?;
-        let sum = falls.iter().copied().sum::<Option<u8>>();
-        sum.filter(|sum| *sum > 0)
+        let sum = falls
+            .iter()
+            .try_fold(0_u8, |sum, fall| sum.checked_add((*fall)?));
+        // A larger one is no distance: a box on the way sets the TTL anew.
+        sum.filter(|sum| (1..=LARGEST_TTL_OF_A_TRACE).contains(sum))
     }
 }
 
@@ -70,5 +73,26 @@ impl Judgement<'_> {
         let flow = self.points[first.point].flow(first.seen.sighting);
         let from = self.evidence.expiry(self.points, journey, flow)?;
         (flow.ttl > 0).then_some((flow.ttl, from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fall_that_is_no_distance_makes_no_packet_expire() {
+        let falls = vec![Some(8), Some(4), None, Some(190), Some(100)];
+        let hops = Hops {
+            falls: [falls, Vec::new()],
+        };
+        let between = |from, to| hops.between(Way::Forward, from, to);
+        assert_eq!(between(0, 1), Some(8));
+        assert_eq!(between(0, 2), Some(12));
+        assert_eq!(between(1, 3), None);
+        assert_eq!(between(3, 4), None);
+        assert_eq!(between(3, 5), None);
+        assert_eq!(between(4, 9), None);
+        assert_eq!(hops.between(Way::Reverse, 0, 1), None);
     }
 }

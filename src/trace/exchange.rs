@@ -15,11 +15,9 @@ use super::packet::{Error, Packet};
 use crate::{
     decode::{DEFAULT_WINDOW_NS, number},
     hdp::Header,
+    judge::LARGEST_TTL_OF_A_TRACE,
     protocols::Carrier,
 };
-
-/// A packet without HDP that starts with more than this was sent to arrive.
-const LARGEST_TTL_OF_A_TRACE: u8 = 32;
 
 /// An answer that comes later belongs to something else, ns.
 const LATEST_NS: i64 = 60_000_000_000;
