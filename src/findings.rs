@@ -34,6 +34,10 @@ pub struct Findings {
     /// The observation points in path order, the sender's end first; behind them drop witnesses, which
     /// are no part of the path.
     pub points: Vec<Point>,
+    /// What each of the points was read from, in the order of the points: to show that a file is the one that
+    /// was judged.
+    #[serde(default)]
+    pub inputs: Vec<Input>,
     /// The direction along the points first; the reverse one too if HDP was seen going that way.
     pub directions: Vec<Direction>,
     /// What a reader must know before trusting the rest. JSON has it in words too, as `warnings`.
@@ -55,6 +59,18 @@ impl Findings {
 
     /// The value of [`Findings::ruleset`].
     pub const RULESET: u32 = 5;
+}
+
+/// The source of a point, as bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// The file or interface as the user named it.
+    pub source: String,
+    /// Bytes of the file, as it is: packed where it is packed. Null for pipes and interfaces.
+    pub bytes: Option<u64>,
+    /// SHA-256 (FIPS 180-4) of these bytes in hexadecimal, computed while they were read; null for pipes and
+    /// interfaces, and where nobody asked.
+    pub sha256: Option<String>,
 }
 
 /// What one observation point recorded.
@@ -356,6 +372,9 @@ pub struct Protocol {
     pub seen: Vec<u64>,
     /// Where the lost packets were lost.
     pub lost_at: Vec<LostAt>,
+    /// When packets that were lost had been sent, rising.
+    #[serde(default)]
+    pub lost_during: Vec<During>,
     /// Exact 95 % interval (Clopper-Pearson) of the loss ratio among the judged packets.
     pub loss_interval: Option<[f64; 2]>,
     /// What the sender's operating system refused.
@@ -477,6 +496,17 @@ pub struct LostAt {
     /// Of these, those that a drop witness recorded, and the rules that took them.
     #[serde(default)]
     pub witness: Vec<Witnessed>,
+}
+
+/// Packets that were first seen within a stretch of time, on the clock of the point that saw them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct During {
+    /// The first nanosecond of it.
+    pub from_ns: i64,
+    /// The last; stretches of many packets are longer, so that there are few.
+    pub to_ns: i64,
+    /// How many packets.
+    pub count: u64,
 }
 
 /// Packets that a rule took.

@@ -28,6 +28,7 @@ mod refusals;
 mod refusers;
 mod statistics;
 mod tally;
+mod times;
 mod translation;
 mod verdict;
 mod warnings;
@@ -40,7 +41,7 @@ use crate::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
         Point as PointFindings, PointKind, Protocol, Refusal, Segment, System, Warning,
     },
-    observe::{Coverage, Point, Witnesses},
+    observe::{self, Coverage, Point, Witnesses},
     protocols::{self, Carrier},
 };
 
@@ -316,6 +317,12 @@ impl<'a> Judgement<'a> {
             points: (0..self.points.len())
                 .map(|p| self.point_findings(p))
                 .chain(self.options.witnesses.records.iter().cloned())
+                .collect(),
+            inputs: self
+                .points
+                .iter()
+                .map(|point| observe::input(&point.source, &point.summary))
+                .chain(self.options.witnesses.inputs.iter().cloned())
                 .collect(),
             directions,
             warnings,

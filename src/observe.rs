@@ -28,7 +28,7 @@ use crate::{
         Again, Datagram, Dates, Decoded, Encapsulation, FragmentSet, HeaderView, LaterPiece,
         PacketType, Piece, Quote, Shortcut, Skip,
     },
-    findings::{ClockFault, PointKind, Side, Skipped},
+    findings::{ClockFault, Input, PointKind, Side, Skipped},
     protocols::Carrier,
     source::{Frame, FrameDirection, Summary},
 };
@@ -261,6 +261,15 @@ pub(crate) struct IcmpSighting {
     pub ip_id: Option<u16>,
     /// Where in the point's host the error was seen.
     pub stage: Stage,
+}
+
+/// What a record was read from, once it has been.
+pub(crate) fn input(source: &str, summary: &Summary) -> Input {
+    Input {
+        source: source.to_owned(),
+        bytes: summary.bytes,
+        sha256: summary.sha256.clone(),
+    }
 }
 
 /// Everything that one observation point recorded.

@@ -1,8 +1,9 @@
-//! Reports: the [`findings`](crate::findings) in five shapes, each a pure function from them to
+//! Reports: the [`findings`](crate::findings) in six shapes, each a pure function from them to
 //! text.
 //!
 //! [`table`] and [`markdown`] are for people and say the same things in the same order: the answer,
 //! the numbers that did not pass, what else was seen, what the captures were like, warnings.
+//! [`html`] is one file to hand on, with pictures and all evidence.
 //! [`csv`] is one row a protocol number for spreadsheets; [`json`] is the findings themselves, and
 //! [`packet_line`] one packet's fate as a line of JSON. [`explanation`] is the life of one packet.
 //!
@@ -16,6 +17,8 @@ mod captures;
 mod csv;
 #[cfg(feature = "cli")]
 mod explain;
+#[cfg(feature = "cli")]
+mod html;
 #[cfg(feature = "cli")]
 mod interfaces;
 mod json;
@@ -32,6 +35,8 @@ mod print;
 mod remarks;
 #[cfg(feature = "cli")]
 pub(crate) mod rows;
+#[cfg(feature = "cli")]
+pub(crate) mod sign;
 #[cfg(feature = "cli")]
 mod stream;
 #[cfg(feature = "cli")]
@@ -50,6 +55,8 @@ use crate::findings::Verdict;
 pub use csv::csv;
 #[cfg(feature = "cli")]
 pub use explain::explanation;
+#[cfg(feature = "cli")]
+pub use html::{html, trace_html};
 #[cfg(feature = "cli")]
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
 pub use json::{explanation_json, json, json_of, trace_json};

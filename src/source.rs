@@ -132,6 +132,10 @@ pub struct Summary {
     /// Whether this process captured it from an interface: then its times are those of this host's
     /// clock, and it has not watched beyond [`Summary::watched_ns`].
     pub is_live: bool,
+    /// Bytes of the file, once it has been read; `None` of pipes and interfaces.
+    pub bytes: Option<u64>,
+    /// Their SHA-256 in hexadecimal, if [`Source::digest`] asked for it.
+    pub sha256: Option<String>,
     /// Why reading ended before the end of the file, or what had to be passed over.
     pub warnings: Vec<String>,
 }
@@ -617,5 +621,22 @@ impl Source {
     #[must_use]
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// Begins to compute the SHA-256 of the file, if it is one: packed where it is packed.
+    pub fn digest(&mut self) {
+        self.buffer.digest();
+    }
+
+    /// [`Source::summary`] with the file's length and digest, for which a file that was not read to its
+    /// end is.
+    #[must_use]
+    pub fn into_summary(mut self) -> Summary {
+        let (bytes, sha256) = self.buffer.identity();
+        Summary {
+            bytes,
+            sha256,
+            ..self.summary
+        }
     }
 }

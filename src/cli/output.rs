@@ -1,6 +1,7 @@
 //! Where results go: standard output, or the file of `-o`, opened before any work is done.
 
 use std::{
+    env,
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
     path::Path,
@@ -10,7 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{log, report::RowFormat};
+use crate::{log, report::RowFormat, shell};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -34,6 +35,30 @@ impl From<Format> for RowFormat {
             Format::Json => Self::Json,
         }
     }
+}
+
+/// How a report is written, which may be one to hand on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// For reading
+    #[default]
+    Table,
+    /// For a wiki or an issue
+    Markdown,
+    /// One row per protocol number
+    Csv,
+    /// Everything
+    Json,
+    /// One file to hand on, with pictures and all evidence
+    Html,
+}
+
+/// What the user ran.
+pub(super) fn command() -> String {
+    let words = env::args_os().skip(1);
+    let words = words.map(|word| shell::quoted(&word.to_string_lossy()));
+    let words: Vec<String> = std::iter::once("hdp".to_owned()).chain(words).collect();
+    words.join(" ")
 }
 
 /// An open output, buffered. Its errors say what could not be written.

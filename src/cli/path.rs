@@ -14,7 +14,7 @@ use clap::ValueEnum;
 
 use super::{
     Outcome, duration, heap, live,
-    output::{self, Format, Output},
+    output::{self, Output, ReportFormat},
     progress::Bar,
     terminal, view,
 };
@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 
     /// How the findings are written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    format: ReportFormat,
 
     /// Write the findings to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
@@ -87,6 +87,10 @@ pub(super) struct Arguments {
     /// Assume the clocks agree within this where no packet compares them; otherwise nothing is judged
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     clock_error: Option<std::time::Duration>,
+
+    /// Leave out the SHA-256 of the files, which json and html have: where reading is fast, it takes longer
+    #[arg(long)]
+    no_digest: bool,
 
     /// Show a row for each number, including those that passed
     #[arg(long)]
@@ -155,6 +159,8 @@ impl Arguments {
             clock_error: self.clock_error,
             protocols: self.protocols.clone(),
             order: self.order.into(),
+            digest: !self.no_digest
+                && matches!(self.format, ReportFormat::Json | ReportFormat::Html),
             memory: match (self.bounded, needs_packets) {
                 (true, _) => Memory::Bounded(Room::default()),
                 (false, true) => Memory::Unbounded,
@@ -306,7 +312,8 @@ fn with_trace(error: path::Error) -> anyhow::Error {
 
 pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outcome> {
     ensure!(
-        arguments.explain.is_none() || matches!(arguments.format, Format::Table | Format::Json),
+        arguments.explain.is_none()
+            || matches!(arguments.format, ReportFormat::Table | ReportFormat::Json),
         "--explain: writes a table or json"
     );
     let points = path::points(&arguments.sources).map_err(with_trace)?;
@@ -321,7 +328,7 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     if let Some(subject) = &arguments.explain {
         let explanation = explain(&points, subject, &options)?;
         let text = match arguments.format {
-            Format::Json => report::explanation_json(&explanation),
+            ReportFormat::Json => report::explanation_json(&explanation),
             _ => report::explanation(&explanation, &layout),
         };
         results.out.write_all(text.as_bytes())?;
@@ -391,16 +398,17 @@ fn write(
     layout: &report::Layout,
     out: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    if arguments.format != Format::Table {
+    if arguments.format != ReportFormat::Table {
         for warning in &findings.warnings {
             eprintln!("hdp: warning: {warning}");
         }
     }
     let text = match arguments.format {
-        Format::Table => report::table(findings, layout),
-        Format::Markdown => report::markdown(findings, arguments.all),
-        Format::Csv => report::csv(findings),
-        Format::Json => report::json(findings),
+        ReportFormat::Table => report::table(findings, layout),
+        ReportFormat::Markdown => report::markdown(findings, arguments.all),
+        ReportFormat::Csv => report::csv(findings),
+        ReportFormat::Json => report::json(findings),
+        ReportFormat::Html => report::html(findings, Some(&output::command())),
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;

@@ -77,7 +77,7 @@ pub(super) struct Arguments {
 
     /// How the answer is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: output::Format,
+    format: output::ReportFormat,
 
     /// Write the answer to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
@@ -98,10 +98,11 @@ pub(super) fn run(arguments: Arguments, use_color: bool) -> anyhow::Result<Outco
         None => live(arguments)?,
     };
     let text = match format {
-        output::Format::Table => report::trace_table(&trace, &layout),
-        output::Format::Markdown => report::trace_markdown(&trace),
-        output::Format::Csv => report::trace_csv(&trace),
-        output::Format::Json => report::trace_json(&trace),
+        output::ReportFormat::Table => report::trace_table(&trace, &layout),
+        output::ReportFormat::Markdown => report::trace_markdown(&trace),
+        output::ReportFormat::Csv => report::trace_csv(&trace),
+        output::ReportFormat::Json => report::trace_json(&trace),
+        output::ReportFormat::Html => report::trace_html(&trace, Some(&output::command())),
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;

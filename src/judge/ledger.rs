@@ -465,7 +465,7 @@ impl Judgement<'_> {
         } else {
             Ruling::Ambiguous
         };
-        tally.withdraw(ruling);
+        tally.withdraw(ruling, origin.time_ns);
         let witnesses = &self.options.witnesses;
         let rule = witnesses.rule(flow.protocol, flow.carrier, origin.timestamp_ns);
         if let (Ruling::Lost(from, to), Some(rule)) = (ruling, rule) {

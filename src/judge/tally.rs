@@ -7,6 +7,7 @@ use super::{
     fate::{Ruling, ends},
     icmp::Answer,
     order,
+    times::Times,
 };
 use crate::{
     correlate::{Journey, Mark, Spans, Station, Through, Way},
@@ -42,6 +43,8 @@ pub(super) struct Tally {
     pub(super) seen: Vec<u64>,
     /// Losses by the two points (indices) between which they happened, in order of appearance.
     pub(super) lost_at: Vec<((usize, usize), u64)>,
+    /// When they were first seen.
+    pub(super) lost_during: Times,
     /// The first lost packet: the point that saw it last, and its frame there.
     pub(super) first_lost: Option<(usize, u32)>,
     /// Lost packets of which some fragments came: the point where, and the first byte that did not.
@@ -80,6 +83,8 @@ pub(super) struct Conditional {
     margin_ns: u64,
     /// Where they would have been lost.
     lost_at: Vec<((usize, usize), u64)>,
+    /// When they were first seen.
+    during: Times,
     /// The first: the point that saw it last, its frame there, its timestamp.
     first: (usize, u32, u64),
 }
@@ -346,6 +351,7 @@ impl Tally {
         self.first_lost = Some((point, frame));
         self.first_lost_ns = Some(timestamp_ns);
         self.lost_at = conditional.lost_at;
+        self.lost_during = conditional.during;
         self.assumes = Some(conditional.margin_ns);
     }
 
@@ -363,8 +369,9 @@ impl Tally {
         self.dropped_by.retain(|(_, count)| *count > 0);
     }
 
-    /// Takes back what was counted of a packet that was not seen at the end of its way.
-    pub(super) fn withdraw(&mut self, ruling: Ruling) {
+    /// Takes back what was counted of a packet that was first seen at this time, and not at the end of its
+    /// way.
+    pub(super) fn withdraw(&mut self, ruling: Ruling, origin_ns: i64) {
         match ruling {
             Ruling::Lost(from, to) => {
                 self.lost -= 1;
@@ -374,6 +381,7 @@ impl Tally {
                     *count -= u64::from(*segment == (from, to));
                 }
                 self.lost_at.retain(|(_, count)| *count > 0);
+                self.lost_during.remove(origin_ns);
                 // So it may be here.
                 self.first_lost = None;
                 if self.lost == 0 {
@@ -515,11 +523,13 @@ impl Judgement<'_> {
                         count: 0,
                         margin_ns,
                         lost_at: Vec::new(),
+                        during: Times::default(),
                         first: (last.point, end.frame, journey.timestamp_ns),
                     });
                     conditional.count += 1;
                     conditional.margin_ns = conditional.margin_ns.min(margin_ns);
                     add(&mut conditional.lost_at, (last.point, point));
+                    conditional.during.add(origin.time_ns);
                 }
                 self.decided.missed[point] += u64::from(absence == Absence::Missed);
             }
@@ -548,6 +558,7 @@ impl Judgement<'_> {
         tally.first_lost_ns.get_or_insert(journey.timestamp_ns);
         tally.first_lost.get_or_insert((from, end.frame));
         add(&mut tally.lost_at, (from, to));
+        tally.lost_during.add(origin.time_ns);
         let dead = self
             .bystanders
             .dead_time(journey.way, from, to, end.time_ns);

@@ -365,6 +365,7 @@ pub(super) fn protocol(
                 witness: witnessed(&subject, &tally, (from, to)),
             })
             .collect(),
+        lost_during: tally.lost_during.during(),
         delay_ns: delay(&mut tally.delays_ns, never_in_time, reference),
         seen: tally.seen,
         refused: subject.refused,
@@ -483,6 +484,7 @@ pub(super) fn refused_request(
         duplication: None,
         seen: vec![0; points],
         lost_at: Vec::new(),
+        lost_during: Vec::new(),
         loss_interval: None,
         rule: Rule::SenderRefused,
         reasons: refused.iter().map(refusal).collect(),

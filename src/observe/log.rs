@@ -115,7 +115,7 @@ impl Point {
                 }
             }
         }
-        let mut summary = log.summary().clone();
+        let mut summary = log.summarize();
         match log.end() {
             Some(End::Send(end)) => observer.coverage.extend(end.ended_ns),
             Some(End::Listen(end)) => {

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     decode::{Decoder, HeaderView, Logged},
-    findings::{PointKind, Skipped, WitnessRule},
+    findings::{Input, PointKind, Skipped, WitnessRule},
     protocols::Carrier,
     source::{Frame, Summary},
 };
@@ -22,6 +22,8 @@ pub(crate) struct Witnesses {
     by_packet: FxHashMap<(u8, Carrier, u64), usize>,
     /// The records themselves, as points that are none.
     pub(crate) records: Vec<crate::findings::Point>,
+    /// What they were read from.
+    pub(crate) inputs: Vec<Input>,
 }
 
 /// One witness that is being read.
@@ -84,6 +86,7 @@ impl Witness {
     /// Ends the record.
     pub(crate) fn finish(self, summary: &Summary, all: &mut Witnesses) {
         let link_types = summary.link_types.iter().map(ToString::to_string);
+        all.inputs.push(super::input(&self.source, summary));
         all.records.push(crate::findings::Point {
             name: self.name.clone(),
             capture: self.name,

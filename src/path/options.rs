@@ -30,6 +30,8 @@ pub struct Options {
     pub order: Order,
     /// How much is kept in memory.
     pub memory: Memory,
+    /// Compute the SHA-256 of each file while it is read ([`Input::sha256`](crate::findings::Input::sha256)).
+    pub digest: bool,
     /// Only frames that pass this pcap filter are read; the kernel applies it to interfaces.
     pub filter: Option<String>,
     /// How interfaces are captured from.
@@ -133,7 +135,7 @@ impl Default for Options {
             protocols: None,
             order: Order::default(),
             memory: Memory::default(),
-
+            digest: false,
             filter: None,
             capture: Capture::default(),
             count: None,
@@ -154,6 +156,7 @@ impl fmt::Debug for Options {
             .field("protocols", &self.protocols)
             .field("order", &self.order)
             .field("memory", &self.memory)
+            .field("digest", &self.digest)
             .field("filter", &self.filter)
             .field("capture", &self.capture)
             .field("count", &self.count)

@@ -27,11 +27,14 @@ pub(super) fn read(point: &Named, options: &Options) -> Result<Point, Error> {
 }
 
 /// Reads a log, which is small next to captures.
-pub(super) fn read_log(point: &Named, options: &Options, log: Log) -> Result<Point, Error> {
+pub(super) fn read_log(point: &Named, options: &Options, mut log: Log) -> Result<Point, Error> {
     if options.filter.is_some() {
         return Err(Error::FilterOnLog {
             origin: point.origin.clone(),
         });
+    }
+    if options.digest {
+        log.digest();
     }
     let (name, source) = (point.name.clone(), point.origin.to_string());
     Ok(Point::of_log(log, name, source))
@@ -64,7 +67,10 @@ impl<'a> Reader<'a> {
         Ok(Self::of(point, options, source))
     }
 
-    pub(super) fn of(point: &'a Named, options: &Options, source: Source) -> Self {
+    pub(super) fn of(point: &'a Named, options: &Options, mut source: Source) -> Self {
+        if options.digest {
+            source.digest();
+        }
         if let Some(progress) = source.progress() {
             options.tell(Event::Reading(progress));
         }
@@ -118,8 +124,7 @@ impl<'a> Reader<'a> {
         self.ensure_known(observer.understands_nothing())?;
         let name = self.point.name.clone();
         let source = self.point.origin.to_string();
-        let summary = self.source.summary().clone();
-        Ok(observer.finish(name, source, summary))
+        Ok(observer.finish(name, source, self.source.into_summary()))
     }
 
     /// Sees that there was something to be understood.

@@ -203,7 +203,7 @@ fn tell_all(mut reader: Reader, mut told: Told) -> Result<(), Error> {
         }
         frames += 1;
     }
-    end(&reader, told)
+    end(reader, told)
 }
 
 /// Reads an interface into a window, until it is to stop.
@@ -251,14 +251,14 @@ fn tell_live(mut reader: Reader, told: Told, mut saved: Option<Saved>) -> Result
     if let Some(saved) = saved {
         saved.end(reader.source.summary())?;
     }
-    end(&reader, told)
+    end(reader, told)
 }
 
 /// Ends the point in its window.
-fn end(reader: &Reader, Told { shared, point }: Told) -> Result<(), Error> {
+fn end(reader: Reader, Told { shared, point }: Told) -> Result<(), Error> {
     let window = &shared.window;
     let (is_unknown, _) = window.watch(point, |observer| observer.understands_nothing());
     reader.ensure_known(is_unknown)?;
-    window.end(point, reader.source.summary().clone());
+    window.end(point, reader.source.into_summary());
     Ok(())
 }

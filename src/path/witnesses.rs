@@ -37,12 +37,15 @@ pub(super) fn set_apart(points: &Points, options: &Options) -> Result<Points, Er
             let mut witness = Witness::new(&point.name, point.origin.to_string());
             // From its beginning: its first frame has been looked at.
             let mut source = Source::open(point.origin.clone())?;
+            if options.digest {
+                source.digest();
+            }
             while let Some(frame) = source.next_frame() {
                 if frame.link_type == LinkType::NFLOG {
                     witness.frame(&frame, &mut decoder, &mut all);
                 }
             }
-            witness.finish(source.summary(), &mut all);
+            witness.finish(&source.into_summary(), &mut all);
         } else {
             on_path.push(index);
         }

@@ -173,6 +173,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
         }),
         seen: seen.to_vec(),
         lost_at,
+        lost_during: Vec::new(),
         loss_interval: (packets == 3 && delivered == 3).then_some([0.0, 0.7076]),
         refused: Vec::new(),
         icmp: Vec::new(),

@@ -1,7 +1,7 @@
 //! The report of a trace: a line for numbers of which there is the same to say, and one a hop.
 
 #[cfg(feature = "cli")]
-mod page;
+pub(super) mod page;
 mod words;
 
 use serde::Serialize;

@@ -5,10 +5,10 @@ use std::{
     io::{self, Read},
     os::{
         fd::AsFd as _,
-        unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+        unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _},
     },
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,6 +18,8 @@ use nix::{
     fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+
+use sha2::{Digest as _, Sha256};
 
 use super::{Error, Origin, Until};
 
@@ -36,7 +38,7 @@ pub(super) fn open(origin: &Origin, until: Option<&Until>) -> Result<Buffer, Err
         origin: origin.clone(),
         error,
     };
-    let mut progress = None;
+    let mut file_read = None;
     let raw: Box<dyn Read + Send> = match origin {
         Origin::Stdin => match until {
             None => Box::new(io::stdin()),
@@ -65,14 +67,16 @@ pub(super) fn open(origin: &Origin, until: Option<&Until>) -> Result<Buffer, Err
                 });
             }
             if metadata.is_file() {
-                let known = progress.insert(Progress {
-                    read: Arc::default(),
-                    len: metadata.len(),
-                });
-                Box::new(Counted {
+                let counted = Counted {
                     file,
-                    read: Arc::clone(&known.read),
-                })
+                    progress: Progress {
+                        read: Arc::default(),
+                        len: metadata.len(),
+                    },
+                    digest: None,
+                };
+                let counted = file_read.insert(Arc::new(Mutex::new(counted)));
+                Box::new(SharedFile(Arc::clone(counted)))
             } else if let Some(until) = until {
                 let until = until.clone();
                 Box::new(Pipe { file, until })
@@ -99,7 +103,7 @@ pub(super) fn open(origin: &Origin, until: Option<&Until>) -> Result<Buffer, Err
         let decoder = zstd::Decoder::new(buffer).map_err(read_error)?;
         buffer = Buffer::new(Box::new(decoder));
     }
-    buffer.progress = progress;
+    buffer.file = file_read;
     Ok(buffer)
 }
 
@@ -150,18 +154,66 @@ impl Read for Pipe {
     }
 }
 
-/// A file that counts what is read of it, a buffer at a time.
+/// A file that counts what is read of it, a buffer at a time, and digests it where that is asked for.
 struct Counted {
     file: File,
-    read: Arc<AtomicU64>,
+    progress: Progress,
+    digest: Option<Sha256>,
 }
 
 impl Read for Counted {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let len = self.file.read(out)?;
-        self.read.fetch_add(len as u64, Ordering::Relaxed);
+        self.progress.read.fetch_add(len as u64, Ordering::Relaxed);
+        if let Some(digest) = &mut self.digest {
+            digest.update(&out[..len]);
+        }
         Ok(len)
     }
+}
+
+impl Counted {
+    /// Digests what has been read already, which is not much.
+    fn begin_digest(&mut self) -> io::Result<Sha256> {
+        let mut digest = Sha256::new();
+        let mut bytes = vec![0; BUFFER_LEN];
+        let (mut at, end) = (0, self.progress.read());
+        while at < end {
+            let len = usize::try_from(end - at).unwrap_or(BUFFER_LEN);
+            let len = len.min(BUFFER_LEN);
+            self.file.read_exact_at(&mut bytes[..len], at)?;
+            digest.update(&bytes[..len]);
+            at += len as u64;
+        }
+        Ok(digest)
+    }
+
+    /// Reads what nobody has read, and says how long the file is and what its digest is.
+    fn identity(&mut self) -> (u64, Option<String>) {
+        if self.digest.is_none() {
+            return (self.progress.len, None);
+        }
+        let rest = io::copy(self, &mut io::sink());
+        let digest = self.digest.take().filter(|_| rest.is_ok());
+        let sha256 = digest.map(|digest| {
+            let bytes = digest.finalize();
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        });
+        (self.progress.read(), sha256)
+    }
+}
+
+/// The same file, for the buffer to read and for others to ask.
+struct SharedFile(Arc<Mutex<Counted>>);
+
+impl Read for SharedFile {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        locked(&self.0).read(out)
+    }
+}
+
+fn locked(file: &Mutex<Counted>) -> MutexGuard<'_, Counted> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A window over the input: what was read and not yet consumed.
@@ -172,8 +224,8 @@ pub(super) struct Buffer {
     end: usize,
     /// Bytes consumed since the beginning.
     position: u64,
-    /// Of a file.
-    progress: Option<Progress>,
+    /// Where the bytes come from, if that is a file.
+    file: Option<Arc<Mutex<Counted>>>,
 }
 
 impl Buffer {
@@ -184,7 +236,7 @@ impl Buffer {
             start: 0,
             end: 0,
             position: 0,
-            progress: None,
+            file: None,
         }
     }
 
@@ -207,7 +259,26 @@ impl Buffer {
 
     /// How far the file has been read, if it is one.
     pub(super) fn progress(&self) -> Option<Progress> {
-        self.progress.clone()
+        let file = self.file.as_deref();
+        file.map(|file| locked(file).progress.clone())
+    }
+
+    /// Begins to digest the file, if it is one.
+    pub(super) fn digest(&mut self) {
+        if let Some(file) = self.file.as_deref() {
+            let mut file = locked(file);
+            // Without what was read there is no digest; whoever reads on is told why.
+            file.digest = file.begin_digest().ok();
+        }
+    }
+
+    /// The file's length and, if it was asked for in time, its SHA-256 in hexadecimal.
+    pub(super) fn identity(&mut self) -> (Option<u64>, Option<String>) {
+        let Some(file) = self.file.as_deref() else {
+            return (None, None);
+        };
+        let (bytes, sha256) = locked(file).identity();
+        (Some(bytes), sha256)
     }
 
     /// What can be looked at now.

@@ -89,6 +89,21 @@ impl Log {
         &self.summary
     }
 
+    /// Begins to compute the SHA-256 of the file, if it is one.
+    pub fn digest(&mut self) {
+        self.buffer.digest();
+    }
+
+    /// [`Log::summary`] with the file's length and digest, once the log has been read.
+    pub fn summarize(&mut self) -> Summary {
+        let (bytes, sha256) = self.buffer.identity();
+        Summary {
+            bytes,
+            sha256,
+            ..self.summary.clone()
+        }
+    }
+
     /// The next packet and the number of its line, counted from 1; `None` at the end. Where that
     /// came before its time, [`Log::summary`] says why.
     pub fn next_line(&mut self) -> Option<(u64, Line)> {

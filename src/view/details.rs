@@ -3,13 +3,13 @@
 use ratatui::{style::Style, text::Line};
 
 use super::{
-    glyph::{glyph, quiet, strong},
+    glyph::{quiet, strong},
     state::View,
 };
 use crate::{
     findings::{Carrier, DelayReference, Direction, Fate, Findings, Packet, Protocol},
     protocols,
-    report::{self, answer, rows, units},
+    report::{self, answer, rows, sign::sign, units},
 };
 
 /// What is known of the number, each line at most so wide.
@@ -112,7 +112,7 @@ impl Page<'_> {
         let verdict = protocol.verdict;
         let style = view.palette.verdict(verdict, Some(protocol.grade));
         let (word, grade) = (report::word(verdict), rows::grade(protocol.grade));
-        self.line(&format!("{} {word}, {grade}", glyph(verdict)), style);
+        self.line(&format!("{} {word}, {grade}", sign(verdict)), style);
         self.text(&counts(protocol));
         let seen: Vec<_> = answer::points(direction)
             .map(|point| {

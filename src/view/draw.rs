@@ -14,14 +14,14 @@ use ratatui::{
 
 use super::{
     details,
-    glyph::{glyph, quiet, strong},
+    glyph::{quiet, strong},
     map::{self, Size},
     numbers, points,
     state::{Pane, View},
 };
 use crate::{
     findings::Findings,
-    report::{self, answer, units},
+    report::{self, answer, sign::sign, units},
 };
 
 /// Columns between the map and what stands beside it.
@@ -182,7 +182,7 @@ fn selected<'a>(view: &View) -> Line<'a> {
     Line::from(vec![
         Span::raw(format!("{name}: ")),
         Span::styled(
-            format!("{} {}", glyph(verdict), report::word(verdict)),
+            format!("{} {}", sign(verdict), report::word(verdict)),
             style,
         ),
         Span::raw(format!(", {grade}; {arrived}{places}")),

@@ -1,33 +1,8 @@
-//! A sign and a colour for each verdict. The signs alone tell them apart.
+//! A colour for each verdict, beside the sign that alone tells them apart ([`sign`](crate::report::sign)).
 
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::findings::{Grade, Verdict};
-
-/// The verdicts in the order of the legend, the best first.
-pub(super) const VERDICTS: [Verdict; 6] = [
-    Verdict::Passes,
-    Verdict::Lossy,
-    Verdict::CutOff,
-    Verdict::Blocked,
-    Verdict::Refused,
-    Verdict::Inconclusive,
-];
-
-/// What stands for a number of which nothing was seen.
-pub(super) const UNSEEN: &str = "·";
-
-/// What stands for a verdict.
-pub(super) fn glyph(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Passes => "o",
-        Verdict::Lossy => "~",
-        Verdict::CutOff => "/",
-        Verdict::Blocked => "X",
-        Verdict::Refused => "!",
-        Verdict::Inconclusive => "?",
-    }
-}
 
 /// How things look: with colours, or with what every terminal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,14 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{
-    glyph::{UNSEEN, VERDICTS, glyph, quiet},
-    state::View,
-};
+use super::{glyph::quiet, state::View};
 use crate::{
     findings::{Carrier, Direction, Protocol, Verdict},
-    report::{self, units::grouped},
+    report::{
+        self,
+        sign::{UNSEEN, VERDICTS, sign},
+        units::grouped,
+    },
 };
 
 /// Columns that a row's heading takes: the number it begins with.
@@ -85,7 +86,7 @@ pub(super) fn draw(view: &View, size: Size, area: Rect, buffer: &mut Buffer) {
         }
         let (sign, style) = match protocol {
             Some(protocol) => (
-                glyph(protocol.verdict),
+                sign(protocol.verdict),
                 view.palette.verdict(protocol.verdict, Some(protocol.grade)),
             ),
             None => (UNSEEN, quiet()),
@@ -115,7 +116,7 @@ pub(super) fn legend<'a>(view: &View, width: u16) -> Vec<Line<'a>> {
             0 => String::new(),
             some => format!(" {}", grouped(some as u64)),
         };
-        let text = format!("{} {}{count}", glyph(verdict), report::word(verdict));
+        let text = format!("{} {}{count}", sign(verdict), report::word(verdict));
         (text, view.palette.verdict(verdict, None))
     };
     let unseen = (format!("{UNSEEN} unseen"), quiet());

@@ -8,13 +8,13 @@ use ratatui::{
 };
 
 use super::{
-    glyph::{glyph, quiet, strong},
+    glyph::{quiet, strong},
     sort::listed,
     state::View,
 };
 use crate::{
     findings::{LostAt, Protocol, Verdict},
-    report::{self, answer::list_numbers, rows::grade, units::grouped},
+    report::{self, answer::list_numbers, rows::grade, sign::sign, units::grouped},
 };
 
 /// Columns of the number with its keyword, and of the verdict with its sign.
@@ -81,7 +81,7 @@ fn row<'a>(view: &View, protocol: &Protocol, width: u16) -> Line<'a> {
     let number = report::unglued(&list_numbers(&[protocol]));
     let verdict = format!(
         "{} {}",
-        glyph(protocol.verdict),
+        sign(protocol.verdict),
         report::word(protocol.verdict)
     );
     let arrived = match protocol.verdict {

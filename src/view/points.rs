@@ -8,13 +8,18 @@ use ratatui::{
 };
 
 use super::{
-    glyph::{VERDICTS, glyph, quiet, strong},
+    glyph::{quiet, strong},
     rates::Rate,
     state::View,
 };
 use crate::{
     findings::{Direction, Point, Protocol, Segment},
-    report::{self, answer::list_numbers, units::grouped},
+    report::{
+        self,
+        answer::list_numbers,
+        sign::{VERDICTS, sign},
+        units::grouped,
+    },
 };
 
 /// The counts behind a point's name, and how many columns each takes.
@@ -115,7 +120,7 @@ fn segment_lines<'a>(
                 .collect();
             if !numbers.is_empty() {
                 let numbers = report::unglued(&list_numbers(&numbers));
-                let text = format!("    {} {numbers}", glyph(verdict));
+                let text = format!("    {} {numbers}", sign(verdict));
                 let style = view.palette.verdict(verdict, None);
                 lines.push(Line::styled(shortened(&text, width), style));
             }

@@ -82,7 +82,8 @@ pub fn trace_markdown(trace: &Trace) -> String {
     unglued(&blocks.join("\n\n")) + "\n"
 }
 
-const TITLES: [&str; 5] = ["Hop", "Address", "Round trip", "Control", "Notes"];
+pub(in crate::report) const TITLES: [&str; 5] =
+    ["Hop", "Address", "Round trip", "Control", "Notes"];
 
 fn align(table: &mut Table) {
     for column in [0, 2, 3] {
@@ -98,7 +99,7 @@ fn numbers(trace: &Trace) -> impl Iterator<Item = &TracedProtocol> {
     numbers.filter(|protocol| protocol.carrier == Carrier::Ip)
 }
 
-fn headline(trace: &Trace) -> String {
+pub(in crate::report) fn headline(trace: &Trace) -> String {
     let of = |verdict| {
         numbers(trace)
             .filter(|number| number.verdict == verdict)
@@ -140,7 +141,7 @@ fn headline(trace: &Trace) -> String {
 }
 
 /// A line for numbers of which there is the same to say: those that disappear first, nearest first.
-fn lines(trace: &Trace) -> Vec<String> {
+pub(in crate::report) fn lines(trace: &Trace) -> Vec<String> {
     let mut groups: Vec<Vec<&TracedProtocol>> = Vec::new();
     let mut sorted: Vec<_> = numbers(trace).collect();
     sorted.sort_by_key(|number| key(number));
@@ -267,7 +268,7 @@ fn evidence(group: &[&TracedProtocol]) -> String {
 }
 
 /// A row a hop.
-fn rows(trace: &Trace) -> impl Iterator<Item = [String; 5]> {
+pub(in crate::report) fn rows(trace: &Trace) -> impl Iterator<Item = [String; 5]> {
     trace.hops.iter().map(|hop| {
         let addresses = if hop.addresses.is_empty() {
             "*".to_owned()
