@@ -12,7 +12,7 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test test-library sweep trace-lab lint bench record install-dissector
+.PHONY: help demo test test-library test-browser sweep trace-lab lint bench record install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -32,6 +32,10 @@ test: ## all tests, and a build without any system library
 test-library: ## the library alone, without the program and without any system library
 	@.ci/install $(BUILD)
 	cargo test --locked --no-default-features
+
+test-browser: ## the HTML report of every fixture in a real browser, which installs one (Chromium)
+	@.ci/install $(BUILD) chromium:chromium
+	HDP_BROWSER=chromium cargo test --locked --test html browser
 
 trace-lab: ## 200 traces over eight real routers, a number dropped at each hop in turn, and 8,000 over made-up paths
 	@.ci/install $(BUILD) $(NETWORK)

@@ -6,10 +6,10 @@ use super::*;
 use crate::{
     findings::{
         Absence, Carrier, Cause, Change, Clock, ClockMethod, Delay, DelayReference, Direction,
-        Duplication, EdgeAt, Expected, Fate, Findings, Grade, IcmpEvidence, LossRuns, LostAt,
-        Others, Packet, PacketSighting, Point, PointKind, Protocol, Quoted, Reason, Refusal,
-        Refuser, RelatedBy, RoundTrip, Rule, Segment, Skipped, Translation, Verdict, Warning,
-        WithLost,
+        Duplication, During, EdgeAt, Expected, Fate, Findings, Grade, IcmpEvidence, Input,
+        LossRuns, LostAt, Others, Packet, PacketSighting, Point, PointKind, Protocol, Quoted,
+        Reason, Refusal, Refuser, RelatedBy, RoundTrip, Rule, Segment, Skipped, Translation,
+        Verdict, Warning, WithLost, WitnessRule, Witnessed,
     },
     protocols::keyword,
 };
@@ -44,6 +44,14 @@ fn point(name: &str, hdp: u64) -> Point {
     }
 }
 
+fn input(name: &str) -> Input {
+    Input {
+        source: format!("{name}.pcap"),
+        bytes: Some(70_000),
+        sha256: Some("5f".repeat(32)),
+    }
+}
+
 /// Points with that many packets of that many numbers at the first.
 fn findings(points: &[&str], protocols: Vec<Protocol>) -> Findings {
     let hdp = |i: usize| protocols.iter().map(|protocol| protocol.seen[i]).sum();
@@ -56,6 +64,7 @@ fn findings(points: &[&str], protocols: Vec<Protocol>) -> Findings {
             .enumerate()
             .map(|(i, name)| point(name, hdp(i)))
             .collect(),
+        inputs: points.iter().map(|name| input(name)).collect(),
         directions: vec![direction(points, protocols)],
         warnings: Vec::new(),
     }
@@ -918,4 +927,84 @@ fn a_packet_is_one_line() {
     for line in text.lines() {
         assert_eq!(serde_json::from_str::<Packet>(line).unwrap(), packet);
     }
+}
+
+/// Every number lossy at all of four points, its losses all the time.
+fn lossy_everywhere() -> Findings {
+    let points = ["client", "in", "out", "server"];
+    let protocols = (0..256).map(|protocol| Protocol {
+        lost_during: (0..32)
+            .map(|stretch| During {
+                from_ns: 1_700_000_000_000_000_000 + stretch * 1_000_000_000,
+                to_ns: 1_700_000_000_000_000_000 + stretch * 1_000_000_000 + 999_999_999,
+                count: 40,
+            })
+            .collect(),
+        ..number(&points, protocol, &[4000, 3600, 3200, 2720])
+    });
+    let mut findings = findings(&points, protocols.collect());
+    findings.directions[0]
+        .protocols
+        .push(control(&points, &[4000, 4000, 4000, 4000]));
+    findings
+}
+
+#[test]
+fn a_million_packets_under_all_numbers_at_four_points_are_a_small_file() {
+    let text = html(&lossy_everywhere(), None);
+    assert!(text.len() < 500_000, "{}", text.len());
+}
+
+#[test]
+fn markup_and_control_characters_show_as_text_in_html() {
+    const NASTY: &str = "<img src=x onerror=alert(1)>\"'&\u{1b}]0;x\u{7}";
+    let mut findings = router_drops_some();
+    let nasty = || NASTY.to_owned();
+    for point in &mut findings.points {
+        (point.name, point.capture, point.source) = (nasty(), nasty(), nasty());
+        point.link_types = vec![nasty()];
+    }
+    findings.inputs = vec![
+        Input {
+            source: nasty(),
+            ..input("x")
+        };
+        3
+    ];
+    let direction = &mut findings.directions[0];
+    (direction.from, direction.to) = (nasty(), nasty());
+    for segment in &mut direction.segments {
+        (segment.from, segment.to) = (nasty(), nasty());
+    }
+    for number in &mut direction.protocols {
+        for lost in &mut number.lost_at {
+            (lost.from, lost.to) = (nasty(), nasty());
+            lost.witness = vec![Witnessed {
+                by: WitnessRule {
+                    witness: nasty(),
+                    rule: nasty(),
+                    hook: None,
+                },
+                count: 1,
+            }];
+        }
+        for icmp in &mut number.icmp {
+            (icmp.from, icmp.meaning) = (nasty(), nasty());
+        }
+        number.changes = vec![Change {
+            field: "payload".to_owned(),
+            from: nasty(),
+            to: nasty(),
+            between: [nasty(), nasty()],
+            count: 1,
+            cause: None,
+        }];
+    }
+    let text = html(&findings, Some(NASTY));
+    assert!(text.contains("&lt;img src=x"), "nothing planted");
+    let markup = |tag: &str| text.contains(&format!("<{tag}"));
+    assert!(!markup("img") && !markup("script"));
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
+    // Where it stands in an attribute, it stays there.
+    assert!(text.contains("&quot;") && !text.contains(NASTY));
 }
