@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 the work was
 //! done, 1 a finding the user asked to be told by exit status, 2 the work could not be done.
 
+mod diff;
 mod dissect;
 mod duration;
 mod heap;
@@ -52,6 +53,7 @@ enum Command {
     #[cfg(target_os = "linux")]
     Loopback(loopback::Arguments),
     Trace(trace::Arguments),
+    Diff(diff::Arguments),
     Interfaces(interfaces::Arguments),
 }
 
@@ -60,8 +62,8 @@ enum Command {
 enum Outcome {
     /// 0.
     Done,
-    /// 1: the user asked for `--exit-code`, and not every number passed.
-    SomeDidNotPass,
+    /// 1: the user asked for `--exit-code`, and not every number passed, or some changed.
+    ExitCode,
 }
 
 /// Runs the command that the process was started with.
@@ -109,11 +111,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Loopback(arguments) => loopback::run(&arguments),
         Command::Trace(arguments) => trace::run(arguments, use_color),
+        Command::Diff(arguments) => diff::run(&arguments, use_color),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::SomeDidNotPass) => ExitCode::from(1),
+        Ok(Outcome::ExitCode) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("hdp: error: {error:#}");

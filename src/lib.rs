@@ -31,6 +31,7 @@ mod capture_file;
 pub mod cli;
 mod correlate;
 pub mod decode;
+pub mod diff;
 pub mod dissect;
 pub mod explain;
 pub mod findings;

@@ -15,6 +15,7 @@ pub(crate) mod answer;
 #[cfg(feature = "cli")]
 mod captures;
 mod csv;
+mod difference;
 #[cfg(feature = "cli")]
 mod explain;
 #[cfg(feature = "cli")]
@@ -53,13 +54,16 @@ pub(crate) mod tests;
 use crate::findings::Verdict;
 
 pub use csv::csv;
+pub use difference::difference_csv;
+#[cfg(feature = "cli")]
+pub use difference::{difference_html, difference_markdown, difference_table};
 #[cfg(feature = "cli")]
 pub use explain::explanation;
 #[cfg(feature = "cli")]
 pub use html::{html, trace_html};
 #[cfg(feature = "cli")]
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
-pub use json::{explanation_json, json, json_of, trace_json};
+pub use json::{difference_json, explanation_json, json, json_of, trace_json};
 #[cfg(feature = "cli")]
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
 #[cfg(feature = "cli")]

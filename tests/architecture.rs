@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The modules of the library, lowest first: each may use those before it.
-const STAGES: [&str; 20] = [
+const STAGES: [&str; 21] = [
     "hdp",
     "protocols",
     "shell",
@@ -25,6 +25,7 @@ const STAGES: [&str; 20] = [
     "path",
     "probe",
     "trace",
+    "diff",
     "report",
     "view",
     "cli",

@@ -421,7 +421,7 @@ fn outcome(findings: &Findings, exit_code: bool) -> Outcome {
         .iter()
         .flat_map(|direction| &direction.protocols);
     if exit_code && protocols.any(|protocol| protocol.verdict != Verdict::Passes) {
-        Outcome::SomeDidNotPass
+        Outcome::ExitCode
     } else {
         Outcome::Done
     }

@@ -72,6 +72,21 @@ pub fn html(findings: &Findings, command: Option<&str>) -> String {
     )
 }
 
+/// The blocks of a page as one HTML document.
+pub(super) fn render(blocks: &[Block], command: Option<&str>) -> String {
+    let headline = match blocks.first() {
+        Some(Block::Headline(headline)) => headline.as_str(),
+        _ => "",
+    };
+    document(
+        headline,
+        &markup! {
+            @for block in blocks.iter().skip(1) { (self::block(block)) }
+            @if let Some(command) = command { h2 { "How this was made" } pre { (command) } }
+        },
+    )
+}
+
 /// A whole document.
 fn document(headline: &str, body: &Markup) -> String {
     let document = markup! {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    diff::{Caution, Difference},
     explain::Explanation,
     findings::{
         Cause, Findings, Reason, Warning,
@@ -45,6 +46,19 @@ pub fn trace_json(trace: &Trace) -> String {
         );
     }
     add_warnings::<TraceWarning>(&mut value);
+    text(&value)
+}
+
+/// A difference likewise.
+#[must_use]
+pub fn difference_json(difference: &Difference) -> String {
+    let mut value = value(difference);
+    add_words(
+        &mut value,
+        "warnings",
+        "warnings_typed",
+        in_words::<Caution>,
+    );
     text(&value)
 }
 

@@ -14,7 +14,12 @@ use crate::findings::Findings;
 /// `all` gives every number a row, also those that passed.
 #[must_use]
 pub fn markdown(findings: &Findings, all: bool) -> String {
-    let blocks: Vec<String> = page(findings, all).into_iter().map(block).collect();
+    render(page(findings, all))
+}
+
+/// The blocks of a page as Markdown.
+pub(super) fn render(blocks: Vec<Block>) -> String {
+    let blocks: Vec<String> = blocks.into_iter().map(block).collect();
     unglued(&blocks.join("\n\n")) + "\n"
 }
 

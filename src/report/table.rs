@@ -24,11 +24,16 @@ pub struct Layout {
 /// the captures were like, warnings.
 #[must_use]
 pub fn table(findings: &Findings, layout: &Layout) -> String {
+    render(super::page::page(findings, layout.all), layout)
+}
+
+/// The blocks of a page for a terminal.
+pub(super) fn render(blocks: Vec<Block>, layout: &Layout) -> String {
     let mut page = Page {
         layout,
         text: String::new(),
     };
-    for block in super::page::page(findings, layout.all) {
+    for block in blocks {
         page.block(if layout.ascii {
             block.in_ascii()
         } else {

@@ -540,7 +540,7 @@ pub(super) fn if_clocks_agree(within_ns: u64) -> String {
     format!("if the clocks agree within {seconds} s")
 }
 
-fn probability(chance: f64) -> String {
+pub(super) fn probability(chance: f64) -> String {
     if chance >= 0.001 {
         format!("{chance:.3}")
     } else {

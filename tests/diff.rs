@@ -1,0 +1,318 @@
+//! `hdp diff`: what differs between two results, and what only seems to.
+#![cfg(feature = "cli")]
+
+use std::{fs, path::Path, process::Command, sync::OnceLock};
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use fastrand::Rng;
+use hdp::{
+    diff::{self, Caution, Difference, Outcome},
+    findings::{Carrier, Findings, Grade, LostAt, Verdict, trace::Trace},
+};
+use tempfile::tempdir;
+
+fn fixture(folder: &str, command: &[&str]) -> Vec<u8> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let output = Command::new(env!("CARGO_BIN_EXE_hdp"))
+        .current_dir(fixtures.join(folder))
+        .args(command)
+        .args(["--format", "json"])
+        .output()
+        .unwrap();
+    output.stdout
+}
+
+/// 256 numbers over two points, all of which pass.
+fn base() -> &'static Findings {
+    static BASE: OnceLock<Findings> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let json = fixture("all-pass", &["path", "client.pcap.gz", "server.pcapng"]);
+        serde_json::from_slice(&json).unwrap()
+    })
+}
+
+/// The same path with so many packets lost of each number, of so many.
+fn result(packets: u64, mut lost: impl FnMut(u16) -> u64) -> Findings {
+    let mut findings = base().clone();
+    findings.inputs.clear();
+    for number in &mut findings.directions[0].protocols {
+        let lost = lost(number.protocol);
+        (number.packets, number.lost, number.delivered) = (packets, lost, packets - lost);
+        number.verdict = match lost {
+            0 => Verdict::Passes,
+            _ if lost == packets => Verdict::Blocked,
+            _ => Verdict::Lossy,
+        };
+        number.lost_at = (lost > 0)
+            .then(|| LostAt {
+                from: "client".to_owned(),
+                to: "server".to_owned(),
+                count: lost,
+                witness: Vec::new(),
+            })
+            .into_iter()
+            .collect();
+    }
+    findings
+}
+
+/// Numbers with an outcome.
+fn with(difference: &Difference, outcome: Outcome) -> Vec<u16> {
+    let numbers = difference.numbers.iter();
+    let numbers = numbers.filter(|number| number.outcome == outcome);
+    numbers.map(|number| number.protocol).collect()
+}
+
+/// How many of a number's packets are lost where each is with such a chance.
+fn drawn(random: &mut Rng, packets: u64, share: f64) -> u64 {
+    (0..packets).filter(|_| random.f64() < share).count() as u64
+}
+
+#[test]
+fn of_a_thousand_pairs_over_equal_paths_at_most_one_has_a_change() {
+    let mut random = Rng::with_seed(14);
+    let mut wrong = 0;
+    for pair in 0..1000 {
+        let packets = [3, 10, 20, 100][pair % 4];
+        // The path's loss, and numbers that it treats worse, both times alike.
+        let common = [0.0, 0.01, 0.1, 0.5][pair / 4 % 4];
+        let shares: Vec<f64> = (0..256)
+            .map(|number| {
+                if number % 16 == 0 {
+                    random.f64()
+                } else {
+                    common
+                }
+            })
+            .collect();
+        let mut run = || {
+            result(packets, |number| {
+                drawn(&mut random, packets, shares[usize::from(number)])
+            })
+        };
+        let (before, after) = (run(), run());
+        wrong += u32::from(diff::of_paths(&before, &after).has_changes());
+    }
+    assert!(wrong <= 1, "{wrong} of 1,000 pairs");
+}
+
+#[test]
+fn what_stops_arriving_is_found_and_nothing_else() {
+    for number in 0..256 {
+        let before = result(20, |_| 0);
+        let after = result(20, |other| if other == number { 20 } else { 0 });
+        let difference = diff::of_paths(&before, &after);
+        assert_eq!(with(&difference, Outcome::Changed), [number]);
+        assert_eq!(with(&difference, Outcome::Same).len(), 255);
+        // The other way round it is found too.
+        let back = diff::of_paths(&after, &before);
+        assert_eq!(with(&back, Outcome::Changed), [number]);
+    }
+}
+
+/// Six of twenty may be lost by chance to one of 256 numbers: it is listed, and no change. With ten times
+/// the packets it is one.
+#[test]
+fn what_loses_more_is_listed_as_perhaps_and_certain_with_more_packets() {
+    let run = |packets: u64, lost: u64| {
+        let after = result(packets, |number| if number == 50 { lost } else { 0 });
+        diff::of_paths(&result(packets, |_| 0), &after)
+    };
+    let few = run(20, 6);
+    assert_eq!(with(&few, Outcome::Perhaps), [50]);
+    assert!(!few.has_changes());
+    let times = few.numbers[50].times_more.unwrap();
+    assert!((2..5).contains(&times), "{times}");
+    let times = u64::from(times);
+    assert_eq!(with(&run(20 * times, 6 * times), Outcome::Changed), [50]);
+    assert_eq!(
+        with(&run(20 * (times - 1), 6 * (times - 1)), Outcome::Perhaps),
+        [50]
+    );
+}
+
+/// Of numbers of which each packet is lost with a chance of 0.3, where none was before.
+#[test]
+fn of_numbers_that_lose_three_in_ten_more_than_half_are_listed() {
+    let mut random = Rng::with_seed(20);
+    let (mut listed, mut changed) = (0, 0);
+    for _ in 0..20 {
+        let after = result(20, |number| {
+            if number < 8 {
+                drawn(&mut random, 20, 0.3)
+            } else {
+                0
+            }
+        });
+        let difference = diff::of_paths(&result(20, |_| 0), &after);
+        listed += with(&difference, Outcome::Perhaps).len();
+        changed += with(&difference, Outcome::Changed).len();
+    }
+    assert!(listed + changed > 80, "{listed} and {changed} of 160");
+}
+
+#[test]
+fn three_packets_tell_no_change_and_say_how_many_would() {
+    let after = result(3, |number| if number == 50 { 3 } else { 0 });
+    let difference = diff::of_paths(&result(3, |_| 0), &after);
+    assert_eq!(with(&difference, Outcome::Perhaps), [50]);
+    assert_eq!(difference.numbers[50].times_more, Some(4));
+}
+
+#[test]
+fn a_loss_that_moves_along_the_path_is_a_change() {
+    let lost_in = |from: &str, to: &str, grade: Grade| {
+        let mut findings = result(20, |number| if number == 50 { 20 } else { 0 });
+        let number = &mut findings.directions[0].protocols[50];
+        number.grade = grade;
+        (number.lost_at[0].from, number.lost_at[0].to) = (from.to_owned(), to.to_owned());
+        findings
+    };
+    let before = lost_in("client", "router", Grade::Certain);
+    let after = lost_in("router", "server", Grade::Certain);
+    assert_eq!(
+        with(&diff::of_paths(&before, &after), Outcome::Changed),
+        [50]
+    );
+    let unsure = lost_in("router", "server", Grade::Weak);
+    assert!(!diff::of_paths(&before, &unsure).has_changes());
+}
+
+#[test]
+fn numbers_of_one_result_only_are_no_change() {
+    let mut after = result(20, |_| 0);
+    after.directions[0]
+        .protocols
+        .retain(|number| number.protocol != 7);
+    let difference = diff::of_paths(&result(20, |_| 0), &after);
+    assert_eq!(with(&difference, Outcome::OnlyBefore), [7]);
+    assert_eq!(
+        with(
+            &diff::of_paths(&after, &result(20, |_| 0)),
+            Outcome::OnlyAfter
+        ),
+        [7]
+    );
+    assert!(!difference.has_changes());
+}
+
+#[test]
+fn a_translation_that_began_is_told_with_its_numbers() {
+    let before = base();
+    let json = fixture("masquerade", &["path", "client.pcap", "server.pcap"]);
+    let after: Findings = serde_json::from_slice(&json).unwrap();
+    let difference = diff::of_paths(before, &after);
+    let translated = &difference.changes[0];
+    assert_eq!(
+        (translated.field.as_str(), translated.after.as_str()),
+        ("source_address", "translated")
+    );
+    assert!(translated.protocols.len() > 200);
+    assert!(diff::of_paths(&after, &after).changes.is_empty());
+}
+
+#[test]
+fn other_rules_names_and_files_are_told() {
+    let mut after = base().clone();
+    after.ruleset += 1;
+    let said = |after: &Findings| diff::of_paths(base(), after).warnings;
+    assert!(matches!(
+        said(&after)[..],
+        [Caution::Rulesets { .. }, Caution::SameInputs]
+    ));
+    after = base().clone();
+    after.inputs.clear();
+    after.points[0].name = "laptop".to_owned();
+    after.directions[0].from = "laptop".to_owned();
+    assert!(matches!(said(&after)[..], [Caution::OtherPoints { .. }]));
+    assert_eq!(diff::of_paths(base(), &after).numbers.len(), 256);
+}
+
+#[test]
+fn traces_differ_where_both_are_certain() {
+    let json = fixture("trace", &["trace", "--read", "client.pcap"]);
+    let before: Trace = serde_json::from_slice(&json).unwrap();
+    let same = diff::of_traces(&before, &before);
+    assert!(with(&same, Outcome::Changed).is_empty() && with(&same, Outcome::Perhaps).is_empty());
+    let mut after = before.clone();
+    let number = |trace: &mut Trace, protocol: u8| {
+        let numbers = trace.protocols.iter();
+        let mut numbers = numbers.enumerate();
+        let found = numbers
+            .find(|(_, number)| (number.protocol, number.carrier) == (protocol, Carrier::Ip));
+        found.unwrap().0
+    };
+    // 50 disappears behind hop 4; now behind hop 6. 253 reaches; now it is not known to.
+    let index = number(&mut after, 50);
+    (
+        after.protocols[index].last_hop,
+        after.protocols[index].next_hop,
+    ) = (6, Some(8));
+    let index = number(&mut after, 253);
+    after.protocols[index].verdict = hdp::findings::trace::TraceVerdict::Inconclusive;
+    let difference = diff::of_traces(&before, &after);
+    assert_eq!(with(&difference, Outcome::Changed), [50]);
+    assert_eq!(with(&difference, Outcome::Perhaps), [253]);
+}
+
+#[test]
+fn the_program_compares_files_and_says_what_is_none() {
+    let folder = tempdir().unwrap();
+    let write = |name: &str, findings: &Findings| {
+        let json = serde_json::to_string(findings).unwrap();
+        fs::write(folder.path().join(name), json).unwrap();
+    };
+    write("before", &result(20, |_| 0));
+    write(
+        "after",
+        &result(20, |number| if number == 50 { 20 } else { 0 }),
+    );
+    let hdp = |arguments: &[&str]| {
+        let mut command = cargo_bin_cmd!("hdp");
+        command
+            .current_dir(folder.path())
+            .arg("diff")
+            .args(arguments);
+        command
+    };
+    let text = |arguments: &[&str], code: i32| {
+        let done = hdp(arguments).assert().code(code);
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    let table = text(&["before", "after"], 0);
+    assert!(
+        table.starts_with("1 of 256 protocol numbers changed"),
+        "{table}"
+    );
+    assert!(
+        table.contains("50 ESP") && !table.contains("51 AH"),
+        "{table}"
+    );
+    assert!(text(&["before", "after", "--all"], 0).contains("Not changed"));
+    text(&["before", "after", "--exit-code"], 1);
+    text(&["before", "before", "--exit-code"], 0);
+    let csv = text(&["before", "after", "--format", "csv"], 0);
+    assert_eq!(csv.lines().count(), 257);
+    assert!(text(&["before", "after", "--format", "markdown"], 0).contains("| 50 ESP"));
+    assert!(text(&["before", "after", "--format", "html"], 0).contains("<td>50 ESP</td>"));
+    let json = text(&["before", "after", "--format", "json"], 0);
+    let json: Difference = serde_json::from_str(&json).unwrap();
+    assert!(json.has_changes());
+
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/router-drops/client.pcap");
+    for (file, says) in [
+        (
+            capture.to_str().unwrap(),
+            "two of them from different runs are no two results",
+        ),
+        ("nothing", "cannot read"),
+        ("/dev/null", "is no result"),
+    ] {
+        let failed = hdp(&["before", file]).assert().code(2);
+        let stderr = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+        assert!(
+            stderr.contains(says) && stderr.lines().count() == 1,
+            "{stderr}"
+        );
+    }
+}
