@@ -12,7 +12,7 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test test-library test-browser sweep trace-lab lint bench record install-dissector
+.PHONY: help demo test test-library test-browser sweep trace-lab lint bench record install uninstall deb install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -57,6 +57,36 @@ lint: ## formatting, clippy with and without libpcap, documentation, the dissect
 	luacheck --quiet --std lua54 dissector.lua
 	luac5.2 -p dissector.lua
 	luac5.4 -p dissector.lua
+
+# Where things are installed: make install PREFIX=/usr DESTDIR=stage. A package puts the dissector where
+# every user's Wireshark looks for it.
+PREFIX := /usr/local
+SHARE = $(DESTDIR)$(PREFIX)/share
+
+install: ## hdp with man pages, completions and the dissector (PREFIX=/usr/local, DESTDIR=)
+	@test -x $(HDP) || { echo "make install: build it first: make demo, or cargo build --release"; exit 1; }
+	install -D -m 755 $(HDP) $(DESTDIR)$(PREFIX)/bin/hdp
+	$(HDP) man --output $(SHARE)/man/man1
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(HDP) completions bash > $(SHARE)/bash-completion/completions/hdp
+	$(HDP) completions zsh > $(SHARE)/zsh/site-functions/_hdp
+	$(HDP) completions fish > $(SHARE)/fish/vendor_completions.d/hdp.fish
+	install -D -m 644 dissector.lua $(SHARE)/hdp/dissector.lua
+
+uninstall: ## removes what make install installed
+	rm -f $(DESTDIR)$(PREFIX)/bin/hdp $(SHARE)/man/man1/hdp.1 $(SHARE)/man/man1/hdp-*.1 \
+	  $(SHARE)/bash-completion/completions/hdp $(SHARE)/zsh/site-functions/_hdp \
+	  $(SHARE)/fish/vendor_completions.d/hdp.fish $(SHARE)/hdp/dissector.lua
+
+# Debian's zsh looks for a package's completions in a folder of its own.
+DEB_STAGE := $(TARGET)/deb
+deb: ## a Debian package of all that make install installs, in target/debian
+	@.ci/install $(BUILD) dpkg-dev:dpkg-shlibdeps
+	cargo build --release --locked
+	command -v cargo-deb >/dev/null || cargo install cargo-deb --locked
+	rm -rf $(DEB_STAGE)
+	$(MAKE) install PREFIX=/usr DESTDIR=$(DEB_STAGE)
+	cargo deb --no-build --no-strip
 
 # tshark knows where Wireshark looks for a user's own Lua scripts; without it, where it usually does.
 install-dissector: ## dissector.lua where this user's Wireshark and tshark load it from

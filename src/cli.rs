@@ -6,6 +6,7 @@
 mod diff;
 mod dissect;
 mod duration;
+mod generate;
 mod heap;
 mod interfaces;
 #[cfg(target_os = "linux")]
@@ -27,10 +28,13 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 
 /// Where along the path did each IP protocol number disappear?
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, disable_version_flag = true, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Print version
+    #[arg(long, action = clap::ArgAction::Version)]
+    version: (),
     /// Colour: auto honours `NO_COLOR` and pipes.
     #[arg(
         long,
@@ -55,6 +59,8 @@ enum Command {
     Trace(trace::Arguments),
     Diff(diff::Arguments),
     Interfaces(interfaces::Arguments),
+    Completions(generate::Completions),
+    Man(generate::Man),
 }
 
 /// What a command that did its work has to say by exit status.
@@ -64,6 +70,9 @@ enum Outcome {
     Done,
     /// 1: the user asked for `--exit-code`, and not every number passed, or some changed.
     ExitCode,
+    /// 2: nothing was sent at all; or the user asked for `--exit-code`, and the captures are of different
+    /// runs.
+    NothingDone,
 }
 
 /// Runs the command that the process was started with.
@@ -113,10 +122,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Trace(arguments) => trace::run(arguments, use_color),
         Command::Diff(arguments) => diff::run(&arguments, use_color),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
+        Command::Completions(arguments) => generate::completions(&arguments),
+        Command::Man(arguments) => generate::man(&arguments),
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::ExitCode) => ExitCode::from(1),
+        Ok(Outcome::NothingDone) => ExitCode::from(2),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("hdp: error: {error:#}");

@@ -534,6 +534,22 @@ impl Decoder {
         self.not_hdp.as_ref()?.bystander(frame.bytes, wants)
     }
 
+    /// Of the frame that was decoded last and is not HDP: by how many nanoseconds what would be HDP's
+    /// timestamp lies behind the capture time, if that is a few months at the most. Of numbers whose own
+    /// headers have anything there, nothing.
+    pub(crate) fn off_date_ns(&self, frame: &Frame) -> Option<i64> {
+        const MOST_NS: u64 = 400 * 86_400_000_000_000;
+        let NotHdp { ip, region, .. } = self.not_hdp?;
+        if ip.fragment.is_some() || ip::number::HAVE_HEADERS.contains(&ip.protocol) {
+            return None;
+        }
+        let bytes = &frame.bytes[region.start..region.end];
+        let (header, _) = hdp::Header::parse(bytes).ok()?;
+        let timestamp_ns = i64::try_from(header.timestamp_ns).ok()?;
+        let off_ns = timestamp_ns.saturating_sub(frame.time_ns?);
+        (off_ns.unsigned_abs() < MOST_NS).then_some(off_ns)
+    }
+
     /// The number of the frame that was decoded last, if the capture cut it within what would be
     /// the HDP header.
     #[must_use]

@@ -504,7 +504,7 @@ fn compare_changes(old: &Protocol, new: &Protocol, all: &mut Vec<ChangeOfChanges
 fn value(change: &Change) -> Option<String> {
     let field = change.field.as_str();
     if field == "ttl" {
-        Some(format!("lower by {}", change.to))
+        Some(format!("lower by {}", change.hops?))
     } else if VALUES.contains(&field) {
         Some(format!("{} → {}", change.from, change.to))
     } else if PRESENCE.contains(&field) {

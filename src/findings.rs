@@ -58,7 +58,7 @@ impl Findings {
     }
 
     /// The value of [`Findings::ruleset`].
-    pub const RULESET: u32 = 5;
+    pub const RULESET: u32 = 6;
 }
 
 /// The source of a point, as bytes.
@@ -649,8 +649,11 @@ pub struct Change {
     pub field: String,
     /// The value before.
     pub from: String,
-    /// The value after; for `ttl` the drop in hops.
+    /// The value after.
     pub to: String,
+    /// Of `ttl`, by how much it is lower; null of other fields.
+    #[serde(default)]
+    pub hops: Option<i16>,
     /// The two points.
     pub between: [String; 2],
     /// In how many packets.

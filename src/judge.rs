@@ -33,7 +33,7 @@ mod translation;
 mod verdict;
 mod warnings;
 
-use std::{sync::Arc, thread};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, thread};
 
 use crate::{
     correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
@@ -294,10 +294,11 @@ impl<'a> Judgement<'a> {
                 let mut blind = self.points.iter().filter(|point| fate::is_blind(point));
                 let has_times = !blind.any(|point| ends.contains(&&point.name));
                 if comparable && has_times && segment.clock.method == ClockMethod::None {
-                    warnings.push(Warning::ClocksUnrelated {
-                        from: from(),
-                        to: to(),
-                        assumed: self.options.clock_error_ns.is_some(),
+                    let assumed = self.options.clock_error_ns.is_some();
+                    let (from, to) = (from(), to());
+                    warnings.push(match self.runs_apart_ns(&segment.from, &segment.to) {
+                        Some(apart_ns) if !assumed => Warning::OtherRun { from, to, apart_ns },
+                        _ => Warning::ClocksUnrelated { from, to, assumed },
                     });
                 }
                 if !segment.clock.steps.is_empty() {
@@ -327,6 +328,23 @@ impl<'a> Judgement<'a> {
             directions,
             warnings,
         }
+    }
+
+    /// Two points that both saw HDP of one sender, and none that the other saw, most likely recorded two
+    /// runs: how much later the second one's begins, by their own clocks.
+    fn runs_apart_ns(&self, from: &str, to: &str) -> Option<i64> {
+        let of = |name: &str| self.points.iter().find(|point| point.name == name);
+        let (from, to) = (of(from)?, of(to)?);
+        let senders = |point: &Point| -> BTreeSet<IpAddr> {
+            let flows = point.flows.iter();
+            flows.map(|entry| entry.flow.source).collect()
+        };
+        let is_capture = |point: &Point| point.kind == PointKind::Capture && point.hdp > 0;
+        let share_a_sender = !senders(from).is_disjoint(&senders(to));
+        let first_ns = |point: &Point| point.coverage.first_ns();
+        (is_capture(from) && is_capture(to) && share_a_sender)
+            .then(|| Some(first_ns(to)?.saturating_sub(first_ns(from)?)))
+            .flatten()
     }
 
     fn point_findings(&self, index: usize) -> PointFindings {

@@ -272,6 +272,39 @@ pub(crate) fn input(source: &str, summary: &Summary) -> Input {
     }
 }
 
+/// Packets that would be HDP if the capture's clock, or the sender's, were off by more than the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OffDate {
+    /// How far the first one's timestamp lies behind its capture time, in nanoseconds.
+    pub off_ns: i64,
+    /// Those within an hour of it.
+    pub packets: u64,
+    /// The others: those of chance are not alike.
+    others: u64,
+}
+
+impl OffDate {
+    /// Fewer are chance.
+    const LEAST: u64 = 3;
+
+    fn note(&mut self, off_ns: i64) {
+        const ALIKE_NS: u64 = 3_600_000_000_000;
+        if self.packets == 0 {
+            self.off_ns = off_ns;
+        }
+        if off_ns.abs_diff(self.off_ns) <= ALIKE_NS {
+            self.packets += 1;
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// Whether they are HDP, most likely.
+    pub(crate) fn is_likely(self) -> bool {
+        self.packets >= Self::LEAST && self.packets > self.others
+    }
+}
+
 /// Everything that one observation point recorded.
 #[derive(Debug, Clone)]
 pub(crate) struct Point {
@@ -312,6 +345,8 @@ pub(crate) struct Point {
     pub icmp: Vec<IcmpSighting>,
     /// What is HDP only if a box on the way wrote into its timestamp, in the order of the capture.
     pub doubtful: Vec<Sighting>,
+    /// What is HDP only if a clock is off by more than the window.
+    pub off_date: OffDate,
     /// Numbers of which frames were cut within what would be the HDP header: whether such a packet
     /// was seen here nobody can tell.
     pub cut_short: BTreeSet<u8>,
@@ -438,6 +473,7 @@ pub(crate) struct Observer {
     stream_ids: FxHashMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
     doubtful: Vec<Sighting>,
+    off_date: OffDate,
     cut_short: BTreeSet<u8>,
     bystanders: Bystanders,
     fragments: Fragments,
@@ -507,6 +543,9 @@ impl Observer {
                 }
                 if let Some(datagram) = decoder.doubtful(frame) {
                     self.doubt(frame, &datagram);
+                }
+                if let Some(off_ns) = decoder.off_date_ns(frame) {
+                    self.off_date.note(off_ns);
                 }
             }
             Some(Skip::CutShort { .. }) => {
@@ -937,6 +976,7 @@ impl Observer {
             pairs: self.pairs,
             icmp: self.icmp,
             doubtful: self.doubtful,
+            off_date: self.off_date,
             cut_short: self.cut_short,
             bystanders: self.bystanders,
             claims: Claims::default(),

@@ -20,7 +20,7 @@ pub enum Carrier {
 
 /// A set of protocol numbers as the user requests them, rising.
 ///
-/// Written `6,17,250-255` or `all` (0-255). Requests go beyond 255 because systems accept some
+/// Written `6,17,ESP,250-255` or `all` (0-255); a number may be written as IANA's keyword. Requests go beyond 255 because systems accept some
 /// (Linux sends 256 as protocol 0); see [`List::on_the_wire`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List(BTreeSet<u16>);
@@ -65,8 +65,11 @@ impl FromStr for List {
         }
         let mut numbers = BTreeSet::new();
         for part in text.split(',') {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let (first, last) = (number(first)?, number(last)?);
+            // Keywords have hyphens too.
+            let (first, last) = match (iana::number(part.trim()), part.split_once('-')) {
+                (None, Some((first, last))) => (number(first)?, number(last)?),
+                _ => (number(part)?, number(part)?),
+            };
             if first > last {
                 return Err(format!("the range {part} runs backwards"));
             }
@@ -76,14 +79,31 @@ impl FromStr for List {
     }
 }
 
+/// A list of numbers that packets carry: 255 is the largest.
+///
+/// # Errors
+/// Where it is no list, or holds a larger number.
+pub fn on_the_wire(text: &str) -> Result<List, String> {
+    let list: List = text.parse()?;
+    if let Some(number) = list.iter().find(|number| *number > 255) {
+        return Err(format!(
+            "{number} is no protocol number: packets carry 0 to 255"
+        ));
+    }
+    Ok(list)
+}
+
 fn number(text: &str) -> Result<u16, String> {
+    if let Some(number) = iana::number(text.trim()) {
+        return Ok(number.into());
+    }
     match text.trim().parse() {
         Ok(number) if number <= MAX_REQUEST => Ok(number),
         Ok(number) => Err(format!(
             "{number} is above {MAX_REQUEST}, the largest number that can be requested"
         )),
         Err(_) => Err(format!(
-            "'{text}' is not a protocol number; write a list like 6,17,250-255"
+            "'{text}' is not a protocol number; write a list like 6,17,ESP,250-255"
         )),
     }
 }

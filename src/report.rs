@@ -78,6 +78,8 @@ pub use table::{Layout, table};
 pub use trace::trace_csv;
 #[cfg(feature = "cli")]
 pub use trace::{trace_markdown, trace_table};
+#[cfg(feature = "cli")]
+pub(crate) use units::span;
 #[cfg(feature = "view")]
 pub(crate) use words::icmp;
 

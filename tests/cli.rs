@@ -806,7 +806,7 @@ fn wrong_arguments_are_one_line_too() {
         (
             &["--explain", "client", CLIENT, SERVER],
             "invalid value 'client' for '--explain <TIMESTAMP|POINT:FRAME>': \
-             'client' is neither a timestamp in nanoseconds nor POINT:FRAME",
+             'client' is neither a timestamp in nanoseconds, nor a time, nor POINT:FRAME",
         ),
         (
             &["--explain", "client:1", "--all", CLIENT, SERVER],

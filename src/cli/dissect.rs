@@ -75,7 +75,7 @@ pub(super) struct Arguments {
     filter: Option<String>,
 
     /// Show only packets under these protocol numbers, like 6,17,250-255
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = protocols::on_the_wire)]
     protocols: Option<protocols::List>,
 
     /// How far the timestamp may lie from the capture time to be called HDP's

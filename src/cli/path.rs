@@ -1,5 +1,7 @@
 //! `hdp path`: what was typed, what it means, and the stages in their order.
 
+#[cfg(feature = "view")]
+use std::collections::{BTreeMap, VecDeque};
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     explain::Explanation,
-    findings::{Findings, Packet, Verdict},
+    findings::{Findings, Packet, Verdict, Warning},
     path::{
         self, Annotation, Event, Frames, Memory, Named, Options, Points, Room, Session, Subject,
     },
@@ -66,14 +68,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     write_lost: Option<PathBuf>,
 
-    /// Explain one packet instead: by its HDP timestamp, or by a frame of a point
+    /// Explain one packet instead: by its HDP timestamp, a time as it is printed, or a frame of a point
     ///
     /// Where it was seen, what changed on the way, what became of it, and how to check that.
-    #[arg(long, value_name = "TIMESTAMP|POINT:FRAME", conflicts_with_all = ["packets", "annotate", "write_lost", "protocols", "all", "exit_code"])]
+    #[arg(long, value_name = "TIMESTAMP|TIME|POINT:FRAME", conflicts_with_all = ["packets", "annotate", "write_lost", "protocols", "all", "exit_code"])]
     explain: Option<Subject>,
 
     /// Report only these numbers, such as 6,17,250-255; the others still serve for comparison
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = protocols::on_the_wire)]
     protocols: Option<protocols::List>,
 
     /// Take a packet for HDP if its timestamp lies within this of its capture time
@@ -91,6 +93,12 @@ pub(super) struct Arguments {
     /// Leave out the SHA-256 of the files, which json and html have: where reading is fast, it takes longer
     #[arg(long)]
     no_digest: bool,
+
+    /// Look through the findings of files on the terminal before they are written, as pipes and interfaces
+    /// are while they are read
+    #[cfg(feature = "view")]
+    #[arg(long, conflicts_with_all = ["bounded", "explain", "annotate", "write_lost", "packets"])]
+    view: bool,
 
     /// Show a row for each number, including those that passed
     #[arg(long)]
@@ -335,6 +343,11 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
         results.out.flush()?;
         return Ok(Outcome::Done);
     }
+    #[cfg(feature = "view")]
+    if arguments.view && !points.have_streams() {
+        let findings = browse(&points, &options)?;
+        return write(&findings, arguments, &layout, &mut results.out);
+    }
     let findings = find(&points, &options, &mut results)?;
     write(&findings, arguments, &layout, &mut results.out)
 }
@@ -380,6 +393,26 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
     Ok(findings)
 }
 
+/// Reads files, and shows what was found until the user leaves.
+#[cfg(feature = "view")]
+fn browse(points: &Points, options: &Options) -> anyhow::Result<Findings> {
+    /// The last packets of a number that are shown beside it.
+    const PACKETS: usize = 16;
+    let mut last: BTreeMap<(String, u8), VecDeque<Packet>> = BTreeMap::new();
+    let findings = path::packets(points, options, |packet| {
+        let of_number = last
+            .entry((packet.from.clone(), packet.protocol))
+            .or_default();
+        if of_number.len() == PACKETS {
+            of_number.pop_front();
+        }
+        of_number.push_back(packet.clone());
+    })?;
+    let packets: Vec<Packet> = last.into_values().flatten().collect();
+    view::browse(findings.clone(), &packets)?;
+    Ok(findings)
+}
+
 /// Reads pipes and interfaces, and shows meanwhile what is known.
 fn watch(points: &Points, options: &Options) -> anyhow::Result<Session> {
     heap::share();
@@ -416,11 +449,16 @@ fn write(
 }
 
 fn outcome(findings: &Findings, exit_code: bool) -> Outcome {
-    let mut protocols = findings
-        .directions
-        .iter()
-        .flat_map(|direction| &direction.protocols);
-    if exit_code && protocols.any(|protocol| protocol.verdict != Verdict::Passes) {
+    let is_other_run = |warning: &Warning| matches!(warning, Warning::OtherRun { .. });
+    if exit_code && findings.warnings.iter().any(is_other_run) {
+        return Outcome::NothingDone;
+    }
+    let protocols = findings.directions.iter();
+    let protocols = protocols.flat_map(|direction| &direction.protocols);
+    let mut verdicts = protocols.map(|protocol| protocol.verdict).peekable();
+    // Where there is none, nothing could be judged.
+    let is_empty = verdicts.peek().is_none();
+    if exit_code && (is_empty || verdicts.any(|verdict| verdict != Verdict::Passes)) {
         Outcome::ExitCode
     } else {
         Outcome::Done

@@ -19,13 +19,14 @@ use crate::{
         self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Order, Probe, Refused, Schedule, Sender,
     },
     protocols::{self, List},
-    report::{Align, Column, OrDash, Rows},
+    report::{Align, Column, OrDash, Rows, span},
     source,
 };
 
 /// Send HDP under chosen protocol numbers, one packet per number and round
 ///
-/// The payload is read from standard input unless that is a terminal. Shows one row per packet: the
+/// The payload is read from standard input unless that is a terminal, which takes the rest of a list that a
+/// loop reads: give such a run --payload or </dev/null. Shows one row per packet: the
 /// number that was requested, the one in the IP header, whether the system took the packet, the
 /// timestamp it carries, the length of the IP datagram, and the call that failed. What goes wrong
 /// for one number never stops the rest. Ctrl-C ends it with its summary and a whole log.
@@ -156,6 +157,12 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         arguments.interval,
         io::stderr().is_terminal() && !rows_are_seen,
     );
+    let planned = planned_time(sender.planned(), arguments.interval);
+    if planned >= LONG {
+        let (packets, planned) = (sender.planned(), i64::try_from(planned.as_nanos()));
+        let planned = span(planned.unwrap_or(i64::MAX));
+        eprintln!("sending {packets} packets: about {planned}");
+    }
     let mut summary = Summary::default();
     let run = sender.run(&interrupt, |attempt| {
         summary.add(&attempt);
@@ -188,16 +195,25 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         eprintln!("order: shuffled, again by --seed {seed}");
     }
     eprint!("{summary}");
-    Ok(Outcome::Done)
+    Ok(if summary.sent == 0 {
+        Outcome::NothingDone
+    } else {
+        Outcome::Done
+    })
+}
+
+/// A run that takes longer says so before it starts.
+const LONG: Duration = Duration::from_secs(2);
+
+fn planned_time(planned: u64, interval: Duration) -> Duration {
+    interval.saturating_mul(u32::try_from(planned).unwrap_or(u32::MAX))
 }
 
 /// Shows how far a long run is, where that can be seen and nothing else tells it.
 fn progress(planned: u64, interval: Duration, visible: bool) -> ProgressBar {
-    const LONG: Duration = Duration::from_secs(2);
     const MANY: u64 = 100_000;
 
-    let span = interval.saturating_mul(u32::try_from(planned).unwrap_or(u32::MAX));
-    if !visible || (span < LONG && planned < MANY) {
+    if !visible || (planned_time(planned, interval) < LONG && planned < MANY) {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} packets, {eta} left")
@@ -232,6 +248,10 @@ fn payload(text: Option<String>, size: Option<usize>) -> anyhow::Result<Vec<u8>>
                 .take(MAX_PAYLOAD as u64 + 1)
                 .read_to_end(&mut bytes)
                 .context("payload: cannot read standard input")?;
+            if !bytes.is_empty() {
+                let len = bytes.len();
+                eprintln!("payload: {len} bytes from standard input");
+            }
             bytes
         }
     };

@@ -1,4 +1,5 @@
-//! The live view while points are being read: the findings so far, on the terminal or line by line.
+//! The view on the terminal, or line by line: the findings so far while points are being read, or those of
+//! files that have been.
 //!
 //! Nothing here is waited for by a reader. The findings are computed by a thread that rests
 //! [`SHARE`] times as long as it worked, and drawn by another one that also reads the keys.
@@ -8,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "view")]
+use crate::findings::{Findings, Packet};
 use crate::{
     path::Session,
     probe,
@@ -45,6 +48,15 @@ pub(super) fn show(session: &Session, is_live: bool) {
         return;
     }
     lines(session);
+}
+
+/// Shows the findings of files until the user leaves, with these packets of each number.
+#[cfg(feature = "view")]
+pub(super) fn browse(findings: Findings, packets: &[Packet]) -> anyhow::Result<()> {
+    let Some(terminal) = Terminal::open() else {
+        anyhow::bail!("--view: needs a terminal on standard error");
+    };
+    Ok(terminal.browse(findings, packets)?)
 }
 
 /// Tells changes of verdicts on standard error.
@@ -111,6 +123,7 @@ mod screen {
 
     use super::Looker;
     use crate::{
+        findings::{Findings, Packet},
         path::Session,
         view::{Action, Look, Screen, View},
     };
@@ -148,6 +161,30 @@ mod screen {
                 scope.spawn(move || look_on(session, &found, &asked));
                 self.attend(session, &looks, &ask)
             })
+        }
+
+        /// Shows what does not change any more, and does what keys say.
+        pub(super) fn browse(mut self, findings: Findings, packets: &[Packet]) -> io::Result<()> {
+            let mut look = Look {
+                elapsed: Duration::ZERO,
+                findings,
+                packets: Vec::new(),
+            };
+            loop {
+                let watched = self.view.watched();
+                let of_watched = |packet: &&Packet| Some(packet.protocol) == watched;
+                look.packets = packets.iter().filter(of_watched).cloned().collect();
+                self.view.update(look.clone());
+                self.screen.draw(&mut self.view)?;
+                if self.view.watched() != watched {
+                    continue;
+                }
+                if let Event::Key(key) = event::read()?
+                    && self.view.key(key) != Action::Nothing
+                {
+                    return Ok(());
+                }
+            }
         }
 
         fn attend(

@@ -95,8 +95,9 @@ impl Crossings {
                 continue;
             }
             let at_second = sights(second, kind, limit);
-            let may_be_one =
-                |a: Seen, b: Seen| kind.is_known_by_itself() || share_an_address(a.0, b.0);
+            let may_be_one = |a: Seen, b: Seen| {
+                kind.is_known_by_itself() || share_an_address(a.0, b.0) && may_be_alike(a.0, b.0)
+            };
             for (fingerprint, here) in &at_first {
                 if let (Sight::Once(first), Some(Sight::Once(second))) =
                     (*here, at_second.get(fingerprint))
@@ -243,6 +244,13 @@ fn sights(point: &Point, kind: BystanderKind, limit: u64) -> FxHashMap<u64, Sigh
 
 fn share_an_address(a: &BystanderFlow, b: &BystanderFlow) -> bool {
     a.source == b.source || a.destination == b.destination
+}
+
+/// Who leaves both addresses alone leaves the rest of a flow too: pings of two runs are alike but for
+/// that.
+fn may_be_alike(a: &BystanderFlow, b: &BystanderFlow) -> bool {
+    let is_translated = (a.source, a.destination) != (b.source, b.destination);
+    is_translated || (a.ports, a.echo_id) == (b.ports, b.echo_id)
 }
 
 /// A flow wherever it is seen in its host.

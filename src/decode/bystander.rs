@@ -77,6 +77,8 @@ pub(crate) struct Bystander {
     pub destination: IpAddr,
     /// Source and destination port of TCP and UDP, 0 elsewhere.
     pub ports: (u16, u16),
+    /// Identifier of an ICMP echo, which a translator may change with the addresses; 0 elsewhere.
+    pub echo_id: u16,
     /// Whether no link or offload on the way cuts it, nor joins it with others: it stays one packet.
     pub is_short: bool,
     /// TTL or hop limit.
@@ -102,9 +104,13 @@ impl NotHdp {
         }
         let bytes = &frame[region.start..region.end];
         let mut hasher = FxHasher::default();
+        let mut echo_id = 0;
         let (kind, ports) = match ip.protocol {
             TCP => tcp(bytes, region.wire_len(), &mut hasher)?,
-            ICMP | ICMPV6 => (echo(bytes, &mut hasher)?, (0, 0)),
+            ICMP | ICMPV6 => {
+                echo_id = echo(bytes, &mut hasher)?;
+                (BystanderKind::Echo, (0, 0))
+            }
             UDP => {
                 let payload = bytes.get(8..)?;
                 count(payload, region.wire_len(), &mut hasher)?;
@@ -125,6 +131,7 @@ impl NotHdp {
             source: ip.source,
             destination: ip.destination,
             ports,
+            echo_id,
             is_short: region.wire_len() <= SHORT,
             ttl: ip.ttl,
             packet_type: self.packet_type,
@@ -175,8 +182,8 @@ fn tcp(
     Some((kind, (port(0), port(2))))
 }
 
-/// Echo of both versions alike, since one may be translated into the other (RFC 7915).
-fn echo(bytes: &[u8], hasher: &mut FxHasher) -> Option<BystanderKind> {
+/// Echo of both versions alike, since one may be translated into the other (RFC 7915). Its identifier.
+fn echo(bytes: &[u8], hasher: &mut FxHasher) -> Option<u16> {
     let header: &[u8; 8] = bytes.first_chunk()?;
     let is_reply = match header[0] {
         8 | 128 => false,
@@ -187,7 +194,7 @@ fn echo(bytes: &[u8], hasher: &mut FxHasher) -> Option<BystanderKind> {
     hasher.write_u8(u8::from(is_reply));
     hasher.write(&header[6..8]);
     hasher.write(&payload[..payload.len().min(OF_PAYLOAD)]);
-    Some(BystanderKind::Echo)
+    Some(u16::from_be_bytes([header[4], header[5]]))
 }
 
 /// Takes the first bytes and the length into account, if there are enough of them.

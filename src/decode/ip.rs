@@ -22,6 +22,8 @@ pub(crate) mod number {
     pub(crate) const AUTHENTICATION: u8 = 51;
     pub(crate) const ICMPV6: u8 = 58;
     pub(crate) const FRAGMENT: u8 = 44;
+    /// What most traffic is.
+    pub(crate) const HAVE_HEADERS: [u8; 4] = [TCP, UDP, ICMP, ICMPV6];
     /// Extension headers that state their length in units of 8 bytes: hop-by-hop, routing,
     /// destination options, mobility, HIP, shim6 (RFC 8200, RFC 7045).
     pub(crate) const EXTENSIONS: [u8; 6] = [0, 43, 60, 135, 139, 140];

@@ -205,6 +205,11 @@ impl Shortcut {
         self.decoder.doubtful(frame)
     }
 
+    /// [`Decoder::off_date_ns`] of the frame that was decoded last, which had none at hand.
+    pub(crate) fn off_date_ns(&self, frame: &Frame) -> Option<i64> {
+        self.decoder.off_date_ns(frame)
+    }
+
     /// [`Decoder::bystander`] of the frame that was decoded last, which had none at hand.
     #[inline]
     pub(crate) fn bystander(

@@ -116,6 +116,26 @@ pub enum Warning {
         /// Whether the clocks are assumed to agree all the same (`--clock-error`).
         assumed: bool,
     },
+    /// Packets look like HDP but for their timestamps, which lie alike far from their capture times, beyond
+    /// the window: a clock is off.
+    OffDate {
+        /// The point.
+        point: String,
+        /// How many.
+        packets: u64,
+        /// How far their timestamps lie behind their capture times, in nanoseconds; negative: before.
+        off_ns: i64,
+    },
+    /// Both points saw HDP of one sender, and no packet that the other saw: most likely they recorded
+    /// different runs.
+    OtherRun {
+        /// One point.
+        from: String,
+        /// The other.
+        to: String,
+        /// How much later the other's record begins, by their own clocks, in nanoseconds.
+        apart_ns: i64,
+    },
     /// Packets of a sender, or answers to it, that passed no point before this one, though others did:
     /// they are not judged.
     OtherSender {

@@ -227,6 +227,7 @@ impl Changes {
                     from: &from,
                     to: &to,
                 }),
+                hops: (rank == TTL).then(|| hops(&from, &to)).flatten(),
                 from,
                 to,
                 between: [name(first), name(second)],
@@ -289,11 +290,17 @@ const FIELDS: [&str; 13] = [
 const TIMESTAMP: usize = 5;
 const LENGTH: usize = 6;
 const PAYLOAD: usize = 7;
+const TTL: usize = 10;
+
+/// By how much a TTL fell.
+fn hops(from: &str, to: &str) -> Option<i16> {
+    let ttl = |text: &str| text.parse::<i16>().ok();
+    Some(ttl(from)? - ttl(to)?)
+}
 
 /// The fields in which two flows differ, as indices into [`FIELDS`], with the values before and
 /// after.
 fn differences(a: &Flow, b: &Flow) -> impl Iterator<Item = (usize, (String, String))> {
-    let hops = i16::from(a.ttl) - i16::from(b.ttl);
     let pieces = |flow: &Flow| {
         if flow.is_fragment {
             Change::FIRST_FRAGMENT
@@ -311,7 +318,7 @@ fn differences(a: &Flow, b: &Flow) -> impl Iterator<Item = (usize, (String, Stri
         (a.protocol != b.protocol).then(|| (4, pair(&a.protocol, &b.protocol))),
         (a.dscp != b.dscp).then(|| (8, pair(&a.dscp, &b.dscp))),
         (a.ecn != b.ecn).then(|| (9, pair(&a.ecn, &b.ecn))),
-        (hops != 0).then(|| (10, pair(&a.ttl, &hops))),
+        (a.ttl != b.ttl).then(|| (TTL, pair(&a.ttl, &b.ttl))),
         (a.encapsulation != b.encapsulation)
             .then(|| (11, pair(&a.encapsulation, &b.encapsulation))),
         (a.is_fragment != b.is_fragment).then(|| (12, pair(&pieces(a), &pieces(b)))),

@@ -60,7 +60,13 @@ fn of_source(source: &Point) -> Vec<Warning> {
             packets: skipped.no_time,
         });
     }
-    if source.hdp == 0 && skipped.other_host > 0 {
+    if source.off_date.is_likely() {
+        warnings.push(Warning::OffDate {
+            point: point(),
+            packets: source.off_date.packets,
+            off_ns: source.off_date.off_ns,
+        });
+    } else if source.hdp == 0 && skipped.other_host > 0 {
         warnings.push(Warning::AllOverheard {
             point: point(),
             packets: skipped.other_host,

@@ -57,6 +57,8 @@ pub(crate) struct BystanderFlow {
     pub destination: IpAddr,
     /// Ports of TCP and UDP, 0 elsewhere.
     pub ports: (u16, u16),
+    /// Identifier of an ICMP echo, 0 elsewhere.
+    pub echo_id: u16,
     /// TTL or hop limit.
     pub ttl: u8,
     /// Where in the point's host they were seen.
@@ -92,6 +94,7 @@ impl Bystanders {
             source: bystander.source,
             destination: bystander.destination,
             ports: bystander.ports,
+            echo_id: bystander.echo_id,
             ttl: bystander.ttl,
             stage: stage(frame, bystander.packet_type, bystander.interface),
         };

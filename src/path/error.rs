@@ -174,6 +174,12 @@ pub enum Unexplained {
     /// No point saw a packet with this timestamp.
     #[error("no point saw a packet with this timestamp")]
     Unseen,
+    /// Several packets were sent or captured at that time.
+    #[error("{} packets were sent or captured then; name one by its timestamp: {}", timestamps.len(), first_few(timestamps))]
+    Several {
+        /// Their timestamps, rising.
+        timestamps: Vec<u64>,
+    },
     /// There is no point of that name.
     #[error("no point is called {name}; there are {}", names.join(", "))]
     NoSuchPoint {
@@ -208,6 +214,13 @@ pub enum Unexplained {
         /// What it is instead; `None` where its source cannot be read twice.
         why: Option<Unseen>,
     },
+}
+
+fn first_few(timestamps: &[u64]) -> String {
+    const FEW: usize = 4;
+    let first: Vec<String> = timestamps.iter().take(FEW).map(u64::to_string).collect();
+    let more = if timestamps.len() > FEW { ", ..." } else { "" };
+    first.join(", ") + more
 }
 
 /// Why a frame holds no HDP packet, in words.

@@ -2,22 +2,25 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Error, Named, Options, Points, Unexplained};
+use super::{Error, Moment, Named, Options, Points, Unexplained};
 use crate::{
     correlate::Survey,
     decode::Dates,
     explain::{self, Explanation, Material, Reread, Unseen, Wanted, Witness},
     findings::{Packet, PointKind},
     judge,
-    observe::Point,
+    observe::{Point, Sighting},
     source::{Origin, Packing, Recording},
 };
 
-/// The packet to explain, written `TIMESTAMP` or `POINT:FRAME`.
+/// The packet to explain, written `TIMESTAMP`, `TIME` or `POINT:FRAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// By HDP's timestamp, in nanoseconds since the epoch.
+    /// By HDP's timestamp, in nanoseconds since the epoch; of a rounded one, the nearest within a
+    /// microsecond.
     Timestamp(u64),
+    /// By HDP's timestamp or a capture time as they are printed.
+    Time(Moment),
     /// By a frame of a capture or a line of a log.
     Frame {
         /// The point's name.
@@ -34,6 +37,9 @@ impl FromStr for Subject {
         if let Ok(timestamp_ns) = text.parse() {
             return Ok(Self::Timestamp(timestamp_ns));
         }
+        if let Ok(moment) = text.parse() {
+            return Ok(Self::Time(moment));
+        }
         match text.rsplit_once(':') {
             Some((point, frame)) if !point.is_empty() => match frame.parse() {
                 Ok(0) => Err(format!("'{text}': frames are counted from 1")),
@@ -44,7 +50,7 @@ impl FromStr for Subject {
                 Err(_) => Err(format!("'{frame}' is no frame number; write POINT:FRAME")),
             },
             _ => Err(format!(
-                "'{text}' is neither a timestamp in nanoseconds nor POINT:FRAME"
+                "'{text}' is neither a timestamp in nanoseconds, nor a time, nor POINT:FRAME"
             )),
         }
     }
@@ -54,6 +60,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timestamp(timestamp_ns) => write!(f, "{timestamp_ns}"),
+            Self::Time(moment) => f.write_str(moment.as_str()),
             Self::Frame { point, frame } => write!(f, "{point}:{frame}"),
         }
     }
@@ -118,7 +125,19 @@ fn wanted(
         place: None,
     };
     let (name, frame) = match subject {
-        Subject::Timestamp(timestamp_ns) => return Ok(with_timestamp(*timestamp_ns)),
+        Subject::Timestamp(timestamp_ns) => {
+            let nearest = nearest(points, *timestamp_ns);
+            return Ok(with_timestamp(nearest.unwrap_or(*timestamp_ns)));
+        }
+        Subject::Time(moment) => {
+            return match at(points, moment).as_slice() {
+                [] => unexplained(Unexplained::Unseen),
+                [only] => Ok(with_timestamp(*only)),
+                several => unexplained(Unexplained::Several {
+                    timestamps: several.to_vec(),
+                }),
+            };
+        }
         Subject::Frame { point, frame } => (point, *frame),
     };
     let is_meant = |point: &Point| point.name == *name || point.capture == *name;
@@ -166,6 +185,39 @@ fn wanted(
     })
 }
 
+/// Rounded digits of a time or a timestamp mean what is so near.
+const ROUNDED_NS: u64 = 1_000;
+
+/// The timestamp that was seen and lies nearest, if that is near enough to be meant.
+fn nearest(points: &[Point], timestamp_ns: u64) -> Option<u64> {
+    let sightings = points.iter().flat_map(|point| &point.sightings);
+    let distance = |seen_ns: &u64| seen_ns.abs_diff(timestamp_ns);
+    let seen_ns = sightings.map(|sighting| sighting.timestamp_ns);
+    seen_ns
+        .min_by_key(distance)
+        .filter(|nearest| distance(nearest) < ROUNDED_NS)
+}
+
+/// The timestamps of packets that were sent or captured at a time, each once; if there is none, of the
+/// nearest that rounding makes that.
+fn at(points: &[Point], moment: &Moment) -> Vec<u64> {
+    let sightings = || points.iter().flat_map(|point| &point.sightings);
+    let distance_ns = |sighting: &Sighting| {
+        let sent_ns = i64::try_from(sighting.timestamp_ns).unwrap_or(i64::MAX);
+        let sent = moment.distance_ns(sent_ns);
+        sent.min(moment.distance_ns(sighting.time_ns))
+    };
+    let least_ns = sightings().map(distance_ns).min();
+    let Some(least_ns) = least_ns.filter(|least| *least < ROUNDED_NS) else {
+        return Vec::new();
+    };
+    let meant = sightings().filter(|sighting| distance_ns(sighting) == least_ns);
+    let mut timestamps: Vec<u64> = meant.map(|sighting| sighting.timestamp_ns).collect();
+    timestamps.sort_unstable();
+    timestamps.dedup();
+    timestamps
+}
+
 /// What a source gives after it was read.
 fn reread(Named { origin, .. }: &Named) -> Result<Reread, Error> {
     let path = match origin {
@@ -206,11 +258,11 @@ mod tests {
         for (text, why) in [
             (
                 "client",
-                "'client' is neither a timestamp in nanoseconds nor POINT:FRAME",
+                "'client' is neither a timestamp in nanoseconds, nor a time, nor POINT:FRAME",
             ),
             (
                 ":3",
-                "':3' is neither a timestamp in nanoseconds nor POINT:FRAME",
+                "':3' is neither a timestamp in nanoseconds, nor a time, nor POINT:FRAME",
             ),
             ("client:x", "'x' is no frame number; write POINT:FRAME"),
             ("client:0", "'client:0': frames are counted from 1"),

@@ -14,6 +14,13 @@ pub fn keyword(protocol: u8) -> Option<&'static str> {
     (!keyword.is_empty()).then_some(keyword)
 }
 
+/// The protocol number of IANA's keyword, in whatever case: 50 for `esp`.
+pub(super) fn number(keyword: &str) -> Option<u8> {
+    let mut numbers = 0..=u8::MAX;
+    numbers
+        .find(|number| self::keyword(*number).is_some_and(|own| own.eq_ignore_ascii_case(keyword)))
+}
+
 /// IANA's full name of a protocol number, such as `Encap Security Payload` for 50.
 ///
 /// `None` where the registry gives a keyword only, as for 136 (`UDPLite`).

@@ -216,7 +216,20 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         }
         _ if lost == sent && sent == 1 => "the only packet".to_owned(),
         _ if lost == sent => format!("all {}", count(sent, "packet")),
-        _ => format!("{} of {} lost", grouped(lost), count(sent, "packet")),
+        _ => {
+            let delivered = total(group, |protocol| protocol.delivered);
+            let lost_anywhere = total(group, |protocol| protocol.lost);
+            let unjudged = sent.saturating_sub(delivered + lost_anywhere);
+            let unjudged = match unjudged {
+                0 => String::new(),
+                unjudged => format!(", {} could not be judged", grouped(unjudged)),
+            };
+            format!(
+                "{} of {} lost{unjudged}",
+                grouped(lost),
+                count(sent, "packet")
+            )
+        }
     };
     let assumes = group.iter().filter_map(|protocol| protocol.assumes);
     let within_ns = assumes.map(|assumes| assumes.clock_error_ns).min();

@@ -212,7 +212,7 @@ fn becomes(change: &Change) -> String {
     let name = field_name(&change.field);
     match change.field.as_str() {
         // The drop in hops says it all; where the count began differs between systems.
-        "ttl" => format!("{name} lower by {}", change.to),
+        "ttl" => format!("{name} lower by {}", change.hops.unwrap_or_default()),
         "fragmentation" if change.to == "whole" => "put together again".to_owned(),
         "fragmentation" => "fragmented".to_owned(),
         _ => format!("{name} {} →{GLUE}{}", change.from, change.to),

@@ -426,6 +426,7 @@ fn masquerade() -> Findings {
         field: field.to_owned(),
         from: from.to_owned(),
         to: to.to_owned(),
+        hops: None,
         between: ["router".to_owned(), "server".to_owned()],
         count: 3,
         cause: None,
@@ -442,7 +443,10 @@ fn masquerade() -> Findings {
         if !bare {
             protocol.changes.push(change("source_port", "420", "61234"));
         }
-        protocol.changes.push(change("ttl", "64", "1"));
+        protocol.changes.push(Change {
+            hops: Some(1),
+            ..change("ttl", "64", "63")
+        });
     }
     let mut findings = findings(&THREE, protocols);
     let untranslated = [1, 6, 17, 58, 132, 136];
@@ -501,6 +505,7 @@ fn odds_and_ends() -> Findings {
         field: "dscp".to_owned(),
         from: "0".to_owned(),
         to: to.to_owned(),
+        hops: None,
         between: ["sent".to_owned(), "received".to_owned()],
         count: 1,
         cause: Some(Cause::DscpRemarked),
@@ -995,6 +1000,7 @@ fn markup_and_control_characters_show_as_text_in_html() {
             field: "payload".to_owned(),
             from: nasty(),
             to: nasty(),
+            hops: None,
             between: [nasty(), nasty()],
             count: 1,
             cause: None,

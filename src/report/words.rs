@@ -346,6 +346,29 @@ fn warning(warning: &Warning) -> String {
             "{from} → {to}: no packet was seen at both, so their clocks cannot be compared; they \
              are taken as right within --clock-error"
         ),
+        Warning::OffDate {
+            point,
+            packets: n,
+            off_ns,
+        } => {
+            const HOUR_NS: u64 = 3_600_000_000_000;
+            let hours = off_ns.unsigned_abs().div_ceil(HOUR_NS);
+            let off = off_ns.unsigned_abs() as f64 / HOUR_NS as f64;
+            let side = if *off_ns < 0 { "before" } else { "behind" };
+            let days = hours / 24 + 1;
+            format!(
+                "{point}: timestamps of {} that look like HDP lie {off:.1} h {side} their capture times: \
+                 --window {days}d takes them for it",
+                packets(*n)
+            )
+        }
+        Warning::OtherRun { from, to, apart_ns } => {
+            let apart = apart_ns.unsigned_abs() as f64 / 1e9;
+            format!(
+                "{from} → {to}: no packet in common: different runs? ({apart:.1} s apart); if they recorded the same one, \
+                 and both clocks are right, say so with --clock-error 1s"
+            )
+        }
         Warning::OtherSender {
             point,
             sender,

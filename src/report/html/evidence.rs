@@ -145,7 +145,7 @@ fn others(protocol: &Protocol) -> Vec<String> {
         let place = path(change.between.iter().map(String::as_str));
         let packets = count(change.count, "packet");
         match change.field.as_str() {
-            "ttl" => format!("TTL lower by {}, {place}: {packets}", change.to),
+            "ttl" => format!("TTL {} → {}, {place}: {packets}", change.from, change.to),
             _ => format!(
                 "{field} {} → {}, {place}: {packets}",
                 change.from, change.to
