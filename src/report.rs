@@ -78,10 +78,16 @@ pub use table::{Layout, table};
 pub use trace::trace_csv;
 #[cfg(feature = "cli")]
 pub use trace::{trace_markdown, trace_table};
-#[cfg(feature = "cli")]
-pub(crate) use units::span;
 #[cfg(feature = "view")]
 pub(crate) use words::icmp;
+
+/// A span as it is printed outside of reports.
+#[cfg(feature = "cli")]
+pub(crate) fn span(time: std::time::Duration) -> String {
+    unglued(&units::span(
+        i64::try_from(time.as_nanos()).unwrap_or(i64::MAX),
+    ))
+}
 
 /// The verdict as people read it.
 #[cfg(feature = "cli")]

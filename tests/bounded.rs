@@ -129,6 +129,7 @@ fn same_findings(files: &[PathBuf], what: &str, is_rewritten: bool) -> bool {
     let is_own = |warning: &Warning| *warning == Warning::BoundedMemory;
     let sorted = |mut findings: Findings| {
         // A window knows no files.
+        findings.inputs.clear();
         let points = findings.points.iter_mut().map(|point| &mut point.source);
         let warnings = findings.warnings.iter_mut().flat_map(scene::sources);
         for source in points.chain(warnings) {

@@ -539,7 +539,7 @@ fn protocols_chooses_what_is_reported_and_not_what_is_compared_with() {
     let all = findings(&[CLIENT, SERVER]);
     let some = findings(&[
         "--protocols",
-        "50,132-133,256",
+        "50,132-133,HOPOPT",
         "--packets",
         &file,
         CLIENT,
@@ -792,7 +792,8 @@ fn wrong_arguments_are_one_line_too() {
         (
             &["--format", "xml", CLIENT, SERVER],
             "invalid value 'xml' for '--format <FORMAT>' \
-             [possible values: table, markdown, csv, json]",
+             [possible values: table, markdown, csv, json, html]; \
+             tip: a similar value exists: 'html'",
         ),
         (
             &["--protocls", "50", CLIENT, SERVER],
@@ -805,16 +806,16 @@ fn wrong_arguments_are_one_line_too() {
         ),
         (
             &["--explain", "client", CLIENT, SERVER],
-            "invalid value 'client' for '--explain <TIMESTAMP|POINT:FRAME>': \
+            "invalid value 'client' for '--explain <TIMESTAMP|TIME|POINT:FRAME>': \
              'client' is neither a timestamp in nanoseconds, nor a time, nor POINT:FRAME",
         ),
         (
             &["--explain", "client:1", "--all", CLIENT, SERVER],
-            "the argument '--explain <TIMESTAMP|POINT:FRAME>' cannot be used with '--all'",
+            "the argument '--explain <TIMESTAMP|TIME|POINT:FRAME>' cannot be used with '--all'",
         ),
         (
-            &["--wait", "51", CLIENT, SERVER],
-            "invalid value '51' for '--wait <DURATION>': '51' is not a duration; \
+            &["--wait", "51x", CLIENT, SERVER],
+            "invalid value '51x' for '--wait <DURATION>': '51x' is not a duration; \
              write a number and a unit like 250ms, 51s, 1d",
         ),
     ] {

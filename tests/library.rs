@@ -19,7 +19,9 @@ use tempfile::TempDir;
 /// What the program prints.
 fn program(arguments: &[String]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
-    command.args(["path", "--format", "json"]).args(arguments);
+    command
+        .args(["path", "--format", "json", "--no-digest"])
+        .args(arguments);
     String::from_utf8(success(&mut command).stdout).unwrap()
 }
 

@@ -159,9 +159,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     );
     let planned = planned_time(sender.planned(), arguments.interval);
     if planned >= LONG {
-        let (packets, planned) = (sender.planned(), i64::try_from(planned.as_nanos()));
-        let planned = span(planned.unwrap_or(i64::MAX));
-        eprintln!("sending {packets} packets: about {planned}");
+        let packets = sender.planned();
+        eprintln!("sending {packets} packets: about {}", span(planned));
     }
     let mut summary = Summary::default();
     let run = sender.run(&interrupt, |attempt| {

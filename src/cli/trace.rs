@@ -136,7 +136,7 @@ fn live(arguments: Arguments) -> anyhow::Result<Trace> {
 
     use crate::{
         probe::{self, Interrupt},
-        report::units::span,
+        report::span,
         source::now_ns,
         trace::{Progress, Run},
     };
@@ -146,7 +146,7 @@ fn live(arguments: Arguments) -> anyhow::Result<Trace> {
     let destination = options.destination.ip();
     let mut capture = write.as_deref().map(begin_capture).transpose()?;
     let count = options.numbers.len();
-    let at_most = span(i64::try_from(options.at_most().as_nanos()).unwrap_or(i64::MAX));
+    let at_most = span(options.at_most());
     let interrupt = Interrupt::install().context("signals")?;
     let run = Run::open(options, &interrupt)?;
     probe::drop_capabilities().context("capabilities")?;
@@ -167,7 +167,7 @@ fn live(arguments: Arguments) -> anyhow::Result<Trace> {
             Some(protocol) => format!("number {protocol}"),
             None => "control".to_owned(),
         };
-        let left = span(i64::try_from(progress.left.as_nanos()).unwrap_or(i64::MAX));
+        let left = span(progress.left);
         bar.set_message(format!(
             ", {what} with TTL {}, about {left} left",
             progress.ttl

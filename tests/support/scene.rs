@@ -132,6 +132,7 @@ impl Files {
     /// Findings as if the files lay in the current folder.
     fn without_folder(&self, mut findings: Findings) -> Findings {
         let folder = format!("{}/", self.folder.path().display());
+        findings.inputs.clear();
         let points = findings.points.iter_mut().map(|point| &mut point.source);
         let warnings = findings.warnings.iter_mut().flat_map(sources);
         for source in points.chain(warnings) {
@@ -199,7 +200,9 @@ pub fn findings_bounded(captures: &[Vec<Captured>], room: Room, by: &[usize]) ->
             let _ = window.snapshot();
         }
     }
-    window.snapshot()
+    let mut findings = window.snapshot();
+    findings.inputs.clear();
+    findings
 }
 
 /// What a point captured, as a frame.

@@ -308,6 +308,7 @@ fn trap_25_raw_ip_has_many_link_types_and_nanoseconds_stay() {
             capture.write(&folder.path().join(name), PCAP, Packing::Plain);
         }
         let mut findings = run(folder.path(), &["p0", "p1"], &[]);
+        findings.inputs.clear();
         for point in &mut findings.points {
             assert_eq!(point.resolution_ns, Some(1));
             assert_eq!(point.first_ns, Some(START_NS - 500 * MILLISECOND + 7));
