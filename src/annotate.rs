@@ -14,8 +14,11 @@
 //! Each interface of a capture becomes one, and each side of a host one of its own, beside one for
 //! the frames that belong to neither: what is not HDP, and fragments behind the first.
 //!
-//! The module promises that every frame keeps its bytes, its length on the wire and the options it
-//! had, and that each interface keeps its link type and the resolution of its times. The times are
+//! Each frame that holds a packet has the packet's number (`epb_packetid`), the same one at every point;
+//! numbers that a capture brought along are of another file, and are left out.
+//!
+//! The module promises that every frame keeps its bytes, its length on the wire and the other options it
+//! had, unless another [`Form`] is asked for, and that each interface keeps its link type and the resolution of its times. The times are
 //! on the first point's clock ([`Clocks`]), and frames come in their order. It holds a note of every
 //! packet in memory, and one frame a point; only a file that is not in order of time is held whole.
 //!
@@ -34,9 +37,10 @@ pub(crate) use clocks::Clocks;
 pub(crate) use notes::Notes;
 
 use crate::{
+    anonymize::Anonymizer,
     capture_file::{CaptureFile, Captured},
     decode::Dates,
-    source::{self, Interface, Origin},
+    source::{self, Interface, LinkType, Origin},
 };
 
 use track::Track;
@@ -59,6 +63,33 @@ pub(crate) struct Job<'a> {
     pub dates: Dates,
     /// Which frames.
     pub which: Which,
+    /// What becomes of each.
+    pub form: Form<'a>,
+}
+
+/// The one interface of frames that begin with IP. libpcap up to 1.10.4 takes a second one of this link type
+/// for another type.
+const RAW: Interface = Interface {
+    name: None,
+    link_type: LinkType::RAW,
+    resolution_ns: 1,
+};
+
+/// What becomes of each frame.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Form<'a> {
+    /// Whether frames begin with IP and are all of one interface, for programs that read one link type a
+    /// file; what holds none is left out.
+    pub raw: bool,
+    /// Replaces addresses, and cuts payloads.
+    pub anonymizer: Option<&'a Anonymizer>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Written {
+    /// Frames without IP that were left out.
+    pub without_ip: u64,
 }
 
 /// Which frames are written.
@@ -90,17 +121,26 @@ pub(crate) fn write(
     job: Job<'_>,
     notes: &Notes,
     clocks: &Clocks,
-) -> Result<(), Error> {
-    let mut file = CaptureFile::begin(out)?;
+) -> Result<Written, Error> {
+    let mut file = match job.form.anonymizer {
+        Some(_) => CaptureFile::begin_with(out, "hdp: addresses are replaced, payloads are cut")?,
+        None => CaptureFile::begin(out)?,
+    };
     let mut tracks = Vec::new();
     let mut described = 0;
     for capture in job.captures {
         let track = Track::open(capture, notes, clocks, job.dates)?;
-        describe(&mut file, capture, &track, notes, clocks)?;
         let first_interface = described;
-        described += track.strands().len();
+        if !job.form.raw {
+            describe(&mut file, (capture, &track), notes, clocks, job.form)?;
+            described += track.strands().len();
+        }
         tracks.push((capture.record, track, first_interface));
     }
+    if job.form.raw {
+        file.interface(&RAW, "frames of all points from their IP headers on")?;
+    }
+    let mut written = Written::default();
     let mut comment = String::new();
     // Points are few: the earliest is found sooner by looking at each than in a heap.
     while let Some((record, track, first_interface)) = tracks
@@ -109,43 +149,60 @@ pub(crate) fn write(
         .min_by_key(|(_, track, _)| track.head().map(|head| head.time_ns))
     {
         let Some(head) = track.head() else { break };
+        let strand = track.position(head.interface, notes.side(*record, head.number));
+        let Some(head) = track.head_mut() else { break };
         let is_wanted = job.which == Which::All || notes.is_last_sight(*record, head.number);
-        if is_wanted {
+        let has_form = is_wanted && head.take_form(job.form);
+        written.without_ip += u64::from(is_wanted && !has_form);
+        if has_form {
             comment.clear();
-            let is_noted = notes.comment((*record, head.number, head.key), &mut comment);
+            let packet_id = notes.comment((*record, head.number, head.key), &mut comment);
+            if let Some(anonymizer) = job.form.anonymizer {
+                comment = anonymizer.text(&comment);
+            }
             let frame = Captured {
                 time_ns: head.time_ns,
                 original_len: head.original_len,
                 bytes: &head.bytes,
                 options: &head.options,
-                comment: is_noted.then_some(&comment),
+                packet_id,
+                comment: packet_id.is_some().then_some(&comment),
             };
-            let side = notes.side(*record, head.number);
-            let strand = track.position(head.interface, side);
-            file.captured(*first_interface + strand, &frame)?;
+            let interface = if job.form.raw {
+                0
+            } else {
+                *first_interface + strand
+            };
+            file.captured(interface, &frame)?;
         }
         track.advance();
     }
     for (_, track, first_interface) in &tracks {
-        if let Some((watched_ns, drops)) = track.watched() {
+        if let Some((watched_ns, drops)) = track.watched().filter(|_| !job.form.raw) {
             let last = first_interface + track.strands().len() - 1;
             file.statistics(last, watched_ns, drops)?;
         }
     }
-    Ok(file.flush()?)
+    file.flush()?;
+    Ok(written)
 }
 
 /// Describes the interfaces of a capture: called after its point or side, and by their own names
 /// where it has more.
 fn describe(
     file: &mut CaptureFile<impl Write>,
-    capture: &Capture<'_>,
-    track: &Track,
+    (capture, track): (&Capture<'_>, &Track),
     notes: &Notes,
     clocks: &Clocks,
+    form: Form<'_>,
 ) -> io::Result<()> {
     let record = &notes.records()[capture.record];
+    let text = |text: &str| match form.anonymizer {
+        Some(anonymizer) => anonymizer.text(text),
+        None => text.to_owned(),
+    };
     let description = format!("{}; {}", capture.origin, clocks.words(record.point));
+    let description = text(&description);
     let is_only = track.interfaces().len() == 1;
     for strand in track.strands() {
         let place = strand.side.map_or(&*record.name, |side| notes.name(side));
@@ -156,10 +213,12 @@ fn describe(
             None => format!("{place}/{}", strand.interface),
         };
         let interface = Interface {
-            name: Some(name),
+            name: Some(text(&name)),
             ..interface.clone()
         };
-        match track.section(strand.interface) {
+        // What a section says of itself is free text.
+        let section = track.section(strand.interface);
+        match section.filter(|_| form.anonymizer.is_none()) {
             Some(section) => file.interface_of_section(&interface, &description, section)?,
             None => file.interface(&interface, &description)?,
         }

@@ -20,7 +20,9 @@ const IF_DESCRIPTION: u16 = 3;
 const IF_TSRESOL: u16 = 9;
 const IF_OS: u16 = 12;
 const IF_HARDWARE: u16 = 15;
-const EPB_FLAGS: u16 = 2;
+pub(crate) const EPB_FLAGS: u16 = 2;
+pub(crate) const EPB_DROPCOUNT: u16 = 4;
+const EPB_PACKET_ID: u16 = 5;
 const ISB_STARTTIME: u16 = 2;
 const ISB_ENDTIME: u16 = 3;
 const ISB_OSDROP: u16 = 7;
@@ -34,6 +36,17 @@ pub(crate) struct CaptureFile<W: Write> {
     block: Vec<u8>,
 }
 
+/// The options of a block in a little-endian file, each with its code, its padding among its bytes.
+pub(crate) fn options(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let &[code_low, code_high, len_low, len_high] = bytes.first_chunk()?;
+        let len = usize::from(u16::from_le_bytes([len_low, len_high]));
+        let (option, rest) = bytes.split_at_checked(4 + len.next_multiple_of(4))?;
+        bytes = rest;
+        Some((u16::from_le_bytes([code_low, code_high]), option))
+    })
+}
+
 /// A frame that was captured elsewhere, with all that its block said of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Captured<'a> {
@@ -43,8 +56,11 @@ pub(crate) struct Captured<'a> {
     pub original_len: u32,
     /// What was captured.
     pub bytes: &'a [u8],
-    /// Options of its packet block as they stand in a little-endian file, without an end.
+    /// Options of its packet block as they stand in a little-endian file, without an end. A packet
+    /// number among them is another file's, and is left out.
     pub options: &'a [u8],
+    /// The packet's number (`epb_packetid`), the same in every frame that holds it.
+    pub packet_id: Option<u64>,
     /// One more comment.
     pub comment: Option<&'a str>,
 }
@@ -64,6 +80,14 @@ impl<W: Write> CaptureFile<W> {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn begin(out: W) -> io::Result<Self> {
+        Self::begin_with(out, "")
+    }
+
+    /// Begins the file with a comment on the whole of it, unless that is empty.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn begin_with(out: W, comment: &str) -> io::Result<Self> {
         let mut file = Self {
             out,
             interfaces: Vec::new(),
@@ -73,6 +97,9 @@ impl<W: Write> CaptureFile<W> {
         file.block.extend([1, 0, 0, 0]); // version 1.0
         file.block.extend(u64::MAX.to_le_bytes()); // of unknown length
         let application = concat!("hdp ", env!("CARGO_PKG_VERSION"));
+        if !comment.is_empty() {
+            file.option(OPT_COMMENT, comment.as_bytes());
+        }
         file.option(SHB_USERAPPL, application.as_bytes());
         file.option(END_OF_OPTIONS, &[]);
         file.finish(SECTION_HEADER)?;
@@ -192,11 +219,19 @@ impl<W: Write> CaptureFile<W> {
     pub(crate) fn captured(&mut self, interface: usize, frame: &Captured) -> io::Result<()> {
         let at = (interface, frame.time_ns);
         self.begin_packet(at, frame.original_len, frame.bytes)?;
-        self.block.extend(frame.options);
+        let begin = self.block.len();
+        for (code, option) in options(frame.options) {
+            if code != EPB_PACKET_ID {
+                self.block.extend(option);
+            }
+        }
+        if let Some(id) = frame.packet_id {
+            self.option(EPB_PACKET_ID, &id.to_le_bytes());
+        }
         if let Some(comment) = frame.comment {
             self.option(OPT_COMMENT, comment.as_bytes());
         }
-        if !frame.options.is_empty() || frame.comment.is_some() {
+        if self.block.len() > begin {
             self.option(END_OF_OPTIONS, &[]);
         }
         self.finish(ENHANCED_PACKET)

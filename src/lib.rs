@@ -26,6 +26,7 @@
 //! ```
 
 mod annotate;
+pub mod anonymize;
 mod capture_file;
 #[cfg(feature = "cli")]
 pub mod cli;

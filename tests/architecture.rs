@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The modules of the library, lowest first: each may use those before it.
-const STAGES: [&str; 21] = [
+const STAGES: [&str; 22] = [
     "hdp",
     "protocols",
     "shell",
@@ -20,6 +20,7 @@ const STAGES: [&str; 21] = [
     "observe",
     "correlate",
     "judge",
+    "anonymize",
     "annotate",
     "explain",
     "path",

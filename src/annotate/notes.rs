@@ -226,17 +226,16 @@ impl Notes {
         })
     }
 
-    /// The note on the packet in a frame of a record, or on the one that it is a copy of.
-    fn note(&self, record: usize, frame: u64, key: Option<Key>) -> Option<&Note> {
+    /// The number of the packet in a frame of a record, or of the one that it is a copy of.
+    fn number(&self, record: usize, frame: u64, key: Option<Key>) -> Option<u32> {
         if let Some(&number) = self.records[record].by_frame.get(&frame) {
-            return Some(&self.packets[number as usize]);
+            return Some(number);
         }
         let number = (*self.by_key.get(&key?)?)?;
-        let note = &self.packets[number as usize];
-        let mut sights = self.sights_of(note).iter();
+        let mut sights = self.sights_of(&self.packets[number as usize]).iter();
         sights
             .any(|sight| self.record_of[usize::from(sight.point)] == record)
-            .then_some(note)
+            .then_some(number)
     }
 
     fn sights_of(&self, note: &Note) -> &[Sight] {
@@ -244,16 +243,15 @@ impl Notes {
         &self.sights[first..end]
     }
 
-    /// Adds the comment on a frame of a record, in which a packet of this key was found; `false`
-    /// where there is nothing to say.
+    /// Adds the comment on a frame of a record, in which a packet of this key was found, and says the
+    /// packet's number, the same wherever it was seen; `None` where there is nothing to say.
     pub(super) fn comment(
         &self,
         (record, frame, key): (usize, u64, Option<Key>),
         comment: &mut String,
-    ) -> bool {
-        let Some(note) = self.note(record, frame, key) else {
-            return false;
-        };
+    ) -> Option<u64> {
+        let number = self.number(record, frame, key)?;
+        let note = &self.packets[number as usize];
         let name = |point: u16| plain(&self.points[usize::from(point)]);
         comment.push_str("hdp: fate=");
         comment.push_str(word(note.fate));
@@ -274,7 +272,7 @@ impl Notes {
         if note.altered {
             comment.push_str("; altered=yes");
         }
-        true
+        Some(u64::from(number) + 1)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc, vec};
 
 use super::{
-    Capture, Clocks,
+    Capture, Clocks, Form,
     notes::{Key, Notes},
 };
 use crate::{
-    decode::{Dates, Decoder},
+    capture_file::{EPB_DROPCOUNT, EPB_FLAGS, options},
+    decode::{Dates, Decoder, Layer, LayerKind},
     source::{Error, Interface, Section, Source, Summary},
 };
 
@@ -52,6 +53,34 @@ pub(super) struct Head {
     pub(super) options: Vec<u8>,
     /// The packet in it.
     pub(super) key: Option<Key>,
+    /// Its headers, outermost first.
+    layers: Vec<Layer>,
+}
+
+impl Head {
+    /// Takes the form that is asked for; `false` where it has none such.
+    pub(super) fn take_form(&mut self, form: Form<'_>) -> bool {
+        if let Some(anonymizer) = form.anonymizer {
+            anonymizer.frame(&mut self.bytes, &self.layers);
+            // Flags and drops are figures; comments and names are not.
+            let kept: Vec<u8> = options(&self.options)
+                .filter(|(code, _)| [EPB_FLAGS, EPB_DROPCOUNT].contains(code))
+                .flat_map(|(_, option)| option.iter().copied())
+                .collect();
+            self.options = kept;
+        }
+        if !form.raw {
+            return true;
+        }
+        let is_ip = |layer: &&Layer| matches!(layer.kind, LayerKind::Ipv4 | LayerKind::Ipv6);
+        let Some(start) = self.layers.iter().find(is_ip).map(|layer| layer.start) else {
+            return false;
+        };
+        self.bytes.drain(..start);
+        let cut = u32::try_from(start).unwrap_or(u32::MAX);
+        self.original_len = self.original_len.saturating_sub(cut);
+        true
+    }
 }
 
 /// The frames behind the next one.
@@ -179,6 +208,11 @@ impl Track {
         self.head.as_ref()
     }
 
+    /// The same, to be given another form.
+    pub(super) fn head_mut(&mut self) -> Option<&mut Head> {
+        self.head.as_mut()
+    }
+
     /// Goes on to the frame after the next.
     pub(super) fn advance(&mut self) {
         match &mut self.rest {
@@ -208,6 +242,8 @@ impl Reader {
         head.original_len = frame.original_len;
         head.bytes.clear();
         head.bytes.extend(frame.bytes);
+        head.layers.clear();
+        head.layers.extend(self.decoder.layers());
         head.options.clear();
         self.source.append_packet_options(&mut head.options);
         true

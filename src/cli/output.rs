@@ -55,9 +55,24 @@ pub(super) enum ReportFormat {
 
 /// What the user ran.
 pub(super) fn command() -> String {
-    let words = env::args_os().skip(1);
-    let words = words.map(|word| shell::quoted(&word.to_string_lossy()));
-    let words: Vec<String> = std::iter::once("hdp".to_owned()).chain(words).collect();
+    command_without("")
+}
+
+/// The same without the value of an option, which is a secret.
+pub(super) fn command_without(secret: &str) -> String {
+    let mut words = vec!["hdp".to_owned()];
+    let mut is_secret = false;
+    for word in env::args_os().skip(1) {
+        let word = word.to_string_lossy();
+        let hides = !secret.is_empty() && word.starts_with(secret);
+        words.push(match (is_secret, hides) {
+            (true, _) => "KEY".to_owned(),
+            (_, true) => secret.to_owned(),
+            _ => shell::quoted(&word),
+        });
+        // The value stands behind a blank, or behind an equals sign in the same word.
+        is_secret = hides && !word.contains('=');
+    }
     words.join(" ")
 }
 

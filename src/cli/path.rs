@@ -21,6 +21,7 @@ use super::{
     terminal, view,
 };
 use crate::{
+    anonymize::Anonymizer,
     explain::Explanation,
     findings::{Findings, Packet, Verdict, Warning},
     path::{
@@ -68,6 +69,19 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     write_lost: Option<PathBuf>,
 
+    /// In --annotate and --write-lost, frames as captured, or beginning with IP: one link type, which
+    /// tcpdump, Zeek and Suricata need
+    #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
+    link_type: LinkType,
+
+    /// Replace addresses in all that is written, prefixes kept, by a random key; cut payloads of frames
+    #[arg(long, conflicts_with = "explain")]
+    anonymize: bool,
+
+    /// The same by this key, 64 hexadecimal digits: then addresses become the same ones again
+    #[arg(long, value_name = "KEY", conflicts_with = "explain")]
+    anonymize_key: Option<Anonymizer>,
+
     /// Explain one packet instead: by its HDP timestamp, a time as it is printed, or a frame of a point
     ///
     /// Where it was seen, what changed on the way, what became of it, and how to check that.
@@ -97,7 +111,7 @@ pub(super) struct Arguments {
     /// Look through the findings of files on the terminal before they are written, as pipes and interfaces
     /// are while they are read
     #[cfg(feature = "view")]
-    #[arg(long, conflicts_with_all = ["bounded", "explain", "annotate", "write_lost", "packets"])]
+    #[arg(long, conflicts_with_all = ["bounded", "explain", "annotate", "write_lost", "packets", "anonymize", "anonymize_key"])]
     view: bool,
 
     /// Show a row for each number, including those that passed
@@ -134,6 +148,16 @@ pub(super) struct Arguments {
     save: Option<PathBuf>,
 }
 
+/// How frames are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum LinkType {
+    /// As they were captured
+    #[default]
+    Captured,
+    /// From their IP header on; those without are left out
+    Raw,
+}
+
 /// In which order the points are taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Order {
@@ -154,6 +178,11 @@ impl From<Order> for path::Order {
 }
 
 impl Arguments {
+    fn anonymizer(&self) -> Option<Anonymizer> {
+        let random = || self.anonymize.then(Anonymizer::random);
+        self.anonymize_key.clone().or_else(random)
+    }
+
     /// What is asked of reading and judging.
     fn options(&self, points: &Points) -> anyhow::Result<Options> {
         ensure!(
@@ -174,6 +203,8 @@ impl Arguments {
                 (false, true) => Memory::Unbounded,
                 (false, false) => Memory::Automatic,
             },
+            raw_frames: self.link_type == LinkType::Raw,
+            anonymizer: self.anonymizer(),
             #[cfg(feature = "libpcap")]
             filter: self.filter.clone(),
             capture: path::Capture {
@@ -222,6 +253,9 @@ fn say(bar: &Bar, event: Event) {
             "hdp: warning: --order auto: no packet shows which of {a} and {b} comes first; they \
              stay as given"
         ),
+        Event::WithoutIp { name, frames } => {
+            eprintln!("hdp: {name}: {frames} frames without IP are left out");
+        }
         Event::LostBehindLog { point, lost } => eprintln!(
             "hdp: warning: {point}: is a log, which holds no frames of the {lost} packets that were \
              lost behind it"
@@ -346,10 +380,15 @@ pub(super) fn run(arguments: &Arguments, use_color: bool) -> anyhow::Result<Outc
     #[cfg(feature = "view")]
     if arguments.view && !points.have_streams() {
         let findings = browse(&points, &options)?;
-        return write(&findings, arguments, &layout, &mut results.out);
+        let command = output::command();
+        return write(&findings, (arguments, &command), &layout, &mut results.out);
     }
     let findings = find(&points, &options, &mut results)?;
-    write(&findings, arguments, &layout, &mut results.out)
+    let command = match &options.anonymizer {
+        Some(anonymizer) => anonymizer.text(&output::command_without("--anonymize-key")),
+        None => output::command(),
+    };
+    write(&findings, (arguments, &command), &layout, &mut results.out)
 }
 
 fn explain(points: &Points, subject: &Subject, options: &Options) -> anyhow::Result<Explanation> {
@@ -369,7 +408,10 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
     let mut lines = results.packets.take();
     let note = |packet: &Packet| {
         if let Some(lines) = &mut lines {
-            lines.write(packet);
+            match &options.anonymizer {
+                Some(anonymizer) => lines.write(&anonymizer.of(packet)),
+                None => lines.write(packet),
+            }
         }
     };
     let frames = mem::take(&mut results.frames);
@@ -390,7 +432,14 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
         path::findings(points, options)?
     };
     lines.map(Lines::finish).transpose()?;
-    Ok(findings)
+    Ok(match &options.anonymizer {
+        Some(anonymizer) => {
+            let mut findings = anonymizer.of(&findings);
+            findings.warnings.push(Warning::Anonymized);
+            findings
+        }
+        None => findings,
+    })
 }
 
 /// Reads files, and shows what was found until the user leaves.
@@ -427,7 +476,7 @@ fn watch(points: &Points, options: &Options) -> anyhow::Result<Session> {
 /// does.
 fn write(
     findings: &Findings,
-    arguments: &Arguments,
+    (arguments, command): (&Arguments, &str),
     layout: &report::Layout,
     out: &mut Output,
 ) -> anyhow::Result<Outcome> {
@@ -441,7 +490,7 @@ fn write(
         ReportFormat::Markdown => report::markdown(findings, arguments.all),
         ReportFormat::Csv => report::csv(findings),
         ReportFormat::Json => report::json(findings),
-        ReportFormat::Html => report::html(findings, Some(&output::command())),
+        ReportFormat::Html => report::html(findings, Some(command)),
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;

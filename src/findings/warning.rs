@@ -126,6 +126,8 @@ pub enum Warning {
         /// How far their timestamps lie behind their capture times, in nanoseconds; negative: before.
         off_ns: i64,
     },
+    /// Addresses are others than they were.
+    Anonymized,
     /// Both points saw HDP of one sender, and no packet that the other saw: most likely they recorded
     /// different runs.
     OtherRun {

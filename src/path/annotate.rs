@@ -60,11 +60,22 @@ pub(super) fn write<W: Write>(
             captures: &captures,
             dates: options.dates(),
             which: frames,
+            form: annotate::Form {
+                raw: options.raw_frames,
+                anonymizer: options.anonymizer.as_ref(),
+            },
         };
-        annotate::write(to, job, notes, &clocks).map_err(|error| match error {
-            annotate::Error::Source(error) => error.into(),
-            annotate::Error::Write(error) => Error::Write { name, error },
-        })?;
+        let written = match annotate::write(to, job, notes, &clocks) {
+            Ok(written) => written,
+            Err(annotate::Error::Source(error)) => return Err(error.into()),
+            Err(annotate::Error::Write(error)) => return Err(Error::Write { name, error }),
+        };
+        if written.without_ip > 0 {
+            options.tell(Event::WithoutIp {
+                name: &name,
+                frames: written.without_ip,
+            });
+        }
         for (index, log) in records().filter(|(_, record)| record.kind != PointKind::Capture) {
             let lost = notes.lost_behind(index);
             if frames == Which::Lost && lost > 0 {

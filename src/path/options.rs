@@ -4,6 +4,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Points, Room};
 use crate::{
+    anonymize::Anonymizer,
     decode::{DEFAULT_WINDOW_NS, Dates},
     judge::{self, DEFAULT_WAIT_NS},
     observe::Witnesses,
@@ -32,6 +33,11 @@ pub struct Options {
     pub memory: Memory,
     /// Compute the SHA-256 of each file while it is read ([`Input::sha256`](crate::findings::Input::sha256)).
     pub digest: bool,
+    /// Frames of annotated captures begin with IP, one link type for all; those without IP are left out.
+    pub raw_frames: bool,
+    /// Frames of annotated captures get other addresses and lose their payloads. What is returned is as
+    /// it was: [`Anonymizer::of`] changes that.
+    pub anonymizer: Option<Anonymizer>,
     /// Only frames that pass this pcap filter are read; the kernel applies it to interfaces.
     pub filter: Option<String>,
     /// How interfaces are captured from.
@@ -116,6 +122,13 @@ pub enum Event<'a> {
     OrderContradictory,
     /// Under [`Order::Auto`], no packet shows which of the two points comes first; they stay as given.
     OrderUndecided([&'a str; 2]),
+    /// An annotated capture whose frames begin with IP lacks these, which hold none.
+    WithoutIp {
+        /// The capture.
+        name: &'a str,
+        /// How many frames.
+        frames: u64,
+    },
     /// A log holds no frames of the packets that were lost behind it, so they could not be written.
     LostBehindLog {
         /// The log's point.
@@ -136,6 +149,8 @@ impl Default for Options {
             order: Order::default(),
             memory: Memory::default(),
             digest: false,
+            raw_frames: false,
+            anonymizer: None,
             filter: None,
             capture: Capture::default(),
             count: None,
@@ -157,6 +172,8 @@ impl fmt::Debug for Options {
             .field("order", &self.order)
             .field("memory", &self.memory)
             .field("digest", &self.digest)
+            .field("raw_frames", &self.raw_frames)
+            .field("anonymizer", &self.anonymizer)
             .field("filter", &self.filter)
             .field("capture", &self.capture)
             .field("count", &self.count)

@@ -362,6 +362,7 @@ fn warning(warning: &Warning) -> String {
                 packets(*n)
             )
         }
+        Warning::Anonymized => "addresses are replaced by others, prefixes kept".to_owned(),
         Warning::OtherRun { from, to, apart_ns } => {
             let apart = apart_ns.unsigned_abs() as f64 / 1e9;
             format!(

@@ -1,0 +1,263 @@
+//! Anonymized results: other addresses, and no payloads.
+//!
+//! Addresses become others by a key, the same one each time, and two that share a prefix share one as
+//! long afterwards (ipcrypt-pfx): networks stay networks, and which is which nobody can tell without the
+//! key. Frames end behind the last header that is understood, and hardware addresses are zero. Checksums
+//! that cover an address are not computed again, but for IPv4's own.
+//!
+//! The module promises that no IP address of a text or of a header that the decoder knows stays. It
+//! deliberately leaves names alone: points, files and interfaces are called as the user calls them, but
+//! for addresses in their names. Timestamps and ports stay: they are what packets are matched by.
+
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
+
+use ipcrypt_rs::IpcryptPfx;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::decode::{Layer, LayerKind};
+
+/// Bytes of a key.
+const KEY_LEN: usize = 32;
+
+/// Replaces addresses by a key.
+#[derive(Clone)]
+pub struct Anonymizer(Arc<IpcryptPfx>);
+
+impl fmt::Debug for Anonymizer {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Anonymizer")
+    }
+}
+
+impl FromStr for Anonymizer {
+    type Err = String;
+
+    /// By a key in hexadecimal.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("the key has {} hexadecimal digits", 2 * KEY_LEN);
+        let digits: Option<Vec<u8>> = text
+            .chars()
+            .map(|digit| {
+                digit
+                    .to_digit(16)
+                    .and_then(|digit| u8::try_from(digit).ok())
+            })
+            .collect();
+        let digits = digits.ok_or_else(wrong)?;
+        let bytes: Vec<u8> = digits
+            .chunks_exact(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect();
+        let key = <[u8; KEY_LEN]>::try_from(bytes).map_err(|_| wrong())?;
+        if digits.len() != 2 * KEY_LEN || key[..KEY_LEN / 2] == key[KEY_LEN / 2..] {
+            return Err(wrong() + ", its halves unlike");
+        }
+        Ok(Self(Arc::new(IpcryptPfx::new(key))))
+    }
+}
+
+impl Anonymizer {
+    /// By a key that nobody knows.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Arc::new(IpcryptPfx::new_random()))
+    }
+
+    /// The address that stands for this one.
+    #[must_use]
+    pub fn address(&self, address: IpAddr) -> IpAddr {
+        self.0.encrypt_ipaddr(address)
+    }
+
+    /// A text with other addresses.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        let is_of_address = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
+        let mut replaced = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_of_address) {
+            replaced.push_str(&rest[..start]);
+            rest = &rest[start..];
+            let end = rest.find(|c| !is_of_address(c)).unwrap_or(rest.len());
+            replaced.push_str(&self.word(&rest[..end]));
+            rest = &rest[end..];
+        }
+        replaced.push_str(rest);
+        replaced
+    }
+
+    /// A run of hexadecimal digits, points and colons, which may be an address and a port, or one at the
+    /// end of a sentence.
+    fn word(&self, word: &str) -> String {
+        let whole = word.trim_end_matches(['.', ':']);
+        let with_port = whole.rsplit_once(':').map_or(whole, |(address, _)| address);
+        for address in [word, whole, with_port] {
+            let parsed = address.parse::<IpAddr>().ok();
+            // `::` alone stands in many texts.
+            let parsed = parsed.filter(|_| address.contains(|c: char| c.is_ascii_hexdigit()));
+            if let Some(parsed) = parsed {
+                return format!("{}{}", self.address(parsed), &word[address.len()..]);
+            }
+        }
+        word.to_owned()
+    }
+
+    /// Findings, packets and whatever else is text and figures, with other addresses.
+    ///
+    /// # Panics
+    /// Never: what was serialized is deserialized, with other texts in place of texts.
+    #[must_use]
+    pub fn of<T: Serialize + DeserializeOwned>(&self, object: &T) -> T {
+        let mut value = serde_json::to_value(object).expect("all keys are strings");
+        self.value(&mut value);
+        serde_json::from_value(value).expect("only texts have changed")
+    }
+
+    fn value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
+            Value::Object(members) => members.values_mut().for_each(|value| self.value(value)),
+            _ => {}
+        }
+    }
+
+    /// Changes a frame in which these headers were found, outermost first: other addresses, nothing
+    /// behind the headers.
+    pub(crate) fn frame(&self, bytes: &mut Vec<u8>, layers: &[Layer]) {
+        let mut end = 0;
+        for layer in layers {
+            let header_end = layer.end.min(bytes.len());
+            let Some(header) = bytes.get_mut(layer.start..header_end) else {
+                continue;
+            };
+            end = end.max(header_end);
+            match layer.kind {
+                LayerKind::Ipv4 if header.len() >= 20 => {
+                    self.replace::<4>(header, [12, 16]);
+                    let checksum = ipv4_checksum(header);
+                    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+                }
+                LayerKind::Ipv6 if header.len() >= 40 => self.replace::<16>(header, [8, 24]),
+                LayerKind::Ethernet => fill(header, 0, 12),
+                LayerKind::Sll => fill(header, 6, 14),
+                LayerKind::Sll2 => fill(header, 12, 20),
+                LayerKind::Ieee80211 => fill(header, 4, 22),
+                _ => {}
+            }
+        }
+        // Later fragments begin with payload.
+        let is_first = |header: &[u8]| header[6] & 0x1f == 0 && header[7] == 0;
+        let transport = match layers.last() {
+            Some(layer) if layer.kind == LayerKind::Ipv4 => {
+                let header = bytes.get(layer.start..layer.end);
+                header
+                    .filter(|header| is_first(header))
+                    .map(|header| &header[9])
+            }
+            Some(layer) if layer.kind == LayerKind::Ipv6 => bytes.get(layer.start + 6),
+            _ => None,
+        };
+        // Enough of other packets that their flows are known.
+        end += match transport {
+            Some(6) => 20,
+            Some(1 | 17 | 58) => 8,
+            _ => 0,
+        };
+        bytes.truncate(end);
+    }
+
+    fn replace<const N: usize>(&self, header: &mut [u8], places: [usize; 2])
+    where
+        [u8; N]: Into<IpAddr>,
+    {
+        for at in places {
+            let Some(field) = header.get_mut(at..at + N) else {
+                continue;
+            };
+            let Ok(address) = <[u8; N]>::try_from(&*field) else {
+                continue;
+            };
+            match self.address(address.into()) {
+                IpAddr::V4(other) if N == 4 => field.copy_from_slice(&other.octets()),
+                IpAddr::V6(other) if N == 16 => field.copy_from_slice(&other.octets()),
+                // An IPv4-mapped address of an IPv6 header, or what became one.
+                IpAddr::V4(other) => {
+                    field.copy_from_slice(&other.to_ipv6_mapped().octets()[16 - N..])
+                }
+                IpAddr::V6(_) => field.fill(0),
+            }
+        }
+    }
+}
+
+fn fill(header: &mut [u8], from: usize, to: usize) {
+    let to = to.min(header.len());
+    if let Some(field) = header.get_mut(from..to) {
+        field.fill(0);
+    }
+}
+
+/// The header's checksum (RFC 1071), its own field taken as zero.
+fn ipv4_checksum(header: &[u8]) -> u16 {
+    let words = header.chunks(2).enumerate().map(|(index, pair)| {
+        let word = u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
+        if index == 5 { 0 } else { word }
+    });
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    #[test]
+    fn addresses_in_texts_are_others_and_all_else_stays() {
+        let key: Anonymizer = KEY.parse().unwrap();
+        let other = |text: &str| key.address(text.parse().unwrap()).to_string();
+        let (v4, v6) = (other("10.77.1.1"), other("fd77::1"));
+        assert_ne!(v4, "10.77.1.1");
+        for (text, expected) in [
+            ("10.77.1.1 answered.", format!("{v4} answered.")),
+            ("from 10.77.1.1.", format!("from {v4}.")),
+            ("(fd77::1), 10.77.1.1:420", format!("({v6}), {v4}:420")),
+            (
+                "11:48:27.388 at hdp::path, 50 ESP, 1.5 s",
+                "11:48:27.388 at hdp::path, 50 ESP, 1.5 s".to_owned(),
+            ),
+            ("", String::new()),
+        ] {
+            assert_eq!(key.text(text), expected);
+        }
+    }
+
+    #[test]
+    fn prefixes_are_kept_and_the_key_decides() {
+        let key: Anonymizer = KEY.parse().unwrap();
+        let address = |key: &Anonymizer, text: &str| match key.address(text.parse().unwrap()) {
+            IpAddr::V4(address) => u32::from(address),
+            IpAddr::V6(_) => 0,
+        };
+        let shared = |a: &str, b: &str| (address(&key, a) ^ address(&key, b)).leading_zeros();
+        assert_eq!(shared("10.77.1.1", "10.77.1.2"), 30);
+        assert_eq!(shared("10.77.1.1", "10.77.2.1"), 22);
+        assert_eq!(shared("10.77.1.1", "192.0.2.1"), 0);
+        let again: Anonymizer = KEY.parse().unwrap();
+        assert_eq!(address(&again, "10.77.1.1"), address(&key, "10.77.1.1"));
+        assert_ne!(
+            address(&Anonymizer::random(), "10.77.1.1"),
+            address(&key, "10.77.1.1")
+        );
+        for wrong in ["", "0102", &"00".repeat(32), &KEY[1..], "x"] {
+            assert!(wrong.parse::<Anonymizer>().is_err(), "{wrong}");
+        }
+    }
+}
