@@ -39,6 +39,8 @@ local HEADER_LEN = 12
 local QUOTED_AT_LEAST = 8
 -- The port of the article's client and server, by which the control in UDP is known.
 local PORT = 420
+-- How its packets are claimed.
+local UDP_CLAIM = "UDP port 420"
 local IPPROTO_UDP, IPPROTO_FRAGMENT, IPPROTO_AH, IPPROTO_NONE = 17, 44, 51, 59
 -- The timestamp's upper half counts in units of 2^32 ns.
 local UPPER_HALF_SECONDS = 4.294967296
@@ -54,7 +56,37 @@ local TRANSPARENT = {
     [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true,
 }
 
-local hdp = Proto("hdp", "HDP")
+-- IANA's keywords from 0 on, "-" where a number has none, "_" for a blank.
+local KEYWORDS = {}
+for keyword in ([[
+    HOPOPT ICMP IGMP GGP IPv4 ST TCP CBT EGP IGP BBN-RCC-MON NVP-II PUP ARGUS EMCON XNET CHAOS UDP
+    MUX DCN-MEAS HMP PRM XNS-IDP TRUNK-1 TRUNK-2 LEAF-1 LEAF-2 RDP IRTP ISO-TP4 NETBLT MFE-NSP
+    MERIT-INP DCCP 3PC IDPR XTP DDP IDPR-CMTP TP++ IL IPv6 SDRP IPv6-Route IPv6-Frag IDRP RSVP GRE
+    DSR BNA ESP AH I-NLSP SWIPE NARP Min-IPv4 TLSP SKIP IPv6-ICMP IPv6-NoNxt IPv6-Opts - CFTP -
+    SAT-EXPAK KRYPTOLAN RVD IPPC - SAT-MON VISA IPCV CPNX CPHB WSN PVP BR-SAT-MON SUN-ND WB-MON
+    WB-EXPAK ISO-IP VMTP SECURE-VMTP VINES IPTM NSFNET-IGP DGP TCF EIGRP OSPFIGP Sprite-RPC LARP MTP
+    AX.25 IPIP MICP SCC-SP ETHERIP ENCAP - GMTP IFMP PNNI PIM ARIS SCPS QNX A/N IPComp SNP
+    Compaq-Peer IPX-in-IP VRRP PGM - L2TP DDX IATP STP SRP UTI SMP SM PTP ISIS_over_IPv4 FIRE CRTP
+    CRUDP SSCOPMCE IPLT SPS PIPE SCTP FC RSVP-E2E-IGNORE Mobility_Header UDPLite MPLS-in-IP manet
+    HIP Shim6 WESP ROHC Ethernet AGGFRAG NSH Homa BIT-EMU
+]]):gmatch("%S+") do
+    KEYWORDS[#KEYWORDS + 1] = keyword
+end
+
+-- "50 ESP"
+local function name_of(number)
+    local keyword = number == 255 and "Reserved" or KEYWORDS[number + 1]
+    if not keyword or keyword == "-" then
+        return tostring(number)
+    end
+    return number .. " " .. keyword:gsub("_", " ")
+end
+
+-- A script that is loaded a second time, from two folders or by -X lua_script, leaves it at the first.
+local is_first, hdp = pcall(Proto, "hdp", "HDP")
+if not is_first then
+    return
+end
 
 -- Fields and experts ------------------------------------------------------------------------------
 
@@ -388,9 +420,10 @@ local function add(tvb, pinfo, root, claim, number, reported, is_quote)
         end
     end
     add_payload(tree, tvb, len, not pinfo.fragmented)
-    local info = string.format("%d → %d  Number=%d  Len=%d", source, destination, number, len)
-    pinfo.cols.info = info
-    tree:append_text(", " .. info)
+    local info = string.format("%d → %d  Len=%d", source, destination, len)
+    local name = claim == UDP_CLAIM and "UDP control" or name_of(number)
+    pinfo.cols.info = name .. "  " .. info
+    tree:append_text(", " .. name .. ", " .. info)
 end
 
 -- Claims ------------------------------------------------------------------------------------------
@@ -453,7 +486,7 @@ local function udp_heuristic(tvb, pinfo, root)
     end
     local is_quote = pinfo.in_error_pkt
     local len = is_quote and quoted_len(tvb) or tvb:reported_len()
-    add(tvb, pinfo, root, "UDP port 420", IPPROTO_UDP, len, is_quote)
+    add(tvb, pinfo, root, UDP_CLAIM, IPPROTO_UDP, len, is_quote)
     return true
 end
 
@@ -509,12 +542,14 @@ local function span(text)
 end
 
 -- What `hdp path --annotate` found out about the packet: "hdp: fate=lost; segment=client → server".
-local function add_annotation(comment, root)
+local function add_annotation(comment, pinfo, root)
     local tree = root:add(hdp, "HDP along the path")
+    local fate = {}
     for key, value in (comment:sub(6) .. ";"):gmatch("([%w_]+)=(.-);") do
         if key == "fate" or key == "segment" then
             tree:add(f[key], value)
             tree:append_text(", " .. value)
+            fate[#fate + 1] = value
         elseif key == "pair" then
             for sighting in value:gmatch("[^,%s][^,]*") do
                 tree:add(f.pair, sighting)
@@ -530,6 +565,7 @@ local function add_annotation(comment, root)
         end
     end
     tree:set_generated()
+    pinfo.cols.info:append("  [" .. table.concat(fate, " ") .. "]")
 end
 
 local after = Proto("hdp_after", "HDP after all others")
@@ -546,7 +582,7 @@ function after.dissector(_, pinfo, root)
     if frame_comment() then
         for _, comment in ipairs({ frame_comment() }) do
             if comment.value:sub(1, 5) == "hdp: " then
-                add_annotation(comment.value, root)
+                add_annotation(comment.value, pinfo, root)
             end
         end
     end
@@ -570,7 +606,7 @@ local function count(counts)
     local claims = { hdp_claim() }
     local found = { hdp_ip_proto() }
     for i, number in ipairs(found) do
-        local key = claims[i].value == "UDP port 420" and 256 or number.value
+        local key = claims[i].value == UDP_CLAIM and 256 or number.value
         -- A frame is a packet or an error that quotes one.
         local kind = is_quote and counts.quotes or counts.packets
         kind[key] = (kind[key] or 0) + 1

@@ -533,7 +533,10 @@ fn a_broken_script_does_not_pass() {
 
     assert!(said(&complaints(&folder.path().join("missing.lua"))));
     // A syntax error, an error while loading.
-    assert!(said(&broken("local hdp = Proto(", "local hdp = = Proto(")));
+    assert!(said(&broken(
+        "local is_first, hdp = pcall(",
+        "local is_first, hdp = = pcall("
+    )));
     assert!(said(&broken("hdp.fields = ", "hdp.felds.x = ")));
     // An error in every packet that is HDP.
     let failed = broken(
@@ -558,7 +561,7 @@ fn a_broken_script_does_not_pass() {
     );
     // Another name.
     assert_eq!(
-        broken("Proto(\"hdp\", \"HDP\")", "Proto(\"hdq\", \"HDQ\")"),
+        broken("Proto, \"hdp\", \"HDP\")", "Proto, \"hdq\", \"HDQ\")"),
         [Complaint::NoProtocol]
     );
     // Each of the layers left out.
@@ -979,4 +982,71 @@ fn comments_of_hdp_become_fields_and_others_do_not() {
 fn the_script_names_its_version() {
     let script = fs::read_to_string(SCRIPT).unwrap();
     assert!(script.contains(concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")));
+}
+
+/// The column that one reads first, of every frame with HDP.
+fn infos(tshark: &Tshark, file: &Path, more: &[&str]) -> Vec<String> {
+    let lines = tshark.fields(file, "hdp", &["_ws.col.Info"], more);
+    lines
+        .unwrap()
+        .into_iter()
+        .map(|mut line| line.remove(0))
+        .collect()
+}
+
+#[test]
+fn the_info_column_says_name_number_fate_and_segment() {
+    if !is_there("the_info_column_says_name_number_fate_and_segment") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(&sweep(4), &folder, "sweep.pcap");
+    let tshark = Tshark::with(SCRIPT);
+    let shown = infos(&tshark, &file, &[]);
+    assert_eq!(shown.len(), 3 * 256);
+    for number in 0..=255_u16 {
+        let name = hdp::protocols::fold_with_keywords(&[number]);
+        let begins = format!("{name}  420 → 420  Len=");
+        assert!(
+            shown.iter().any(|info| info.starts_with(&begins)),
+            "{name}: {shown:?}"
+        );
+    }
+
+    let annotated = folder.path().join("annotated.pcapng");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
+    let points = ["client.pcap", "router.pcap", "server.pcap"];
+    let points = points.map(|point| format!("fixtures/three-points/{point}"));
+    command
+        .args(["path", "-o", "/dev/null", "--annotate"])
+        .arg(&annotated)
+        .args(points);
+    assert!(command.status().unwrap().success());
+    let shown = infos(&tshark, &annotated, &[]);
+    let lost = "61  420 → 420  Len=34  [lost router (in) → router (out)]";
+    assert_eq!(shown.iter().filter(|info| *info == lost).count(), 3 * 2);
+    let delivered = "50 ESP  420 → 420  Len=34  [delivered]";
+    assert_eq!(
+        shown.iter().filter(|info| *info == delivered).count(),
+        3 * 4
+    );
+    // Without comments there is no fate.
+    let plain = infos(&tshark, Path::new("fixtures/three-points/client.pcap"), &[]);
+    assert!(!plain.iter().any(|info| info.contains('[')));
+}
+
+#[test]
+fn loaded_twice_it_is_as_loaded_once() {
+    if !is_there("loaded_twice_it_is_as_loaded_once") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(&sweep(4), &folder, "sweep.pcap");
+    let copy = folder.path().join("copy.lua");
+    fs::copy(SCRIPT, &copy).unwrap();
+    let again = format!("-Xlua_script:{}", copy.display());
+    let tshark = Tshark::with(SCRIPT);
+    let once = infos(&tshark, &file, &[]);
+    assert_eq!(infos(&tshark, &file, &[&again]), once);
+    assert_eq!(once.len(), 3 * 256);
 }
