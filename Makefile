@@ -12,7 +12,7 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test test-library test-browser sweep trace-lab lint bench record install uninstall deb install-dissector
+.PHONY: help demo test test-library test-browser sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -81,12 +81,22 @@ uninstall: ## removes what make install installed
 # Debian's zsh looks for a package's completions in a folder of its own.
 DEB_STAGE := $(TARGET)/deb
 deb: ## a Debian package of all that make install installs, in target/debian
-	@.ci/install $(BUILD) dpkg-dev:dpkg-shlibdeps
+	@.ci/install $(BUILD)
 	cargo build --release --locked
+	$(MAKE) package
+
+# The package of a program that was built: cargo-deb finds out what it depends on.
+package:
+	@.ci/install dpkg-dev:dpkg-shlibdeps
 	command -v cargo-deb >/dev/null || cargo install cargo-deb --locked
 	rm -rf $(DEB_STAGE)
 	$(MAKE) install PREFIX=/usr DESTDIR=$(DEB_STAGE)
-	cargo deb --no-build --no-strip
+	cargo deb --no-build --no-strip --output $(TARGET)/debian/hdp.deb
+
+test-install: ## make install and the Debian package, tried in folders of their own
+	@.ci/install $(BUILD) man-db:man zsh:zsh bash-completion
+	cargo build --locked
+	.ci/test-install
 
 # tshark knows where Wireshark looks for a user's own Lua scripts; without it, where it usually does.
 install-dissector: ## dissector.lua where this user's Wireshark and tshark load it from

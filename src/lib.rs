@@ -18,7 +18,7 @@
 //!
 //! ```text
 //! source ──► decode ──► observe ──► correlate ──► judge ──► findings ──► report
-//!  Frame     Datagram    Sighting     Journey      Verdict                table | markdown | csv | json
+//!  Frame     Datagram    Sighting     Journey      Verdict                table | markdown | csv | json | html
 //!              └──► dissect ───────────────────────────────────────────► text | tree | jsonl
 //!   └─ the files once more, with the findings ──► annotate, explain ───► pcapng | text | json
 //! hdp (the protocol, a leaf) ◄── probe (send, listen, loopback) ◄── trace (from the sender alone)
