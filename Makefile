@@ -37,9 +37,10 @@ test-browser: ## the HTML report of every fixture in a real browser, which insta
 	@.ci/install $(BUILD) chromium:chromium
 	HDP_BROWSER=chromium cargo test --locked --test html browser
 
-trace-lab: ## 200 traces over eight real routers, a number dropped at each hop in turn, and 8,000 over made-up paths
+trace-lab: ## 200 traces over eight real routers, a number dropped at each hop in turn, 200 of other trouble, 8,000 made-up paths
 	@.ci/install $(BUILD) $(NETWORK)
 	HDP_TRACE_RUNS=$(or $(HDP_TRACE_RUNS),200) cargo test --locked --test trace drops_planted
+	HDP_TRACE_ROUNDS=$(or $(HDP_TRACE_ROUNDS),17) cargo test --locked --test trace
 	TRACE_PATHS=$(or $(TRACE_PATHS),8000) cargo test --locked --release --lib no_path -- --nocapture
 
 sweep: ## 2,000 made-up paths whose truth is known, and no verdict may contradict it

@@ -127,177 +127,220 @@ fn drops_planted_at_each_hop_are_placed() {
     });
 }
 
+/// What differs between the versions of IP.
+struct Version {
+    server: &'static str,
+    client: &'static str,
+    /// As nft calls it.
+    ip: &'static str,
+    icmp: &'static str,
+    /// The kernel's own limit: six errors at once, then one a second.
+    limit: &'static str,
+    multipath: &'static str,
+    /// A host's address in a net between two routers.
+    address: fn(u8, u8) -> String,
+    prefix_len: u8,
+}
+
+const VERSIONS: [Version; 2] = [
+    Version {
+        server: SERVER,
+        client: "10.77.0.1",
+        ip: "ip",
+        icmp: "icmp",
+        limit: "net.ipv4.icmp_ratelimit=1000",
+        multipath: "net.ipv4.fib_multipath_hash_policy=1",
+        address: |net, host| format!("10.77.{net}.{host}"),
+        prefix_len: 24,
+    },
+    Version {
+        server: SERVER_6,
+        client: "fd77:0::1",
+        ip: "ip6",
+        icmp: "icmpv6",
+        limit: "net.ipv6.icmp.ratelimit=1000",
+        multipath: "net.ipv6.fib_multipath_hash_policy=1",
+        address: |net, host| format!("fd77:{net}::{host}"),
+        prefix_len: 64,
+    },
+];
+
+impl Version {
+    /// The words of `ip`, for this version.
+    fn route<'a>(&self, words: &[&'a str]) -> Vec<&'a str> {
+        let version = if self.ip == "ip6" { "-6" } else { "-4" };
+        [&["ip", version, "route"], words].concat()
+    }
+}
+
+/// Runs a scenario over both versions, each `HDP_TRACE_ROUNDS` times, or once.
+fn in_rounds(name: &str, scenario: impl Fn(&Version, &Chain) + Sync) {
+    let rounds = std::env::var("HDP_TRACE_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let scenario = &scenario;
+    thread::scope(|scope| {
+        for version in &VERSIONS {
+            let name = format!("{name}-{}", version.ip);
+            scope.spawn(move || {
+                for _ in 0..rounds {
+                    let Some(chain) = chain(&name) else { return };
+                    scenario(version, &chain);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn hops_that_are_silent_or_limit_their_answers_are_not_named() {
-    let Some(chain) = chain("silent") else { return };
-    for hop in [3, 4] {
-        let answers = "icmp type time-exceeded drop";
-        rule(
-            &chain.routers[hop - 1],
-            "ip",
-            "mute",
-            ("output", 0),
-            answers,
-        );
-    }
-    // The kernel's own limit: six at once, then one a second.
-    chain.routers[5].succeed(&["sysctl", "-qw", "net.ipv4.icmp_ratelimit=1000"]);
-    plant(&chain.routers[3]);
-    let trace = trace(&chain.client, SERVER, &["--protocols", "252-254"]);
-    assert_eq!(place(&trace, 253), (Disappears, 2, Some(5)), "{trace:#?}");
-    assert_eq!(place(&trace, 254), (Disappears, 2, Some(5)), "{trace:#?}");
-    assert_eq!(place(&trace, 252), (Reaches, 9, None));
-    for hop in [3, 4] {
-        assert!(trace.hops[hop - 1].addresses.is_empty());
-    }
+    in_rounds("silent", |version, chain| {
+        for hop in [3, 4] {
+            let answers = format!("{} type time-exceeded drop", version.icmp);
+            rule(
+                &chain.routers[hop - 1],
+                version.ip,
+                "mute",
+                ("output", 0),
+                &answers,
+            );
+        }
+        chain.routers[5].succeed(&["sysctl", "-qw", version.limit]);
+        plant(&chain.routers[3]);
+        let trace = trace(&chain.client, version.server, &["--protocols", "252-254"]);
+        assert_eq!(place(&trace, 253), (Disappears, 2, Some(5)), "{trace:#?}");
+        assert_eq!(place(&trace, 254), (Disappears, 2, Some(5)), "{trace:#?}");
+        assert_eq!(place(&trace, 252), (Reaches, 9, None));
+        for hop in [3, 4] {
+            assert!(trace.hops[hop - 1].addresses.is_empty());
+        }
+    });
 }
 
 #[test]
 fn where_the_last_router_limits_its_answers_the_right_hop_is_found() {
-    let Some(chain) = chain("limit") else { return };
-    for hop in [5, 8] {
-        chain.routers[hop - 1].succeed(&["sysctl", "-qw", "net.ipv4.icmp_ratelimit=1000"]);
-    }
-    plant(&chain.routers[4]);
-    let trace = trace(
-        &chain.client,
-        SERVER,
-        &["--protocols", "240-254", "--count", "6"],
-    );
-    for protocol in 240..=252 {
-        assert_eq!(place(&trace, protocol), (Reaches, 9, None), "{trace:#?}");
-    }
-    let (verdict, last_hop, next_hop) = place(&trace, 253);
-    assert!(
-        verdict == Inconclusive || (last_hop <= 4 && next_hop >= Some(5)),
-        "{trace:#?}"
-    );
-    let (verdict, last_hop, next_hop) = place(&trace, 254);
-    assert!(
-        verdict == Inconclusive || (last_hop <= 5 && next_hop >= Some(6)),
-        "{trace:#?}"
-    );
+    in_rounds("limit", |version, chain| {
+        for hop in [5, 8] {
+            chain.routers[hop - 1].succeed(&["sysctl", "-qw", version.limit]);
+        }
+        plant(&chain.routers[4]);
+        let arguments = ["--protocols", "240-254", "--count", "6"];
+        let trace = trace(&chain.client, version.server, &arguments);
+        for protocol in 240..=252 {
+            assert_eq!(place(&trace, protocol), (Reaches, 9, None), "{trace:#?}");
+        }
+        for (protocol, before) in [(253, 4), (254, 5)] {
+            let (verdict, last_hop, next_hop) = place(&trace, protocol);
+            let is_between = last_hop <= before && next_hop > Some(before);
+            assert!(verdict == Inconclusive || is_between, "{trace:#?}");
+        }
+    });
 }
 
 /// A NAT that keeps no state, since one that does translates the quotes back.
 #[test]
 fn a_translation_and_a_cleared_code_point_are_placed_at_their_hops() {
-    let Some(chain) = chain("changes") else {
-        return;
-    };
-    let clear = "ip daddr 10.77.8.2 ip dscp set 0";
-    rule(&chain.routers[1], "ip", "bleach", FORWARD, clear);
-    let (out, back) = (
-        "ip saddr 10.77.0.1 ip saddr set 10.77.5.77",
-        "ip daddr 10.77.5.77 ip daddr set 10.77.0.1",
-    );
-    rule(&chain.routers[4], "ip", "out", ("postrouting", 0), out);
-    rule(&chain.routers[4], "ip", "back", WAY_IN, back);
-    chain.routers[5].succeed(&["ip", "route", "add", "10.77.5.77/32", "via", "10.77.5.1"]);
-    let trace = trace(
-        &chain.client,
-        SERVER,
-        &["--protocols", "252,253", "--dscp", "46"],
-    );
-    let changes: Vec<_> = trace
-        .hops
-        .iter()
-        .flat_map(|hop| &hop.changes)
-        .map(|change| (change.field.as_str(), change.between, change.to.as_deref()))
-        .collect();
-    assert_eq!(
-        changes,
-        [
-            ("dscp", [2, 3], Some("0")),
-            ("source_address", [5, 6], Some("10.77.5.77"))
-        ],
-        "{trace:#?}"
-    );
-    assert_eq!(place(&trace, 253), (Reaches, 9, None));
+    in_rounds("changes", |version, chain| {
+        let (ip, client, server) = (version.ip, version.client, version.server);
+        let translated = (version.address)(5, 77);
+        let clear = format!("{ip} daddr {server} {ip} dscp set 0");
+        rule(&chain.routers[1], ip, "bleach", FORWARD, &clear);
+        let out = format!("{ip} saddr {client} {ip} saddr set {translated}");
+        let back = format!("{ip} daddr {translated} {ip} daddr set {client}");
+        rule(&chain.routers[4], ip, "out", ("postrouting", 0), &out);
+        rule(&chain.routers[4], ip, "back", WAY_IN, &back);
+        let via = (version.address)(5, 1);
+        chain.routers[5].succeed(&version.route(&["add", &translated, "via", &via]));
+        let arguments = ["--protocols", "252,253", "--dscp", "46"];
+        let trace = trace(&chain.client, server, &arguments);
+        let changes: Vec<_> = trace
+            .hops
+            .iter()
+            .flat_map(|hop| &hop.changes)
+            .map(|change| (change.field.as_str(), change.between, change.to.as_deref()))
+            .collect();
+        assert_eq!(
+            changes,
+            [
+                ("dscp", [2, 3], Some("0")),
+                ("source_address", [5, 6], Some(translated.as_str()))
+            ],
+            "{trace:#?}"
+        );
+        assert_eq!(place(&trace, 253), (Reaches, 9, None));
+    });
 }
 
 /// Two cables between the routers at hops 4 and 5 and a router more on one of them.
 #[test]
 fn over_two_paths_of_equal_cost_no_wrong_hop_is_named() {
-    let Some(chain) = chain("ecmp") else { return };
-    let (near, far) = (&chain.routers[3], &chain.routers[4]);
-    for (host, address) in [(near, "10.77.4.11/24"), (far, "10.77.4.12/24")] {
-        let device = if std::ptr::eq(host, near) {
-            AHEAD
-        } else {
-            BEHIND
-        };
-        host.succeed(&["ip", "address", "add", address, "dev", device]);
-    }
-    near.succeed(&["sysctl", "-qw", "net.ipv4.fib_multipath_hash_policy=1"]);
-    near.succeed(&[
-        "ip",
-        "route",
-        "replace",
-        "default",
-        "nexthop",
-        "via",
-        "10.77.4.2",
-        "nexthop",
-        "via",
-        "10.77.4.12",
-    ]);
-    plant(&chain.routers[5]);
-    let trace = trace(&chain.client, SERVER, &["--protocols", "252-254"]);
-    assert_eq!(place(&trace, 253), (Disappears, 5, Some(6)), "{trace:#?}");
-    assert_eq!(place(&trace, 254), (Disappears, 6, Some(7)), "{trace:#?}");
-    assert_eq!(place(&trace, 252), (Reaches, 9, None));
+    in_rounds("ecmp", |version, chain| {
+        let (near, far) = (&chain.routers[3], &chain.routers[4]);
+        for (host, device, end) in [(near, AHEAD, 11), (far, BEHIND, 12)] {
+            let address = format!("{}/{}", (version.address)(4, end), version.prefix_len);
+            host.succeed(
+                &["ip", "address", "add", &address, "dev", device, "nodad"]
+                    [..6 + usize::from(version.ip == "ip6")],
+            );
+        }
+        near.succeed(&["sysctl", "-qw", version.multipath]);
+        let (one, other) = ((version.address)(4, 2), (version.address)(4, 12));
+        let hops = [
+            "replace", "default", "nexthop", "via", &one, "nexthop", "via", &other,
+        ];
+        near.succeed(&version.route(&hops));
+        plant(&chain.routers[5]);
+        let trace = trace(&chain.client, version.server, &["--protocols", "252-254"]);
+        assert_eq!(place(&trace, 253), (Disappears, 5, Some(6)), "{trace:#?}");
+        assert_eq!(place(&trace, 254), (Disappears, 6, Some(7)), "{trace:#?}");
+        assert_eq!(place(&trace, 252), (Reaches, 9, None));
+    });
 }
 
 #[test]
 fn a_destination_that_drops_all_and_one_that_replies() {
-    let Some(chain) = chain("ends") else { return };
-    let folder = tempdir().unwrap();
-    plant(&chain.routers[6]);
-    let listener = chain.server.listen(folder.path(), &["--reply"]);
-    let replied = trace(&chain.client, SERVER, &["--protocols", "6,252-254"]);
-    listener.interrupt();
-    // TCP's number too: the listener hears it before TCP does.
-    for protocol in [6, 252] {
-        assert_eq!(
-            place(&replied, protocol),
-            (Reaches, 9, None),
-            "{replied:#?}"
-        );
-    }
-    assert_eq!(place(&replied, 253), (Disappears, 6, Some(7)));
-    rule(
-        &chain.server,
-        "ip",
-        "wall",
-        WAY_IN,
-        "ip saddr 10.77.0.1 drop",
-    );
-    let dropped = trace(&chain.client, SERVER, &["--protocols", "6,252-254"]);
-    for protocol in [6, 252] {
-        assert_eq!(
-            place(&dropped, protocol),
-            (Inconclusive, 8, None),
-            "{dropped:#?}"
-        );
-        assert_eq!(number(&dropped, protocol).rule, TraceRule::AsFarAsControl);
-    }
-    assert_eq!(place(&dropped, 253), (Disappears, 6, Some(7)));
-    assert_eq!(dropped.warnings, [TraceWarning::DestinationSilent]);
+    in_rounds("ends", |version, chain| {
+        let folder = tempdir().unwrap();
+        plant(&chain.routers[6]);
+        let listener = chain.server.listen(folder.path(), &["--reply"]);
+        let replied = trace(&chain.client, version.server, &["--protocols", "6,252-254"]);
+        listener.interrupt();
+        // TCP's number too: the listener hears it before TCP does.
+        for protocol in [6, 252] {
+            assert_eq!(
+                place(&replied, protocol),
+                (Reaches, 9, None),
+                "{replied:#?}"
+            );
+        }
+        assert_eq!(place(&replied, 253), (Disappears, 6, Some(7)));
+        let wall = format!("{} saddr {} drop", version.ip, version.client);
+        rule(&chain.server, version.ip, "wall", WAY_IN, &wall);
+        let dropped = trace(&chain.client, version.server, &["--protocols", "6,252-254"]);
+        for protocol in [6, 252] {
+            assert_eq!(
+                place(&dropped, protocol),
+                (Inconclusive, 8, None),
+                "{dropped:#?}"
+            );
+            assert_eq!(number(&dropped, protocol).rule, TraceRule::AsFarAsControl);
+        }
+        assert_eq!(place(&dropped, 253), (Disappears, 6, Some(7)));
+        assert_eq!(dropped.warnings, [TraceWarning::DestinationSilent]);
+    });
 }
 
 /// What answers get lost on the way back is nobody's loss on the way there.
 #[test]
 fn replies_that_are_dropped_on_the_way_back_make_no_hop() {
-    let Some(chain) = chain("back") else { return };
-    let folder = tempdir().unwrap();
-    let listener = chain.server.listen(folder.path(), &["--reply"]);
-    let replies = "iifname ahead meta l4proto 253 drop";
-    rule(&chain.routers[3], "ip", "back", WAY_IN, replies);
-    let trace = trace(&chain.client, SERVER, &["--protocols", "252,253"]);
-    listener.interrupt();
-    assert_eq!(place(&trace, 252), (Reaches, 9, None));
-    assert_eq!(place(&trace, 253), (Inconclusive, 8, Some(9)), "{trace:#?}");
+    in_rounds("back", |version, chain| {
+        let folder = tempdir().unwrap();
+        let listener = chain.server.listen(folder.path(), &["--reply"]);
+        let replies = "iifname ahead meta l4proto 253 drop";
+        rule(&chain.routers[3], version.ip, "back", WAY_IN, replies);
+        let trace = trace(&chain.client, version.server, &["--protocols", "252,253"]);
+        listener.interrupt();
+        assert_eq!(place(&trace, 252), (Reaches, 9, None));
+        assert_eq!(place(&trace, 253), (Inconclusive, 8, Some(9)), "{trace:#?}");
+    });
 }
 
 /// What was written, and what tcpdump saw of the same run, give the run's answer.

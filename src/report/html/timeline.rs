@@ -58,7 +58,9 @@ pub(super) fn draw(findings: &Findings, direction: &Direction) -> Markup {
             @for (time, name) in axis.marks() {
                 @let x = axis.x(time);
                 line.rule x1=(x) x2=(x) y1="4" y2=(bottom) {}
-                text.quiet x=(x) y=(bottom + 16.0) text-anchor=(if x > RIGHT - 40.0 { "end" } else { "middle" }) { (name) }
+                @if x < RIGHT - 40.0 {
+                    text.quiet x=(x) y=(bottom + 16.0) text-anchor="middle" { (name) }
+                }
             }
             @for (index, watch) in watches.iter().enumerate() { (self::watch(&axis, watch, row(index))) }
             @for (index, (place, lost)) in losses.iter().enumerate() {
