@@ -232,7 +232,7 @@ fn a_link_type_that_nobody_decodes_is_named() {
     assert_eq!(
         error(&[CLIENT, &zigbee]),
         format!(
-            "{zigbee}: link type LINKTYPE_195 cannot be decoded; \
+            "{zigbee}: link type IEEE802_15_4 (LINKTYPE_195) cannot be decoded; \
              capture on an Ethernet, cooked (-i any) or raw IP interface"
         )
     );

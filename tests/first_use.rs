@@ -401,3 +401,33 @@ fn files_are_looked_through_on_a_terminal_and_reported_then() {
     wait_for("Captures, 2026-11-22 UTC");
     tmux(&["kill-server"]).unwrap();
 }
+
+/// What netfilter dropped is no point of the path: from a pipe it is refused, or it would count as seen.
+#[test]
+fn a_netfilter_log_in_a_pipe_is_no_point() {
+    let folder = tempdir().unwrap();
+    // A client's packets as if its rules had logged them: an empty NFLOG header, then IP.
+    let client = Capture::read(CLIENT.as_ref());
+    let mut log = Capture::new(239);
+    for frame in &client.frames {
+        if frame.bytes[12..14] == [8, 0] {
+            let payload = &frame.bytes[14..];
+            let len = u16::try_from(4 + payload.len()).unwrap().to_le_bytes();
+            let bytes = [&[2, 0, 0, 0][..], &len, &[9, 0], payload].concat();
+            log.push(frame.time_ns, bytes);
+        }
+    }
+    let file = folder.path().join("log.pcap");
+    log.write(&file, PCAP, Packing::Plain);
+    let bytes = fs::read(&file).unwrap();
+    let mut command = hdp(&["path", CLIENT, "-"]);
+    let failed = command.write_stdin(bytes).assert().code(2);
+    let said = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+    assert!(
+        said.contains("is what netfilter logged") && said.lines().count() == 1,
+        "{said}"
+    );
+    // From a file it is a witness: with it alone there is one point left.
+    let (_, said) = run(&["path", CLIENT, file.to_str().unwrap()], 2);
+    assert!(said.contains("one point") || said.contains("two"), "{said}");
+}

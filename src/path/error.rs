@@ -66,6 +66,15 @@ pub enum Error {
         /// The interface.
         interface: String,
     },
+    /// What netfilter logged, in a pipe.
+    #[error(
+        "{origin}: is what netfilter logged, no point of the path, and such records are read from files only; save it \
+         to one first"
+    )]
+    WitnessFromPipe {
+        /// The source as the user named it.
+        origin: Origin,
+    },
     /// More points than bounded memory has room for.
     #[error("{points} points: in bounded memory there may be {most} at the most")]
     TooManyPoints {

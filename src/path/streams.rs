@@ -13,6 +13,7 @@ use super::{
     Error, Named, Options, Points, Window,
     capture::{Capturing, Saved},
     reader::{self, Reader, Witness},
+    witnesses,
 };
 use crate::{
     observe::Observer,
@@ -198,6 +199,11 @@ fn tell(told: Told<'_>, capturing: Option<Capturing>) -> Result<(), Error> {
 fn tell_all(mut reader: Reader, mut told: Told) -> Result<(), Error> {
     let mut frames: u64 = 0;
     while reader.frame(&mut told)? {
+        // Files were looked into before; the interfaces of pcapng are known once the first frame is.
+        if frames == 0 && witnesses::is_record(&reader.source) {
+            let origin = told.named().origin.clone();
+            return Err(Error::WitnessFromPipe { origin });
+        }
         if frames.is_multiple_of(ATTEST_EVERY) {
             told.attest(&reader.source);
         }

@@ -66,5 +66,10 @@ pub(super) fn set_apart(points: &Points, options: &Options) -> Result<Points, Er
 fn is_witness(source: &mut Source) -> bool {
     // The interfaces of pcapng are known once the first frame is.
     let _ = source.next_frame();
+    is_record(source)
+}
+
+/// The same of a capture whose first frame was read.
+pub(super) fn is_record(source: &Source) -> bool {
     source.summary().link_types == [LinkType::NFLOG]
 }
