@@ -504,6 +504,7 @@ mod tests {
                 original_len: 1500,
                 bytes,
                 options: &options,
+                packet_id: None,
                 comment: Some("three"),
             };
             capture.captured(interface, &frame).unwrap();

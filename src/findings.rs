@@ -496,6 +496,20 @@ pub struct LostAt {
     /// Of these, those that a drop witness recorded, and the rules that took them.
     #[serde(default)]
     pub witness: Vec<Witnessed>,
+    /// The farthest router between the two that answered packets of the number whose TTL ran out, as those of a
+    /// trace do: the others went at least as far. Null where none did, and where the number was lost on
+    /// several stretches.
+    #[serde(default)]
+    pub last_hop: Option<LastHop>,
+}
+
+/// A router that a number's packets came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastHop {
+    /// How many hops it lies behind the sender.
+    pub hop: u8,
+    /// Where its answers came from.
+    pub address: String,
 }
 
 /// Packets that were first seen within a stretch of time, on the clock of the point that saw them.

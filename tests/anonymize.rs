@@ -13,22 +13,10 @@ use std::{
 };
 
 use hdp::findings::{Findings, Packet};
-use support::scenario::Scenario;
+use support::{hdp_in, scenario::Scenario};
 use tempfile::{TempDir, tempdir};
 
 const KEY: &str = "8f1c6a0d3e5b7f90a1b2c3d4e5f60718293a4b5c6d7e8f9000112233445566aa";
-
-fn hdp(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
-    let output = command
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// All that one run writes.
 struct Written {
@@ -53,7 +41,7 @@ fn run(scenario: &Scenario, options: &[&str]) -> Written {
     arguments.extend(["--write-lost", &lost, "--packets", &packets]);
     arguments.extend(points.iter().map(String::as_str));
     arguments.extend(options);
-    let json = hdp(&scenario.folder, &arguments);
+    let json = hdp_in(&scenario.folder, &arguments);
     let lines = fs::read_to_string(&packets).unwrap();
     let lines = lines
         .lines()
@@ -190,7 +178,7 @@ fn anonymized_frames_are_hdp_as_before() {
     for scenario in Scenario::all() {
         let numbers = |written: &Written| -> BTreeMap<u64, u64> {
             let file = written.file("all.pcapng");
-            let lines = hdp(
+            let lines = hdp_in(
                 written.folder.path(),
                 &["dissect", "--format", "jsonl", file.to_str().unwrap()],
             );
@@ -217,7 +205,7 @@ fn reports_say_so_and_hide_the_key() {
     let points: Vec<&str> = points.iter().map(String::as_str).collect();
     for format in ["table", "markdown", "json", "html"] {
         let options = ["path", "--anonymize-key", KEY, "--format", format];
-        let text = hdp(&scenario.folder, &[&options[..], &points].concat());
+        let text = hdp_in(&scenario.folder, &[&options[..], &points].concat());
         assert!(
             text.contains("addresses are replaced by others"),
             "{format}"
@@ -226,12 +214,12 @@ fn reports_say_so_and_hide_the_key() {
         // By the same key the same.
         assert_eq!(
             text,
-            hdp(&scenario.folder, &[&options[..], &points].concat()),
+            hdp_in(&scenario.folder, &[&options[..], &points].concat()),
             "{format}"
         );
     }
     let random = || {
-        hdp(
+        hdp_in(
             &scenario.folder,
             &[&["path", "--anonymize", "--format", "json"][..], &points].concat(),
         )
@@ -292,7 +280,7 @@ fn raw_frames_open_in_tcpdump_and_tshark_with_the_same_count() {
     for scenario in Scenario::all() {
         let written = run(&scenario, &["--link-type", "raw"]);
         let file = written.file("all.pcapng");
-        let counted = hdp(
+        let counted = hdp_in(
             written.folder.path(),
             &["dissect", "--format", "jsonl", file.to_str().unwrap()],
         );

@@ -49,6 +49,7 @@ fn result(packets: u64, mut lost: impl FnMut(u16) -> u64) -> Findings {
                 to: "server".to_owned(),
                 count: lost,
                 witness: Vec::new(),
+                last_hop: None,
             })
             .into_iter()
             .collect();

@@ -6,21 +6,8 @@ mod support;
 use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 
 use serde_json::Value;
-use support::scenario::Scenario;
+use support::{hdp_in, scenario::Scenario};
 use tempfile::tempdir;
-
-/// What `hdp` writes, run in a folder.
-fn hdp(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
-    let output = command
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// Each fixture's name, folder and the arguments that judge it.
 fn fixtures() -> Vec<(String, std::path::PathBuf, Vec<String>)> {
@@ -41,7 +28,7 @@ fn fixtures() -> Vec<(String, std::path::PathBuf, Vec<String>)> {
 
 fn written(folder: &Path, arguments: &[String], format: &str) -> String {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    hdp(folder, &[&arguments[..], &["--format", format]].concat())
+    hdp_in(folder, &[&arguments[..], &["--format", format]].concat())
 }
 
 /// A count as reports write it.
@@ -162,7 +149,7 @@ fn the_counts_of_a_number_stand_in_its_row() {
         "--format",
         "html",
     ];
-    let html = hdp(&folder, &points);
+    let html = hdp_in(&folder, &points);
     // Packets, delivered, lost, and seen at the client, both sides of the router, and the server.
     assert_eq!(
         row(&html, "60 IPv6-Opts")[2..9],
@@ -206,15 +193,15 @@ fn inputs_are_those_of_sha256sum() {
     let sum = sum.split(' ').next().unwrap();
     let points = ["path", "client.pcap.gz", "server.pcapng"];
     for way in [&[][..], &["--bounded"]] {
-        let json = hdp(&folder, &[&points[..], &["--format", "json"], way].concat());
+        let json = hdp_in(&folder, &[&points[..], &["--format", "json"], way].concat());
         let json: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["inputs"][0]["sha256"], sum, "{way:?}");
         let bytes = fs::metadata(folder.join("client.pcap.gz")).unwrap().len();
         assert_eq!(json["inputs"][0]["bytes"], bytes, "{way:?}");
         assert_eq!(json["inputs"][1]["source"], "server.pcapng", "{way:?}");
     }
-    assert!(hdp(&folder, &[&points[..], &["--format", "html"]].concat()).contains(sum));
-    let without = hdp(
+    assert!(hdp_in(&folder, &[&points[..], &["--format", "html"]].concat()).contains(sum));
+    let without = hdp_in(
         &folder,
         &[&points[..], &["--format", "json", "--no-digest"]].concat(),
     );

@@ -480,6 +480,8 @@ fn a_path_calls_nothing_lost_that_was_sent_to_expire() {
                 assert!(number.lost > 0 && number.delivered == 0);
                 let alive = |reason: &Reason| matches!(reason, Reason::RanOutAt { hop: 4, address } if address == "10.77.3.2");
                 assert!(number.reasons.iter().any(alive), "{number:#?}");
+                let last = number.lost_at[0].last_hop.as_ref().unwrap();
+                assert_eq!((last.hop, last.address.as_str()), (4, "10.77.3.2"));
             } else {
                 assert_eq!(
                     (number.lost, number.verdict),
@@ -489,6 +491,13 @@ fn a_path_calls_nothing_lost_that_was_sent_to_expire() {
             }
         }
     }
+    let path = chain
+        .client
+        .hdp(&["path", text(&client), text(&server)])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(path.stdout).unwrap();
+    assert!(said.contains("beyond hop 4 (10.77.3.2)"), "{said}");
     // One of them alone points to what it is good for.
     let alone = chain.client.hdp(&["path", text(&client)]).output().unwrap();
     let said = String::from_utf8(alone.stderr).unwrap();

@@ -12,8 +12,8 @@ use crate::{
     correlate::Spans,
     findings::{
         Absence, AgainstControl, Assumes, Bystanders, Change, Delay, DelayReference, Duplication,
-        EdgeAt, Grade, IcmpEvidence, LossRuns, LostAt, NotTheNumber, Others, PointKind, PortPair,
-        Protocol, Reason, Refusal, Rule, Verdict, WithLost, Witnessed,
+        EdgeAt, Grade, IcmpEvidence, LastHop, LossRuns, LostAt, NotTheNumber, Others, PointKind,
+        PortPair, Protocol, Reason, Refusal, Rule, Verdict, WithLost, Witnessed,
     },
     observe::{Point, Witnesses},
     protocols::{self, Carrier},
@@ -363,6 +363,12 @@ pub(super) fn protocol(
                 to: name(to),
                 count,
                 witness: witnessed(&subject, &tally, (from, to)),
+                last_hop: tally.ran_out_at.filter(|_| tally.lost_at.len() == 1).map(
+                    |(hop, address)| LastHop {
+                        hop,
+                        address: address.to_string(),
+                    },
+                ),
             })
             .collect(),
         lost_during: tally.lost_during.during(),

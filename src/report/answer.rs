@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     findings::{
-        Carrier, Direction, Findings, Grade, IcmpEvidence, LostAt, Protocol, System, Verdict,
-        Witnessed,
+        Carrier, Direction, Findings, Grade, IcmpEvidence, LastHop, LostAt, Protocol, System,
+        Verdict, Witnessed,
     },
     protocols,
 };
@@ -136,6 +136,7 @@ fn losses<'a>(direction: &'a Direction, stretch: Stretch<'a>) -> Vec<Line> {
             weak,
             answers(protocol, is_about_lost),
             rules,
+            last_hop(protocol, stretch),
         )
     });
     groups.sort_by_key(|group| match group[0].verdict {
@@ -167,6 +168,13 @@ fn dropped_by(protocol: &Protocol, place: Stretch) -> Vec<String> {
             format!("dropped in {} by {rule}", by.witness)
         })
         .collect()
+}
+
+/// The farthest router on one stretch that is known to have got a number's packets.
+fn last_hop<'a>(protocol: &'a Protocol, place: Stretch) -> Option<&'a LastHop> {
+    let mut here = protocol.lost_at.iter();
+    let here = here.find(|lost| stretch(lost) == place)?;
+    here.last_hop.as_ref()
 }
 
 /// Packets of one number that were lost on one stretch.
@@ -253,6 +261,9 @@ fn loss_evidence(direction: &Direction, stretch: Stretch, group: &[&Protocol]) -
         System::Receiving => "dropped inside the receiving system".to_owned(),
         System::Forwarding => "dropped inside the forwarding system".to_owned(),
     }));
+    parts.extend(
+        last_hop(first, stretch).map(|last| format!("beyond hop {} ({})", last.hop, last.address)),
+    );
     parts.extend(dropped_by(first, stretch));
     parts.extend(answers(first, is_about_lost));
     parts.join("; ")

@@ -127,6 +127,7 @@ fn number(points: &[&str], protocol: u16, seen: &[u64]) -> Protocol {
             to: points[i + 1].to_owned(),
             count: seen[i] - seen[i + 1],
             witness: Vec::new(),
+            last_hop: None,
         })
         .collect();
     let verdict = match delivered {
@@ -339,6 +340,7 @@ fn blind_middle() -> Findings {
             to: "server".to_owned(),
             count: 3,
             witness: Vec::new(),
+            last_hop: None,
         }],
         ..number(&THREE, protocol, &[3, 3, 0])
     };
@@ -524,6 +526,7 @@ fn odds_and_ends() -> Findings {
                 to: "received".to_owned(),
                 count: 1,
                 witness: Vec::new(),
+                last_hop: None,
             }],
             ..number(&points, 6, &[1, 0, 0])
         },

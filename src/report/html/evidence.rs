@@ -189,9 +189,14 @@ fn number(findings: &Findings, direction: &Direction, protocol: &Protocol) -> Ma
             format!(", {} by {name} in {}", grouped(rule.count), rule.by.witness)
         });
         let place = path([lost.from.as_str(), &lost.to]);
+        let beyond = lost
+            .last_hop
+            .as_ref()
+            .map(|last| format!(", beyond hop {} ({})", last.hop, last.address));
         format!(
-            "{} lost {place}{}",
+            "{} lost {place}{}{}",
             grouped(lost.count),
+            beyond.unwrap_or_default(),
             rules.collect::<String>()
         )
     });
