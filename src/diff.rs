@@ -2,7 +2,7 @@
 //!
 //! Chance alone makes two runs over the same path differ. A number has *changed* where Fisher's exact
 //! test says that its losses would hardly differ so if it were treated alike, corrected over all numbers
-//! asked about (Holm 1979): of a thousand pairs of results from paths that did not change, one has a
+//! that could show a change (Holm 1979, Tarone 1990): of a thousand pairs of results from paths that did not change, one has a
 //! change that is none. What differs more than one number alone would by chance, but not more than one
 //! of so many, has *perhaps* changed.
 //!
@@ -79,7 +79,7 @@ pub struct Compared {
     /// The chance of losses so different if nothing changed, two-sided, of this number alone; null where
     /// no packets are compared.
     pub p_value: Option<f64>,
-    /// The same, corrected over all numbers compared.
+    /// The same, corrected over all numbers that could show a change.
     pub p_adjusted: Option<f64>,
     /// How many times as many packets, faring alike, would make a change certain; null where one is, and
     /// where no reasonable number would.
@@ -404,19 +404,22 @@ fn two_sided(before: Judged, after: Judged) -> f64 {
     (2.0 * chance(before, after).min(chance(after, before))).min(1.0)
 }
 
-/// Corrects all chances over each other (Holm 1979), and says what has changed.
+/// Corrects all chances over each other and says what has changed: step by step as Holm (1979) does, over
+/// the numbers only whose losses, however they had fallen, could have had so small a chance (Tarone 1990):
+/// those that lost nothing either time cannot seem to have changed.
 fn settle(numbers: &mut [Compared]) {
-    let mut tested: Vec<usize> = (0..numbers.len())
-        .filter(|&index| numbers[index].p_value.is_some())
+    let mut tested: Vec<Tested> = numbers
+        .iter()
+        .enumerate()
+        .filter_map(|(index, number)| Tested::of(index, number))
         .collect();
-    let p_of = |numbers: &[Compared], index: usize| numbers[index].p_value.unwrap_or(1.0);
-    tested.sort_by(|&a, &b| p_of(numbers, a).total_cmp(&p_of(numbers, b)));
+    tested.sort_by(|a, b| a.chance.total_cmp(&b.chance));
     let mut largest: f64 = 0.0;
-    for (rank, &index) in tested.iter().enumerate() {
-        let p = p_of(numbers, index);
-        let others = (tested.len() - rank) as f64;
-        largest = largest.max((p * others).min(1.0));
-        let number = &mut numbers[index];
+    for (rank, test) in tested.iter().enumerate() {
+        let able = |other: &&Tested| other.least <= test.chance;
+        let among = tested[rank..].iter().filter(able).count();
+        largest = largest.max((test.chance * among as f64).min(1.0));
+        let number = &mut numbers[test.index];
         number.p_adjusted = Some(largest);
         if largest < CERTAIN {
             number.outcome = Outcome::Changed;
@@ -424,11 +427,43 @@ fn settle(numbers: &mut [Compared]) {
             let flipped = number.before.as_ref().zip(number.after.as_ref());
             let flipped =
                 flipped.is_some_and(|(old, new)| (old.delivered == 0) != (new.delivered == 0));
-            if p < LIKELY || flipped {
+            if test.chance < LIKELY || flipped {
                 number.outcome = Outcome::Perhaps;
-                number.times_more = times_more(number, tested.len());
+                // With more packets all that lost some could.
+                let among = tested.iter().filter(|test| test.least < 1.0).count();
+                number.times_more = times_more(number, among);
             }
         }
+    }
+}
+
+/// A number that is tested for a change.
+struct Tested {
+    index: usize,
+    chance: f64,
+    /// The smallest chance that so many losses among so many packets could have had.
+    least: f64,
+}
+
+impl Tested {
+    fn of(index: usize, number: &Compared) -> Option<Self> {
+        let chance = number.p_value?;
+        let [old, new] = [number.before.as_ref()?, number.after.as_ref()?];
+        let lost = (old.judged - old.delivered) + (new.judged - new.delivered);
+        // As many of them as can be in one of the results.
+        let all_in = |one: &State, other: &State| {
+            let in_one = lost.min(one.judged);
+            let of = |state: &State, lost: u64| Judged {
+                packets: state.judged,
+                lost,
+            };
+            two_sided(of(one, in_one), of(other, lost - in_one))
+        };
+        Some(Self {
+            index,
+            chance,
+            least: all_in(old, new).min(all_in(new, old)),
+        })
     }
 }
 

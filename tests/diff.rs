@@ -157,7 +157,22 @@ fn three_packets_tell_no_change_and_say_how_many_would() {
     let after = result(3, |number| if number == 50 { 3 } else { 0 });
     let difference = diff::of_paths(&result(3, |_| 0), &after);
     assert_eq!(with(&difference, Outcome::Perhaps), [50]);
-    assert_eq!(difference.numbers[50].times_more, Some(4));
+    assert_eq!(difference.numbers[50].times_more, Some(3));
+}
+
+/// Numbers that lose nothing either time could not seem to have changed, and cost the others nothing.
+#[test]
+fn a_number_that_loses_half_is_found_where_the_others_lose_nothing() {
+    let run = |others: u64| {
+        let after = result(20, |number| if number == 50 { 10 } else { others });
+        diff::of_paths(
+            &result(20, |number| if number == 50 { 0 } else { others }),
+            &after,
+        )
+    };
+    assert_eq!(with(&run(0), Outcome::Changed), [50]);
+    // Among 256 that lose half themselves it may be one of those.
+    assert_eq!(with(&run(10), Outcome::Perhaps), [50]);
 }
 
 #[test]

@@ -218,7 +218,7 @@ mod page {
     fn rows(difference: &Difference, outcome: Outcome) -> Vec<Vec<Cell>> {
         let mut groups: Vec<([String; 4], Vec<&Compared>)> = Vec::new();
         for number in with(difference, outcome) {
-            let texts = texts(difference, number);
+            let texts = texts(number);
             match groups.iter_mut().find(|(known, _)| *known == texts) {
                 Some((_, numbers)) => numbers.push(number),
                 None => groups.push((texts, vec![number])),
@@ -237,7 +237,7 @@ mod page {
             .collect()
     }
 
-    fn texts(difference: &Difference, number: &Compared) -> [String; 4] {
+    fn texts(number: &Compared) -> [String; 4] {
         let of = |state: Option<&State>| state.map_or_else(|| "-".to_owned(), fared);
         let is_changed = number.outcome == Outcome::Changed;
         let grade = match number.outcome {
@@ -245,16 +245,11 @@ mod page {
             Outcome::Perhaps => "weak",
             _ => "-",
         };
-        let asked = difference
-            .numbers
-            .iter()
-            .filter(|number| number.p_value.is_some());
-        let asked = asked.count();
         let chance = match (number.p_value, number.p_adjusted) {
             (Some(alone), Some(adjusted)) if is_changed && adjusted < 0.001 => {
-                let alone = words::probability(alone);
+                let [alone, of_all] = [alone, adjusted].map(words::probability);
                 Some(format!(
-                    "chance {alone} if nothing changed, asked of {asked}"
+                    "chance {alone} if nothing changed, {of_all} over all numbers"
                 ))
             }
             (Some(alone), _) => Some(format!("chance {}", words::probability(alone))),
