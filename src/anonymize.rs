@@ -149,7 +149,7 @@ impl Anonymizer {
             }
         }
         // Later fragments begin with payload.
-        let is_first = |header: &[u8]| header[6] & 0x1f == 0 && header[7] == 0;
+        let is_first = |header: &[u8]| u16::from_be_bytes([header[6], header[7]]) << 3 == 0;
         let transport = match layers.last() {
             Some(layer) if layer.kind == LayerKind::Ipv4 => {
                 let header = bytes.get(layer.start..layer.end);
@@ -185,7 +185,7 @@ impl Anonymizer {
                 IpAddr::V6(other) if N == 16 => field.copy_from_slice(&other.octets()),
                 // An IPv4-mapped address of an IPv6 header, or what became one.
                 IpAddr::V4(other) => {
-                    field.copy_from_slice(&other.to_ipv6_mapped().octets()[16 - N..])
+                    field.copy_from_slice(&other.to_ipv6_mapped().octets()[16 - N..]);
                 }
                 IpAddr::V6(_) => field.fill(0),
             }

@@ -1,10 +1,6 @@
 //! `hdp completions` and `hdp man`: what shells and man want, made from the command line itself.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::{fs, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
@@ -66,6 +62,6 @@ pub(super) fn man(arguments: &Man) -> anyhow::Result<Outcome> {
 fn print(text: &[u8]) -> anyhow::Result<Outcome> {
     let mut out = output::open(None)?;
     out.write_all(text)?;
-    out.flush().map_err(io::Error::from)?;
+    out.flush()?;
     Ok(Outcome::Done)
 }

@@ -39,6 +39,7 @@ use crate::{
 /// standard input, or live:IFACE, which is captured from until Ctrl-C. What the file is called does not matter. A capture of what netfilter logged (tcpdump -i nflog:5)
 /// is a drop witness, no point of the path: it names the rule that took a packet.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Arguments {
     /// Observation points in path order; NAME labels the point in the report
     #[arg(value_name = "[NAME=]SOURCE", required = true)]

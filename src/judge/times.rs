@@ -74,7 +74,9 @@ mod tests {
     #[test]
     fn few_times_are_exact_and_many_joined_in_whatever_order_they_come() {
         let mut few = Times::default();
-        [7, 5, 7].into_iter().for_each(|time| few.add(time));
+        for time in [7, 5, 7] {
+            few.add(time);
+        }
         let exact = |from_ns, count| During {
             from_ns,
             to_ns: from_ns,

@@ -283,18 +283,14 @@ mod page {
 
     /// `blocked, 0 of 20, client → server`.
     fn fared(state: &State) -> String {
-        let mut text = state.verdict.replace('_', " ");
+        let mut parts = vec![state.verdict.replace('_', " ")];
         if state.judged > 0 {
-            text += &format!(
-                ", {} of {}",
-                grouped(state.delivered),
-                grouped(state.judged)
-            );
+            let (delivered, judged) = (grouped(state.delivered), grouped(state.judged));
+            parts.push(format!("{delivered} of {judged}"));
         }
-        if let Some([from, to]) = &state.lost_between {
-            text += &format!(", {}", path([from.as_str(), to]));
-        }
-        text
+        let place = state.lost_between.as_ref();
+        parts.extend(place.map(|[from, to]| path([from.as_str(), to])));
+        parts.join(", ")
     }
 
     fn list(numbers: &[&Compared]) -> String {

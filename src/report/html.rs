@@ -176,9 +176,9 @@ fn class(verdict: Verdict) -> &'static str {
 }
 
 fn numbers(title: Option<&str>, columns: &[&str], rows: &[Vec<Cell>]) -> Markup {
-    let cell = |cell: &Cell| match cell.verdict {
-        Some(verdict) => badge(verdict),
-        None => markup! { (cell.text) },
+    let cell = |cell: &Cell| {
+        let words = || markup! { (cell.text) };
+        cell.verdict.map_or_else(words, badge)
     };
     markup! {
         @if let Some(title) = title { h2 { (title) } }

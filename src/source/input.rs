@@ -1,6 +1,7 @@
 //! Bytes from a file, a FIFO or standard input, unpacked where they are packed.
 
 use std::{
+    fmt::Write as _,
     fs::{File, OpenOptions},
     io::{self, Read},
     os::{
@@ -197,7 +198,11 @@ impl Counted {
         let digest = self.digest.take().filter(|_| rest.is_ok());
         let sha256 = digest.map(|digest| {
             let bytes = digest.finalize();
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            bytes.iter().fold(String::new(), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
         });
         (self.progress.read(), sha256)
     }

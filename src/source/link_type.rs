@@ -96,7 +96,7 @@ impl fmt::Display for LinkType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.pad(name),
-            None => match known_to_libpcap(self) {
+            None => match known_to_libpcap(*self) {
                 Some(name) => f.pad(&format!("{name} (LINKTYPE_{})", self.0)),
                 None => f.pad(&format!("LINKTYPE_{}", self.0)),
             },
@@ -106,12 +106,12 @@ impl fmt::Display for LinkType {
 
 /// tcpdump's name of a link type that is not decoded here. From 104 on its numbers are those of files.
 #[cfg(feature = "libpcap")]
-fn known_to_libpcap(link_type: &LinkType) -> Option<String> {
+fn known_to_libpcap(link_type: LinkType) -> Option<String> {
     let number = Some(link_type.0).filter(|number| *number >= 104)?;
     pcap::Linktype(number.into()).get_name().ok()
 }
 
 #[cfg(not(feature = "libpcap"))]
-fn known_to_libpcap(_: &LinkType) -> Option<String> {
+fn known_to_libpcap(_: LinkType) -> Option<String> {
     None
 }

@@ -177,16 +177,16 @@ mod tests {
             right: 100.0,
         };
         assert_eq!(axis.marks()[0].1, "22:13:22");
-        assert_eq!(axis.x(from_ns), 0.0);
-        assert_eq!(axis.x(axis.to_ns + 5), 100.0);
+        assert!((axis.x(from_ns) - 0.0).abs() < 0.05);
+        assert!((axis.x(axis.to_ns + 5) - 100.0).abs() < 0.05);
     }
 
     #[test]
     fn spans_lie_by_decades() {
         let axis = SpanAxis::over([0, 12_000, 3_400_000].into_iter(), 100.0, 0.0);
         assert_eq!((axis.from, axis.to), (4, 7));
-        assert_eq!(axis.y(0), 100.0);
-        assert_eq!(axis.y(10_000_000), 0.0);
+        assert!((axis.y(0) - 100.0).abs() < 0.05);
+        assert!((axis.y(10_000_000) - 0.0).abs() < 0.05);
         assert_eq!(axis.marks().count(), 4);
     }
 }

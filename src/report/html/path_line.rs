@@ -80,12 +80,13 @@ fn sentence(direction: &Direction) -> String {
             None => across.push((lost, lost.count)),
         }
     }
-    let mut sentence =
-        "The path: what each point recorded, and what was lost between two of them.".to_owned();
-    for (place, lost) in across {
+    let mut sentences = vec![
+        "The path: what each point recorded, and what was lost between two of them.".to_owned(),
+    ];
+    sentences.extend(across.into_iter().map(|(place, lost)| {
         let packets = count(lost, "packet");
         let place = path([place.from.as_str(), &place.to]);
-        sentence += &format!(" {packets} more {place}: the points between could not tell where.");
-    }
-    sentence
+        format!("{packets} more {place}: the points between could not tell where.")
+    }));
+    sentences.join(" ")
 }

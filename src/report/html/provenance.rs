@@ -92,7 +92,7 @@ fn refusers(findings: &Findings) -> Markup {
 }
 
 fn relation(clock: &Clock) -> String {
-    let mut text = match (clock.method, clock.offset_ns, clock.error_ns) {
+    let offset = match (clock.method, clock.offset_ns, clock.error_ns) {
         (ClockMethod::None, ..) => "unrelated".to_owned(),
         (ClockMethod::SameHost, ..) => "one clock".to_owned(),
         (_, Some(offset), error) => {
@@ -103,14 +103,14 @@ fn relation(clock: &Clock) -> String {
         }
         (..) => "packets went one way: known but for the shortest delay".to_owned(),
     };
-    if let Some(ppm) = clock.skew_ppm.filter(|ppm| *ppm != 0.0) {
-        text += &format!(", {ppm:+.1} ppm");
-    }
-    for step in &clock.steps {
+    let drift = clock.skew_ppm.filter(|ppm| *ppm != 0.0);
+    let drift = drift.map(|ppm| format!("{ppm:+.1} ppm"));
+    let steps = clock.steps.iter().map(|step| {
         let by = span(i64::try_from(step.by_ns.unsigned_abs()).unwrap_or(i64::MAX));
-        text += &format!(", set {}{by}", if step.by_ns < 0 { "-" } else { "+" });
-    }
-    text
+        format!("set {}{by}", if step.by_ns < 0 { "-" } else { "+" })
+    });
+    let parts = std::iter::once(offset).chain(drift).chain(steps);
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// What was read, so that anybody can see whether a file is the same.
