@@ -219,6 +219,7 @@ fn browse(chromium: &str, file: &Path) -> Vec<String> {
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--disable-dev-shm-usage",
             "--disable-background-networking",
         ])
         .args(["--enable-logging=stderr", "--dump-dom"])
