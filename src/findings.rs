@@ -542,6 +542,11 @@ pub struct WitnessRule {
     pub rule: String,
     /// The hook that it is in: `forward`, `input`, ...; null where the record does not say.
     pub hook: Option<String>,
+    /// The index of the interface that the packets came in by, as `ip link` numbers them on that
+    /// host; null where the record does not say, as of packets that the host itself sent.
+    pub in_interface: Option<u32>,
+    /// The index of the one that they were to go out by; null before that is decided.
+    pub out_interface: Option<u32>,
 }
 
 /// Packets of which nobody knows whether they came to a point.

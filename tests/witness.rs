@@ -10,7 +10,10 @@ use hdp::{
     findings::{Carrier, Findings, Grade, PointKind, Protocol, Reason, Verdict},
     path::{self, Memory, Options, Room},
 };
-use support::hosts::{self, Routed, text};
+use support::{
+    hosts::{self, Routed, text},
+    live::Live,
+};
 use tempfile::tempdir;
 
 /// What takes which number on the router, or on the server for `input`: hook, number, prefix.
@@ -161,7 +164,7 @@ fn each_lost_packet_names_the_rule_that_took_it() {
     let report = String::from_utf8(report.stdout).unwrap();
     let said = report.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        said.contains("dropped in router by rule no-103 (forward)"),
+        said.contains("dropped in router by rule no-103 (forward, interface"),
         "{report}"
     );
     assert!(said.contains("client → server"), "{report}");
@@ -173,12 +176,78 @@ fn each_lost_packet_names_the_rule_that_took_it() {
         .unwrap();
     let said = String::from_utf8(alone.stderr).unwrap();
     assert!(said.contains("one observation point only"), "{said}");
-    // Packets that were dropped must not count as seen.
-    let live = hosts
+    // Of what was dropped then, a log that is listened to now tells nothing.
+    let late = hosts
         .router
         .hdp(&["path", &sources[0], "live:nflog:5", &sources[1]])
         .output()
         .unwrap();
-    let said = String::from_utf8(live.stderr).unwrap();
-    assert!(said.contains("tcpdump -i nflog:5 -w"), "{said}");
+    let said = String::from_utf8(late.stderr).unwrap();
+    assert!(said.contains("tells what is dropped now"), "{said}");
+}
+
+#[test]
+fn what_a_router_drops_while_its_interfaces_are_watched_names_its_rule() {
+    let Some(hosts) = hosts::routed("witness-live") else {
+        return;
+    };
+    let folder = tempdir().unwrap();
+    plant(&hosts);
+    let saved = folder.path().join("saved");
+    let sources = ["live:client", "drops=live:nflog:5", "live:server"];
+    let keep = ["path", "--format", "json", "--save", text(&saved)];
+    let live = Live::start(&hosts.router, &folder, &[&keep[..], &sources].concat());
+    let mut send = hosts
+        .client
+        .hdp(&["send", "10.77.2.2", "--protocols", "100-112"]);
+    hosts::success(send.args(["--count", "5", "--interval", "10ms", "--payload", "x"]));
+    // At once: netfilter may still hold back what it logged.
+    let (printed, _) = live.interrupt();
+    let heard: Findings = serde_json::from_str(&printed).unwrap();
+    let saved = ["client", "server", "drops"].map(|name| saved.join(format!("{name}.pcapng")));
+    let saved = path::points(saved.iter().map(|file| text(file))).unwrap();
+    let recorded = path::findings(&saved, &Options::default()).unwrap();
+    let index = |interface: &str| {
+        let file = format!("/sys/class/net/{interface}/ifindex");
+        let read = hosts.router.succeed(&["cat", &file]);
+        let read = String::from_utf8(read.stdout).unwrap();
+        read.trim().parse::<u32>().unwrap()
+    };
+    let (client, server) = (index("client"), index("server"));
+    for findings in [&heard, &recorded] {
+        let kinds: Vec<_> = findings.points.iter().map(|point| point.kind).collect();
+        let [capture, witness] = [PointKind::Capture, PointKind::DropWitness];
+        assert_eq!(kinds, [capture, capture, witness]);
+        // Six numbers are dropped, and one is logged in each of the six tables.
+        assert_eq!(findings.points[2].hdp, 6 * 5 + 6 * 5);
+        for (hook, protocol, prefix) in RULES {
+            if matches!(hook, "input" | "output") {
+                continue;
+            }
+            let found = number(findings, protocol);
+            assert_eq!((found.verdict, found.lost), (Verdict::Blocked, 5));
+            let rules = found.lost_at.iter().flat_map(|lost| &lost.witness);
+            let rules: Vec<_> = rules.collect();
+            let [rule] = rules.as_slice() else {
+                panic!("{found:#?}")
+            };
+            let by = &rule.by;
+            assert_eq!(
+                (by.witness.as_str(), by.rule.as_str()),
+                ("drops", prefix.trim())
+            );
+            // Where it goes out is not known before it is routed; where it came in some kernels no longer know then.
+            let interfaces = match hook {
+                "prerouting" => (Some(client), None),
+                "forward" => (Some(client), Some(server)),
+                _ => (by.in_interface, Some(server)),
+            };
+            assert_eq!((by.in_interface, by.out_interface), interfaces, "{hook}");
+            assert_eq!((by.hook.as_deref(), rule.count), (Some(hook), 5));
+        }
+        for protocol in [100, 110, 111, 112] {
+            assert_eq!(number(findings, protocol).verdict, Verdict::Passes);
+            assert_eq!(number(findings, protocol).lost_at, []);
+        }
+    }
 }

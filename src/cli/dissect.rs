@@ -123,7 +123,7 @@ impl Arguments {
         #[cfg(not(feature = "libpcap"))]
         let filter = None;
         let filter = KernelFilter::new(filter, now_ns(), nanoseconds(self.window));
-        let source = capture_from(interface, &filter.expression, &self.live.options())?;
+        let source = capture_from(interface, Some(&filter.expression), &self.live.options())?;
         live::say_capturing(interface, &source.summary().link_types);
         if filter.is_default {
             live::say_default_filter(&filter.expression);

@@ -36,8 +36,8 @@ use crate::{
 ///
 /// Each SOURCE is an observation point, in path order, the sender's end first: a capture file
 /// (pcap or pcapng, also in gzip or zstd) or a log of hdp send or hdp listen, a FIFO such as <(ssh server cat server.pcap), - for
-/// standard input, or live:IFACE, which is captured from until Ctrl-C. What the file is called does not matter. A capture of what netfilter logged (tcpdump -i nflog:5)
-/// is a drop witness, no point of the path: it names the rule that took a packet.
+/// standard input, or live:IFACE, which is captured from until Ctrl-C. What the file is called does not matter. A capture of what netfilter logged (tcpdump -i nflog:5, or
+/// live:nflog:5 beside interfaces) is a drop witness, no point of the path: it names the rule that took a packet.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Arguments {

@@ -154,6 +154,10 @@ const PAYLOAD: u16 = 9;
 const PREFIX: u16 = 10;
 /// The one that holds the hook (`NFULA_PACKET_HDR`).
 const PACKET_HEADER: u16 = 1;
+/// The index of the interface that the packet came in by (`NFULA_IFINDEX_INDEV`), in network order.
+const IN_INTERFACE: u16 = 4;
+/// The same of the one that it goes out by (`NFULA_IFINDEX_OUTDEV`).
+const OUT_INTERFACE: u16 = 5;
 
 /// An attribute of a netfilter log: where its value stands in the frame.
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +204,10 @@ pub(crate) struct Logged<'a> {
     pub prefix: &'a str,
     /// The hook in which the rule is.
     pub hook: Option<&'static str>,
+    /// The index of the interface that the packet came in by.
+    pub in_interface: Option<u32>,
+    /// The index of the one that it was to go out by.
+    pub out_interface: Option<u32>,
 }
 
 impl<'a> Logged<'a> {
@@ -208,7 +216,10 @@ impl<'a> Logged<'a> {
         let mut logged = Self {
             prefix: "",
             hook: None,
+            in_interface: None,
+            out_interface: None,
         };
+        let index = |value: &[u8]| value.try_into().ok().map(u32::from_be_bytes);
         for attribute in nflog_attributes(frame).into_iter().flatten() {
             let value = frame
                 .get(attribute.start..attribute.end)
@@ -230,6 +241,8 @@ impl<'a> Logged<'a> {
                         })
                     });
                 }
+                IN_INTERFACE => logged.in_interface = index(value),
+                OUT_INTERFACE => logged.out_interface = index(value),
                 _ => {}
             }
         }

@@ -102,6 +102,11 @@ struct Candidate {
     ip_id: u16,
 }
 
+/// What a quote of 8 bytes holds of a packet's timestamp.
+fn upper_half(journey: &Journey) -> u32 {
+    (journey.timestamp_ns >> 32) as u32
+}
+
 /// A lost packet that an error is about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answered {
@@ -347,7 +352,7 @@ impl Evidence {
         subject: Subject,
         (tally, lost_at): (usize, (usize, usize)),
     ) {
-        let key = (subject, (journey.timestamp_ns >> 32) as u32);
+        let key = (subject, upper_half(journey));
         let Some(halves) = self.of_half.get(&key) else {
             return;
         };
@@ -371,22 +376,40 @@ impl Evidence {
         }
     }
 
-    /// Who said that the packet's TTL ran out, if an error quotes its timestamp.
+    /// Who said that the packet's TTL ran out, if an error quotes its timestamp, or half of it and the
+    /// packet's IP ID.
     pub(super) fn expiry(
         &self,
         points: &[Point],
         journey: &Journey,
         flow: &Flow,
     ) -> Option<IpAddr> {
-        if self.whole.is_empty() {
-            return None;
-        }
         let subject = (journey.way, flow.carrier, flow.protocol);
-        let errors = self.whole.get(&(subject, journey.timestamp_ns))?;
-        errors.iter().find_map(|error| {
-            let (from, version, icmp_type, code) = self.accounts[error.account].answer;
-            let is_expiry = matches!((version, icmp_type, code), (4, 11, 0) | (6, 3, 0));
-            (is_expiry && has_ports(points, journey, error.ports)).then_some(from)
+        let expiry = |account: usize| {
+            let (from, version, icmp_type, code) = self.accounts[account].answer;
+            matches!((version, icmp_type, code), (4, 11, 0) | (6, 3, 0)).then_some(from)
+        };
+        let whole = self.whole.get(&(subject, journey.timestamp_ns));
+        let mut whole = whole.into_iter().flatten();
+        let by_whole = whole.find_map(|error| {
+            expiry(error.account).filter(|_| has_ports(points, journey, error.ports))
+        });
+        by_whole.or_else(|| {
+            let halves = self.of_half.get(&(subject, upper_half(journey)))?;
+            halves
+                .iter()
+                .map(|&half| &self.halves[half])
+                .find_map(|half| {
+                    let seen = journey.seen[half.point]?.sighting;
+                    let seen_flow = points[half.point].flow(seen);
+                    let has_its_ports =
+                        (seen_flow.source_port, seen_flow.destination_port) == half.ports;
+                    let is_quoted = |&(time_ns, ip_id): &(i64, Option<u16>)| {
+                        seen.ip_id != 0 && ip_id == Some(seen.ip_id) && seen.time_ns <= time_ns
+                    };
+                    let is_quoted = has_its_ports && half.errors.iter().any(is_quoted);
+                    expiry(half.account).filter(|_| is_quoted)
+                })
         })
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Each verdict comes from one [`Rule`], by the judged packets of the number.
 
+use std::collections::BTreeMap;
+
 use super::{
     flows::{self, ByPorts},
     icmp::Answer,
@@ -659,7 +661,7 @@ fn reasons(
 fn witnessed(subject: &Subject, tally: &Tally, place: (usize, usize)) -> Vec<Witnessed> {
     let here = tally.dropped_by.iter().filter(|((_, at), _)| *at == place);
     here.map(|&((rule, _), count)| Witnessed {
-        by: subject.witnesses.named(rule).clone(),
+        by: subject.witnesses.named(rule),
         count,
     })
     .collect()
@@ -668,12 +670,17 @@ fn witnessed(subject: &Subject, tally: &Tally, place: (usize, usize)) -> Vec<Wit
 /// The rules that took packets.
 fn dropped_by(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> {
     let places = tally.lost_at.iter().map(|(place, _)| *place);
-    places
-        .flat_map(|place| witnessed(subject, tally, place))
-        .map(|Witnessed { by, count }| Reason::DroppedBy {
-            witness: by.witness,
-            rule: by.rule,
-            hook: by.hook,
+    // On whichever way through its host a rule took them.
+    let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+    for Witnessed { by, count } in places.flat_map(|place| witnessed(subject, tally, place)) {
+        *counts.entry((by.witness, by.rule, by.hook)).or_default() += count;
+    }
+    counts
+        .into_iter()
+        .map(|((witness, rule, hook), count)| Reason::DroppedBy {
+            witness,
+            rule,
+            hook,
             count,
         })
 }

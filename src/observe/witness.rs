@@ -4,34 +4,80 @@
 //! can: which rule took a packet. It is no point of a path, and changes no verdict: a packet that is seen
 //! later was logged, not dropped.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use rustc_hash::FxHashMap;
 
 use crate::{
     decode::{Decoder, HeaderView, Logged},
-    findings::{Input, PointKind, Skipped, WitnessRule},
+    findings::{Input, Point, PointKind, Skipped, WitnessRule},
     protocols::Carrier,
     source::{Frame, Summary},
 };
 
-/// What all drop witnesses of a path say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Witnesses {
+/// What all drop witnesses of a path say; while interfaces are captured from, what they have said so
+/// far.
+#[derive(Debug, Default)]
+pub(crate) struct Witnesses(Mutex<Statements>);
+
+#[derive(Debug, Default)]
+struct Statements {
     rules: Vec<WitnessRule>,
-    by_packet: FxHashMap<(u8, Carrier, u64), usize>,
-    /// The records themselves, as points that are none.
-    pub(crate) records: Vec<crate::findings::Point>,
-    /// What they were read from.
-    pub(crate) inputs: Vec<Input>,
+    by_packet: Recent,
+    records: Vec<(Point, Input)>,
+}
+
+/// A packet as a header tells it, without its addresses: a rule may stand behind a translator.
+type Key = (u8, Carrier, u64);
+
+/// The rules that took the last packets. Of a capture that does not end the oldest are forgotten.
+#[derive(Debug)]
+struct Recent {
+    newer: FxHashMap<Key, usize>,
+    older: FxHashMap<Key, usize>,
+    /// How many the newer ones are at the most.
+    most: usize,
+}
+
+impl Recent {
+    fn add(&mut self, key: Key, rule: usize) {
+        if self.newer.len() >= self.most {
+            self.older = mem::take(&mut self.newer);
+        }
+        self.newer.insert(key, rule);
+    }
+
+    fn get(&self, key: Key) -> Option<usize> {
+        self.newer
+            .get(&key)
+            .or_else(|| self.older.get(&key))
+            .copied()
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self {
+            newer: FxHashMap::default(),
+            older: FxHashMap::default(),
+            most: usize::MAX,
+        }
+    }
 }
 
 /// One witness that is being read.
 #[derive(Debug)]
-pub(crate) struct Witness {
+pub(crate) struct Witness<'a> {
+    all: &'a Witnesses,
+    /// Which of all records this is.
+    index: usize,
     name: String,
     source: String,
-    rules: BTreeMap<(String, Option<&'static str>), usize>,
+    rules: BTreeMap<(String, Place), usize>,
     frames: u64,
     hdp: u64,
     first_ns: Option<i64>,
@@ -39,9 +85,14 @@ pub(crate) struct Witness {
     skipped: Skipped,
 }
 
-impl Witness {
-    pub(crate) fn new(name: &str, source: String) -> Self {
-        Self {
+/// Where in its host a rule met a packet: hook, and the interfaces' indices.
+type Place = (Option<&'static str>, Option<u32>, Option<u32>);
+
+impl<'a> Witness<'a> {
+    pub(crate) fn new(name: &str, source: String, summary: &Summary, all: &'a Witnesses) -> Self {
+        let mut witness = Self {
+            all,
+            index: 0,
             name: name.to_owned(),
             source,
             rules: BTreeMap::new(),
@@ -50,11 +101,16 @@ impl Witness {
             first_ns: None,
             last_ns: None,
             skipped: Skipped::default(),
-        }
+        };
+        let record = witness.record(summary);
+        let records = &mut all.lock().records;
+        witness.index = records.len();
+        records.push(record);
+        witness
     }
 
     /// Takes in a frame of link type NFLOG.
-    pub(crate) fn frame(&mut self, frame: &Frame, decoder: &mut Decoder, all: &mut Witnesses) {
+    pub(crate) fn frame(&mut self, frame: &Frame, decoder: &mut Decoder) {
         self.frames += 1;
         self.first_ns = self.first_ns.or(frame.time_ns);
         self.last_ns = frame.time_ns.or(self.last_ns);
@@ -68,30 +124,39 @@ impl Witness {
         };
         self.hdp += 1;
         let logged = Logged::read(frame.bytes);
+        let place = (logged.hook, logged.in_interface, logged.out_interface);
+        let mut all = self.all.lock();
         let name = &self.name;
-        let key = (logged.prefix.to_owned(), logged.hook);
+        let key = (logged.prefix.to_owned(), place);
         let rule = *self.rules.entry(key).or_insert_with(|| {
             all.rules.push(WitnessRule {
                 witness: name.clone(),
                 rule: logged.prefix.to_owned(),
                 hook: logged.hook.map(str::to_owned),
+                in_interface: logged.in_interface,
+                out_interface: logged.out_interface,
             });
             all.rules.len() - 1
         });
         // A packet that several rules log was taken by the last that did.
         let key = (datagram.protocol, datagram.carrier, header.timestamp_ns);
-        all.by_packet.insert(key, rule);
+        all.by_packet.add(key, rule);
     }
 
-    /// Ends the record.
-    pub(crate) fn finish(self, summary: &Summary, all: &mut Witnesses) {
+    /// Takes note of what the record's source says of itself.
+    pub(crate) fn attest(&mut self, summary: &Summary) {
+        let record = self.record(summary);
+        self.all.lock().records[self.index] = record;
+    }
+
+    /// The record as a point that is none, and what it is read from.
+    fn record(&self, summary: &Summary) -> (Point, Input) {
         let link_types = summary.link_types.iter().map(ToString::to_string);
-        all.inputs.push(super::input(&self.source, summary));
-        all.records.push(crate::findings::Point {
+        let point = Point {
             name: self.name.clone(),
-            capture: self.name,
+            capture: self.name.clone(),
             side: None,
-            source: self.source,
+            source: self.source.clone(),
             kind: PointKind::DropWitness,
             link_types: link_types.collect(),
             resolution_ns: summary.resolution_ns,
@@ -105,23 +170,36 @@ impl Witness {
             copies: 0,
             incomplete: 0,
             skipped: self.skipped,
-        });
+        };
+        (point, super::input(&self.source, summary))
     }
 }
 
 impl Witnesses {
+    /// Witnesses that may go on for ever: of the packets that rules took the last are known, at least
+    /// so many of them.
+    pub(crate) fn endless(packets: usize) -> Self {
+        let witnesses = Self::default();
+        witnesses.lock().by_packet.most = packets;
+        witnesses
+    }
+
     /// The rule that took a packet, if any was logged.
     pub(crate) fn rule(&self, protocol: u8, carrier: Carrier, timestamp_ns: u64) -> Option<usize> {
-        if self.by_packet.is_empty() {
-            return None;
-        }
-        self.by_packet
-            .get(&(protocol, carrier, timestamp_ns))
-            .copied()
+        self.lock().by_packet.get((protocol, carrier, timestamp_ns))
     }
 
     /// What a rule is called.
-    pub(crate) fn named(&self, rule: usize) -> &WitnessRule {
-        &self.rules[rule]
+    pub(crate) fn named(&self, rule: usize) -> WitnessRule {
+        self.lock().rules[rule].clone()
+    }
+
+    /// The records themselves, as points that are none, and what they are read from.
+    pub(crate) fn records(&self) -> Vec<(Point, Input)> {
+        self.lock().records.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Statements> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

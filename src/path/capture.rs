@@ -37,12 +37,18 @@ pub(super) struct Capturing {
     pub(super) saved: Option<Saved>,
 }
 
-/// Starts the captures, and the files that save them; `None` for points that are no interfaces.
-pub(super) fn start(points: &Points, options: &Options) -> Result<Vec<Option<Capturing>>, Error> {
-    if !points.have_interfaces() {
-        return Ok(points.iter().map(|_| None).collect());
+/// Starts the captures, and the files that save them: those of the points, `None` for points that are
+/// no interfaces, and those of drop witnesses.
+pub(super) fn start(
+    points: &Points,
+    options: &Options,
+) -> Result<(Vec<Option<Capturing>>, Vec<Capturing>), Error> {
+    let logs = &points.live_witnesses;
+    if !points.have_interfaces() && logs.is_empty() {
+        return Ok((points.iter().map(|_| None).collect(), Vec::new()));
     }
-    for file in points.iter().filter_map(|point| saved_as(point, options)) {
+    let all = || points.iter().chain(logs);
+    for file in all().filter_map(|point| saved_as(point, options)) {
         let origin = Origin::Path(file);
         if points.contain(&origin) {
             return Err(Error::SavedOverSource { origin });
@@ -50,37 +56,44 @@ pub(super) fn start(points: &Points, options: &Options) -> Result<Vec<Option<Cap
     }
     let given = options.filter.as_deref();
     let filter = KernelFilter::new(given, source::now_ns(), options.dates().window_ns());
-    let mut captures = Vec::new();
-    for point in points.iter() {
+    let start = |point: &Named, filter: Option<&str>| {
         let Origin::Live(interface) = &point.origin else {
-            captures.push(None);
-            continue;
+            return Ok(None);
         };
-        let source = open(interface, &filter.expression, &options.capture)?;
+        let source = open(interface, filter, &options.capture)?;
         options.tell(Event::Capturing {
             interface,
             link_types: &source.summary().link_types,
         });
         let saved = saved_as(point, options);
         let saved = saved.map(|path| Saved::create(path, &source)).transpose()?;
-        captures.push(Some(Capturing { source, saved }));
-    }
-    if filter.is_default {
+        Ok::<_, Error>(Some(Capturing { source, saved }))
+    };
+    let captures = points.iter();
+    let captures = captures.map(|point| start(point, Some(&filter.expression)));
+    let captures = captures.collect::<Result<_, Error>>()?;
+    // What rules logged they have chosen themselves.
+    let logs: Result<Vec<_>, Error> = logs.iter().map(|log| start(log, None)).collect();
+    if filter.is_default && points.have_interfaces() {
         options.tell(Event::DefaultFilter(&filter.expression));
     }
-    Ok(captures)
+    Ok((captures, logs?.into_iter().flatten().collect()))
 }
 
 /// Starts to capture from an interface; its kernel applies the filter.
 #[cfg(feature = "libpcap")]
-pub(crate) fn open(interface: &str, filter: &str, capture: &Capture) -> Result<Source, Error> {
+pub(crate) fn open(
+    interface: &str,
+    filter: Option<&str>,
+    capture: &Capture,
+) -> Result<Source, Error> {
     use crate::source::LiveOptions;
 
     if capture.promiscuous && interface == "any" {
         return Err(Error::PromiscuousAny);
     }
     let options = LiveOptions {
-        filter: Some(filter.to_owned()),
+        filter: filter.map(str::to_owned),
         promiscuous: capture.promiscuous,
         buffer_len: capture.buffer_len.unwrap_or(LiveOptions::BUFFER_LEN),
     };
@@ -89,7 +102,7 @@ pub(crate) fn open(interface: &str, filter: &str, capture: &Capture) -> Result<S
 
 /// Says that it cannot be done.
 #[cfg(not(feature = "libpcap"))]
-pub(crate) fn open(interface: &str, _: &str, _: &Capture) -> Result<Source, Error> {
+pub(crate) fn open(interface: &str, _: Option<&str>, _: &Capture) -> Result<Source, Error> {
     Ok(Source::open(Origin::Live(interface.to_owned()))?)
 }
 

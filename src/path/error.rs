@@ -56,20 +56,19 @@ pub enum Error {
         /// The source as the user named it.
         origin: Origin,
     },
-    /// Netfilter's log as an interface.
+    /// Netfilter's log as an interface, beside points that are all recorded already.
     #[error(
-        "{origin}: what netfilter logs is read from files only: tcpdump -i {interface} -w dropped.pcap"
+        "{origin}: tells what is dropped now, and all points are files; of what was dropped then only a record tells \
+         (tcpdump -i nflog:5 -w dropped.pcap)"
     )]
     LiveWitness {
         /// The source as the user named it.
         origin: Origin,
-        /// The interface.
-        interface: String,
     },
     /// What netfilter logged, in a pipe.
     #[error(
-        "{origin}: is what netfilter logged, no point of the path, and such records are read from files only; save it \
-         to one first"
+        "{origin}: is what netfilter logged, no point of the path; from a pipe it is not taken: save it to a file first, \
+         or name the interface (live:nflog:5)"
     )]
     WitnessFromPipe {
         /// The source as the user named it.

@@ -10,12 +10,23 @@ use crate::{
 };
 
 /// The observation points of a path, in path order, the sender's end first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Points {
     path: Vec<Named>,
     /// What drop witnesses say that were given among them.
     pub(super) witnesses: Arc<Witnesses>,
+    /// Those of them that are interfaces: what they say comes while the points are read.
+    pub(super) live_witnesses: Vec<Named>,
 }
+
+/// Points are the same where their sources and names are.
+impl PartialEq for Points {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.live_witnesses) == (&other.path, &other.live_witnesses)
+    }
+}
+
+impl Eq for Points {}
 
 /// A source and the name of its point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +76,7 @@ impl Points {
         Ok(Self {
             path: points,
             witnesses: Arc::default(),
+            live_witnesses: Vec::new(),
         })
     }
 
@@ -128,6 +140,7 @@ impl Points {
                 .map(|&point| self.path[point].clone())
                 .collect(),
             witnesses: Arc::clone(&self.witnesses),
+            live_witnesses: self.live_witnesses.clone(),
         }
     }
 }

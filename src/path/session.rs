@@ -26,6 +26,8 @@ use crate::{
 pub struct Session {
     shared: Arc<Shared>,
     readers: Vec<JoinHandle<Result<(), Error>>>,
+    /// Those of drop witnesses, which end after the points.
+    listeners: Vec<JoinHandle<Result<(), Error>>>,
 }
 
 impl Session {
@@ -43,15 +45,24 @@ impl Session {
             });
         }
         reader::ensure_filters(options)?;
-        let captures = capture::start(points, options)?;
+        let (captures, logs) = capture::start(points, options)?;
         let window = Window::of(points, options, room);
         let shared = Arc::new(Shared::new(points, options, window));
+        let listeners = logs.into_iter().enumerate().map(|(index, log)| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || streams::listen(&shared, index, log))
+        });
+        let listeners = listeners.collect();
         let readers = captures.into_iter().enumerate().map(|(point, capturing)| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || streams::read(&shared, point, capturing))
         });
         let readers = readers.collect();
-        Ok(Self { shared, readers })
+        Ok(Self {
+            shared,
+            readers,
+            listeners,
+        })
     }
 
     /// The findings so far.
@@ -141,8 +152,9 @@ impl Session {
 
     fn join(&mut self) -> Result<(), Error> {
         // All of them, so that no thread outlives an error.
-        let read: Vec<Result<(), Error>> =
-            mem::take(&mut self.readers).into_iter().map(join).collect();
+        let mut threads = mem::take(&mut self.readers);
+        threads.append(&mut self.listeners);
+        let read: Vec<Result<(), Error>> = threads.into_iter().map(join).collect();
         read.into_iter().collect()
     }
 }

@@ -6,7 +6,7 @@ use std::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -16,7 +16,8 @@ use super::{
     witnesses,
 };
 use crate::{
-    observe::Observer,
+    decode::Decoder,
+    observe::{self, Observer},
     source::{self, Recording, Source, Summary, Until},
 };
 
@@ -25,6 +26,10 @@ const ATTEST_EVERY: u64 = 1024;
 
 /// And so long after the last time, where they come more slowly: a loss is judged no sooner.
 const ATTEST_AFTER_NS: i64 = 100_000_000;
+
+/// How long after the end of a capture netfilter may still hold back what it logged before it: a
+/// second, unless the rule says otherwise (`NFULNL_TIMEOUT_DEFAULT`).
+const HELD_BACK: Duration = Duration::from_millis(1_200);
 
 /// What the readers of a session share.
 #[derive(Debug)]
@@ -75,6 +80,13 @@ impl Shared {
         Arc::new(move || shared.is_over())
     }
 
+    fn give_up_privileges(&self) -> Result<(), Error> {
+        match &self.options.sandbox {
+            Some(sandbox) => sandbox().map_err(Error::Sandbox),
+            None => Ok(()),
+        }
+    }
+
     /// A reader has come to its end.
     pub(super) fn leave(&self) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,6 +111,20 @@ pub(super) fn read(
     tell(told, capturing)?;
     failing.has_failed = false;
     Ok(())
+}
+
+/// Listens to a drop witness of a session.
+pub(super) fn listen(
+    shared: &Arc<Shared>,
+    index: usize,
+    capturing: Capturing,
+) -> Result<(), Error> {
+    shared.give_up_privileges()?;
+    let heard = listen_on(shared, index, capturing);
+    if heard.is_err() {
+        shared.end();
+    }
+    heard
 }
 
 /// Ends all captures with the reader that fails, by an error or a panic: the others do not wait for
@@ -161,18 +187,14 @@ impl<'a> Told<'a> {
 fn tell(told: Told<'_>, capturing: Option<Capturing>) -> Result<(), Error> {
     let (shared, point) = (told.shared, told.named());
     let options = &shared.options;
-    let give_up_privileges = || match &options.sandbox {
-        Some(sandbox) => sandbox().map_err(Error::Sandbox),
-        None => Ok(()),
-    };
     if let Some(Capturing { source, saved }) = capturing {
-        give_up_privileges()?;
+        shared.give_up_privileges()?;
         let reader = Reader::of(point, options, source);
         return tell_live(reader, told, saved);
     }
     let recording = Recording::open_until(point.origin.clone(), &shared.until());
     let is_over = shared.is_over();
-    give_up_privileges()?;
+    shared.give_up_privileges()?;
     let recording = match recording {
         // The end came before its first byte: no reason to withhold what the others saw.
         Err(source::Error::Empty { .. }) if is_over => {
@@ -258,6 +280,52 @@ fn tell_live(mut reader: Reader, told: Told, mut saved: Option<Saved>) -> Result
         saved.end(reader.source.summary())?;
     }
     end(reader, told)
+}
+
+/// Listens to netfilter's log until the points are read, and a little longer: what it logged last it
+/// tells last.
+fn listen_on(shared: &Shared, index: usize, capturing: Capturing) -> Result<(), Error> {
+    let Capturing {
+        mut source,
+        mut saved,
+    } = capturing;
+    let point = &shared.points.live_witnesses[index];
+    let mut decoder = Decoder::new(shared.options.dates());
+    let name = point.origin.to_string();
+    let mut witness = observe::Witness::new(
+        &point.name,
+        name,
+        source.summary(),
+        &shared.points.witnesses,
+    );
+    let mut read_since = None;
+    loop {
+        if shared.wait(Duration::ZERO) {
+            let since: &mut Instant = read_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > HELD_BACK {
+                source.stop();
+            }
+        }
+        if !source.wait() {
+            if let Some(saved) = &mut saved {
+                saved.flush()?;
+            }
+            witness.attest(source.summary());
+            continue;
+        }
+        let Some((frame, interface)) = source.next_with_interface() else {
+            break;
+        };
+        if let Some(saved) = &mut saved {
+            saved.frame(&frame, interface)?;
+        }
+        witness.frame(&frame, &mut decoder);
+    }
+    if let Some(saved) = saved {
+        saved.end(source.summary())?;
+    }
+    witness.attest(&source.into_summary());
+    Ok(())
 }
 
 /// Ends the point in its window.

@@ -164,7 +164,7 @@ fn dropped_by(protocol: &Protocol, place: Stretch) -> Vec<String> {
     let rules = here.flat_map(|lost| &lost.witness);
     rules
         .map(|Witnessed { by, .. }| {
-            let rule = words::rule_name(&by.rule, by.hook.as_deref());
+            let rule = words::placed_rule(by);
             format!("dropped in {} by {rule}", by.witness)
         })
         .collect()

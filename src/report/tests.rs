@@ -992,6 +992,8 @@ fn markup_and_control_characters_show_as_text_in_html() {
                     witness: nasty(),
                     rule: nasty(),
                     hook: None,
+                    in_interface: None,
+                    out_interface: None,
                 },
                 count: 1,
             }];

@@ -10,7 +10,7 @@ use crate::{
     decode::icmp_meaning,
     findings::{
         Cause, ClockFault, Kept, NamedSource, NotTheNumber, OrderSign, Others, PointKind, PortPair,
-        Reason, Warning,
+        Reason, Warning, WitnessRule,
     },
     protocols, shell,
 };
@@ -99,7 +99,7 @@ fn reason(reason: &Reason) -> String {
             count,
         } => format!(
             "{witness} recorded that {} took {}",
-            rule_name(rule, hook.as_deref()),
+            rule_name(rule, hook.as_deref(), None),
             packets(*count)
         ),
         Reason::Expired { count } => format!(
@@ -244,16 +244,28 @@ fn reason(reason: &Reason) -> String {
     }
 }
 
-/// A rule of a packet filter by its prefix and hook.
-pub(super) fn rule_name(prefix: &str, hook: Option<&str>) -> String {
+/// A rule of a packet filter, with the interfaces between which it was.
+pub(super) fn placed_rule(rule: &WitnessRule) -> String {
+    let interfaces = match (rule.in_interface, rule.out_interface) {
+        (None, None) => None,
+        (Some(into), None) => Some(format!("from interface {into}")),
+        (None, Some(out)) => Some(format!("to interface {out}")),
+        (Some(into), Some(out)) => Some(format!("interface {into} to {out}")),
+    };
+    rule_name(&rule.rule, rule.hook.as_deref(), interfaces.as_deref())
+}
+
+/// A rule of a packet filter by its prefix, hook and interfaces.
+fn rule_name(prefix: &str, hook: Option<&str>, interfaces: Option<&str>) -> String {
     let name = match prefix {
         "" => "a rule without a prefix".to_owned(),
         prefix => format!("rule {prefix}"),
     };
-    match hook {
-        Some(hook) => format!("{name} ({hook})"),
-        None => name,
+    let place: Vec<&str> = hook.into_iter().chain(interfaces).collect();
+    if place.is_empty() {
+        return name;
     }
+    format!("{name} ({})", place.join(", "))
 }
 
 #[expect(clippy::too_many_lines, reason = "a sentence for each kind")]

@@ -83,6 +83,8 @@ impl Default for LiveOptions {
 pub(super) struct Live {
     capture: Capture<Active>,
     link_type: LinkType,
+    /// What its times count in.
+    resolution_ns: u64,
     /// What [`Live::wait`] found and [`Live::step`] has not taken yet.
     ahead: Option<Step>,
     /// The bytes of the frame ahead.
@@ -119,8 +121,13 @@ impl Live {
     ) -> Result<Self, Error> {
         let refused = |error| Error::capture(origin, error);
         let capture = Capture::from_device(interface).map_err(refused)?;
+        // libpcap's own makers of frames know microseconds alone, and are not asked.
+        let (precision, resolution_ns) = match interface.split(':').next() {
+            Some("nflog") => (Precision::Micro, 1_000),
+            _ => PRECISION,
+        };
         let mut capture = capture
-            .precision(PRECISION.0)
+            .precision(precision)
             .promisc(options.promiscuous)
             .snaplen(SNAPSHOT_LEN)
             .buffer_size(i32::try_from(options.buffer_len).unwrap_or(i32::MAX))
@@ -152,7 +159,7 @@ impl Live {
         summary.add_interface(Interface {
             name: Some(interface.to_owned()),
             link_type,
-            resolution_ns: PRECISION.1,
+            resolution_ns,
         });
         let start_ns = now_ns();
         summary.watched_ns = Some((start_ns, start_ns));
@@ -160,6 +167,7 @@ impl Live {
         let mut live = Self {
             capture,
             link_type,
+            resolution_ns,
             ahead: None,
             bytes: Vec::new(),
             stopped: None,
@@ -216,7 +224,7 @@ impl Live {
     fn look(&mut self, summary: &mut Summary) -> bool {
         self.ahead = match self.capture.next_packet() {
             Ok(packet) => {
-                let time_ns = time_ns(packet.header);
+                let time_ns = time_ns(packet.header, self.resolution_ns);
                 if self.stopped.is_some_and(|stop| stop.time_ns < time_ns) {
                     self.end(summary)
                 } else {
@@ -240,8 +248,8 @@ impl Live {
                     }))
                 }
             }
-            Err(pcap::Error::TimeoutExpired) if self.failed.is_some() => self.broken(summary),
-            Err(pcap::Error::TimeoutExpired) => {
+            Err(error) if has_nothing_yet(&error) && self.failed.is_some() => self.broken(summary),
+            Err(error) if has_nothing_yet(&error) => {
                 self.watched(now_ns().saturating_sub(DELIVERED_NS), summary);
                 match self.stopped {
                     Some(stop) if stop.at.elapsed() > DELIVERED => self.end(summary),
@@ -321,12 +329,22 @@ impl Live {
     }
 }
 
+/// Whether libpcap only says that nothing has come. Of netfilter's log it reports that as the failure
+/// that a socket which does not block reports.
+fn has_nothing_yet(error: &pcap::Error) -> bool {
+    match error {
+        pcap::Error::TimeoutExpired => true,
+        pcap::Error::PcapError(why) => why.ends_with("Resource temporarily unavailable"),
+        _ => false,
+    }
+}
+
 /// libpcap puts nanoseconds where the type says microseconds, if asked to.
 #[allow(
     clippy::useless_conversion,
     reason = "the members are narrower on other systems"
 )]
-fn time_ns(header: &pcap::PacketHeader) -> i64 {
-    let unit_ns = PRECISION.1.cast_signed();
+fn time_ns(header: &pcap::PacketHeader, resolution_ns: u64) -> i64 {
+    let unit_ns = resolution_ns.cast_signed();
     i64::from(header.ts.tv_sec) * 1_000_000_000 + i64::from(header.ts.tv_usec) * unit_ns
 }

@@ -242,7 +242,7 @@ pub fn judged(captures: &[Vec<Captured>]) -> (Findings, BTreeMap<(u64, u8), Vec<
         let p = protocol;
         assert_eq!(
             p.packets,
-            p.delivered + p.lost + p.edge + p.late + p.ambiguous,
+            p.delivered + p.lost + p.edge + p.late + p.ambiguous + p.expired,
             "the fates of protocol {} do not add up",
             p.protocol
         );

@@ -398,6 +398,37 @@ fn trap_24_a_quote_tells_who_refused_why_and_how_the_packet_looked_there() {
 }
 
 #[test]
+fn trap_24_a_short_quote_of_what_was_sent_to_expire_tells_by_its_ip_id() {
+    for (without_ip_id, kind, expired) in
+        [(false, (11, 0), 3), (true, (11, 0), 0), (false, (3, 13), 0)]
+    {
+        let packets = lost(50, 6, 1);
+        let mut captures = scene(2, &packets);
+        for (_, bytes) in &mut captures[0] {
+            if bytes[9] == 50 {
+                bytes[8] = 3;
+            }
+        }
+        let error = Error {
+            kind,
+            quote: Quote::Eight,
+            without_ip_id,
+            ..REJECTED
+        };
+        for answered in [1, 2, 4] {
+            error.answer(&mut captures, 1, &packets[answered]);
+        }
+        let findings = findings(&mut captures);
+        let found = number(&findings, 50);
+        assert_eq!(
+            (found.expired, found.lost),
+            (expired, 6 - expired),
+            "{kind:?}"
+        );
+    }
+}
+
+#[test]
 fn trap_24_a_parameter_problem_answers_over_ipv6() {
     let packets = lost(200, 2, 1);
     let mut captures = scene(2, &packets);

@@ -185,7 +185,7 @@ fn number(findings: &Findings, direction: &Direction, protocol: &Protocol) -> Ma
     let reasons: Vec<String> = protocol.reasons.iter().map(ToString::to_string).collect();
     let lost = protocol.lost_at.iter().map(|lost| {
         let rules = lost.witness.iter().map(|rule| {
-            let name = words::rule_name(&rule.by.rule, rule.by.hook.as_deref());
+            let name = words::placed_rule(&rule.by);
             format!(", {} by {name} in {}", grouped(rule.count), rule.by.witness)
         });
         let place = path([lost.from.as_str(), &lost.to]);
