@@ -3,9 +3,9 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 the work was
 //! done, 1 a finding the user asked to be told by exit status, 2 the work could not be done.
 
+mod campaign;
 mod diff;
 mod dissect;
-mod duration;
 mod generate;
 mod heap;
 mod interfaces;
@@ -58,6 +58,7 @@ enum Command {
     Loopback(loopback::Arguments),
     Trace(trace::Arguments),
     Diff(diff::Arguments),
+    Campaign(campaign::Arguments),
     Interfaces(interfaces::Arguments),
     Completions(generate::Completions),
     Man(generate::Man),
@@ -121,6 +122,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Loopback(arguments) => loopback::run(&arguments),
         Command::Trace(arguments) => trace::run(arguments, use_color),
         Command::Diff(arguments) => diff::run(&arguments, use_color),
+        Command::Campaign(arguments) => campaign::run(&arguments),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Completions(arguments) => generate::completions(&arguments),
         Command::Man(arguments) => generate::man(&arguments),

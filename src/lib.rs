@@ -27,6 +27,7 @@
 
 mod annotate;
 pub mod anonymize;
+pub mod campaign;
 mod capture_file;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -34,6 +35,7 @@ mod correlate;
 pub mod decode;
 pub mod diff;
 pub mod dissect;
+mod duration;
 pub mod explain;
 pub mod findings;
 #[cfg(test)]

@@ -42,6 +42,17 @@ pub enum Start {
     Listen(ListenStart),
 }
 
+impl Start {
+    /// Where and when.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::Send(start) => &start.origin,
+            Self::Listen(start) => &start.origin,
+        }
+    }
+}
+
 /// Where and when a log began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {

@@ -63,7 +63,7 @@ pub use explain::explanation;
 pub use html::{html, trace_html};
 #[cfg(feature = "cli")]
 pub use interfaces::{interfaces_csv, interfaces_markdown, interfaces_table};
-pub use json::{difference_json, explanation_json, json, json_of, trace_json};
+pub use json::{campaign_line, difference_json, explanation_json, json, json_of, trace_json};
 #[cfg(feature = "cli")]
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
 #[cfg(feature = "cli")]

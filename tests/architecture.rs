@@ -7,10 +7,11 @@ use std::{
 };
 
 /// The modules of the library, lowest first: each may use those before it.
-const STAGES: [&str; 22] = [
+const STAGES: [&str; 24] = [
     "hdp",
     "protocols",
     "shell",
+    "duration",
     "log",
     "source",
     "decode",
@@ -28,6 +29,7 @@ const STAGES: [&str; 22] = [
     "trace",
     "diff",
     "report",
+    "campaign",
     "view",
     "cli",
 ];

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration,
+    Outcome,
     live::{self, Run},
     output::{self, Output},
     progress::Bar,
@@ -22,6 +22,7 @@ use crate::{
     capture_file::CaptureFile,
     decode::Decoder,
     dissect::{Packet, Tally, hex, json, line, tree},
+    duration,
     path::{KernelFilter, capture_from, nanoseconds},
     probe, protocols,
     source::{Origin, Source, Summary, now_ns},

@@ -12,9 +12,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{Outcome, duration, output};
+use super::{Outcome, output};
 use crate::{
     capture_file::CaptureFile,
+    duration,
     findings::Carrier,
     log::{self, Direction, ListenEnd, ListenStart, ReceivedPacket},
     path::nanoseconds,

@@ -7,9 +7,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use super::duration;
 use crate::{
-    path,
+    duration, path,
     probe::Interrupt,
     source::{LinkType, Until},
 };

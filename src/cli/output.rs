@@ -79,7 +79,7 @@ pub(super) fn command_without(secret: &str) -> String {
 /// An open output, buffered. Its errors say what could not be written.
 pub(super) struct Output {
     name: String,
-    writer: BufWriter<Box<dyn Write>>,
+    writer: BufWriter<Box<dyn Write + Send>>,
     is_terminal: bool,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Output> {
         || "standard output".to_owned(),
         |file| file.display().to_string(),
     );
-    let (writer, is_terminal): (Box<dyn Write>, _) = if let Some(file) = file {
+    let (writer, is_terminal): (Box<dyn Write + Send>, _) = if let Some(file) = file {
         let file = create_unbuffered(file)?;
         let is_terminal = file.is_terminal();
         (Box::new(file), is_terminal)

@@ -15,13 +15,14 @@ use anyhow::{Context, anyhow, ensure};
 use clap::ValueEnum;
 
 use super::{
-    Outcome, duration, heap, live,
+    Outcome, heap, live,
     output::{self, Output, ReportFormat},
     progress::Bar,
     terminal, view,
 };
 use crate::{
     anonymize::Anonymizer,
+    duration,
     explain::Explanation,
     findings::{Findings, Packet, Verdict, Warning},
     path::{

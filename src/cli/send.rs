@@ -12,9 +12,9 @@ use std::{
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, duration, output};
+use super::{Outcome, output};
 use crate::{
-    hdp, log,
+    duration, hdp, log,
     probe::{
         self, Attempt, Interrupt, IpOptions, MAX_PAYLOAD, Order, Probe, Refused, Schedule, Sender,
     },

@@ -2,8 +2,8 @@
 
 use std::{io::Write as _, net::IpAddr, path::PathBuf, time::Duration};
 
-use super::{Outcome, duration, output, send, terminal};
-use crate::{findings::trace::Trace, protocols::List, report, source::Origin, trace};
+use super::{Outcome, output, send, terminal};
+use crate::{duration, findings::trace::Trace, protocols::List, report, source::Origin, trace};
 
 /// At which hop each protocol number disappears, from the sender alone
 ///

@@ -1,4 +1,4 @@
-//! Points that are files, each read in a thread of its own.
+//! Points that are files, each read in a thread of its own, or all in one.
 //!
 //! Sightings are surveyed while the captures are being read, so that a large capture need not be
 //! kept in memory. A capture that turns out to be far from the order of its timestamps, or to show
@@ -7,14 +7,14 @@
 use std::thread::{self, ScopedJoinHandle};
 
 use super::{
-    Error, Event, Memory, Options, Order, Points,
+    Error, Event, Memory, Named, Options, Order, Points,
     reader::{self, Reader},
     shared_survey::{Turn, Turns},
     sides,
 };
 use crate::{
-    correlate::Survey,
-    observe::{Disorder, Observer, Point},
+    correlate::{Rolling, Survey},
+    observe::{Batch, Disorder, Observer, Point},
     source::Recording,
 };
 
@@ -34,14 +34,21 @@ pub(super) fn read(points: &Points, options: &Options) -> Result<(Vec<Point>, Su
         }
         options.tell(Event::ReadingAgain);
     }
-    let seen = thread::scope(|scope| {
-        let readers: Vec<_> = points
+    let seen = if options.one_thread {
+        points
             .iter()
-            .map(|point| scope.spawn(move || reader::read(point, options)))
-            .collect();
-        let seen = readers.into_iter().map(join);
-        seen.collect::<Result<Vec<Point>, Error>>()
-    })?;
+            .map(|point| reader::read(point, options))
+            .collect::<Result<Vec<Point>, Error>>()?
+    } else {
+        thread::scope(|scope| {
+            let readers: Vec<_> = points
+                .iter()
+                .map(|point| scope.spawn(move || reader::read(point, options)))
+                .collect();
+            let seen = readers.into_iter().map(join);
+            seen.collect::<Result<Vec<Point>, Error>>()
+        })?
+    };
     let survey = Survey::of(&seen);
     Ok((seen, survey))
 }
@@ -58,10 +65,47 @@ fn have_log(points: &Points) -> Result<bool, Error> {
 
 /// Reads and surveys at once; `None` where a capture needs everything kept.
 fn rolling(points: &Points, options: &Options) -> Result<Option<(Vec<Point>, Survey)>, Error> {
+    let rolling = if options.one_thread {
+        by_one(points, options)?
+    } else {
+        by_turns(points, options)?
+    };
+    let Some((seen, survey)) = rolling.map(Rolling::into_parts) else {
+        return Ok(None);
+    };
+    // What was seen twice at a point is among what is left.
+    let has_sides = |point: &Point| sides::shows_forwarding(&point.sightings, &point.flows);
+    Ok((!seen.iter().any(has_sides)).then_some((seen, survey)))
+}
+
+/// One thread reads the point that the survey waits for.
+fn by_one(points: &Points, options: &Options) -> Result<Option<Rolling>, Error> {
+    let readers = points.iter().map(|point| Surveyed::open(point, options));
+    let mut readers = readers
+        .map(|reader| reader.map(Some))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let mut rolling = Rolling::new(points.len());
+    let mut batch = Batch::default();
+    while let Some(point) = rolling.slowest() {
+        let reader = readers[point].as_mut().expect("it has not ended");
+        match reader.read(&mut batch)? {
+            Ok(true) => rolling.add(point, &mut batch),
+            Ok(false) => {
+                let ended = readers[point].take().expect("it has not ended before");
+                rolling.finish(point, ended.end()?);
+            }
+            Err(NeedsAll) => return Ok(None),
+        }
+    }
+    Ok(Some(rolling))
+}
+
+/// A thread for each point.
+fn by_turns(points: &Points, options: &Options) -> Result<Option<Rolling>, Error> {
     let turns = Turns::new(points.len());
     let read = |(index, point)| {
         let turn = turns.turn(index);
-        by_turns(Reader::open(point, options)?, turn)
+        take_turns(Surveyed::open(point, options)?, turn)
     };
     let read = thread::scope(|scope| {
         let mut points = points.iter().enumerate();
@@ -74,13 +118,8 @@ fn rolling(points: &Points, options: &Options) -> Result<Option<(Vec<Point>, Sur
         let read = own.into_iter().chain(readers.into_iter().map(join));
         read.collect::<Result<Vec<Result<(), NeedsAll>>, Error>>()
     })?;
-    if read.iter().any(Result::is_err) {
-        return Ok(None);
-    }
-    let (seen, survey) = turns.into_rolling().into_parts();
-    // What was seen twice at a point is among what is left.
-    let has_sides = |point: &Point| sides::shows_forwarding(&point.sightings, &point.flows);
-    Ok((!seen.iter().any(has_sides)).then_some((seen, survey)))
+    let is_complete = read.iter().all(Result::is_ok);
+    Ok(is_complete.then(|| turns.into_rolling()))
 }
 
 fn join<T>(reader: ScopedJoinHandle<T>) -> T {
@@ -99,30 +138,62 @@ impl From<Disorder> for NeedsAll {
     }
 }
 
-/// Reads to the end and hands in what was seen on the way, in batches.
-fn by_turns(mut reader: Reader, turn: Turn) -> Result<Result<(), NeedsAll>, Error> {
-    let mut observer = Observer::default();
-    let mut is_first = true;
-    while reader.frame(&mut observer)? {
-        if observer.held() < BATCH + HELD_BACK {
-            continue;
+/// A point that is read in batches.
+struct Surveyed<'a> {
+    reader: Reader<'a>,
+    observer: Observer,
+    is_first: bool,
+}
+
+impl<'a> Surveyed<'a> {
+    fn open(point: &'a Named, options: &Options) -> Result<Self, Error> {
+        Ok(Self {
+            reader: Reader::open(point, options)?,
+            observer: Observer::default(),
+            is_first: true,
+        })
+    }
+
+    /// Reads until a batch is full; `false` at the end.
+    fn read(&mut self, batch: &mut Batch) -> Result<Result<bool, NeedsAll>, Error> {
+        while self.observer.held() < BATCH + HELD_BACK {
+            if !self.reader.frame(&mut self.observer)? {
+                return Ok(self
+                    .observer
+                    .check_end()
+                    .map(|()| false)
+                    .map_err(Into::into));
+            }
         }
-        let mut batch = turn.empty();
-        if let Err(disorder) = observer.hand_over(HELD_BACK, &mut batch) {
+        if let Err(disorder) = self.observer.hand_over(HELD_BACK, batch) {
             return Ok(Err(disorder.into()));
         }
         // The earlier this is known, the less is read twice.
+        let is_first = std::mem::replace(&mut self.is_first, false);
         let has_sides = is_first && sides::shows_forwarding(&batch.sightings, &batch.flows);
-        if has_sides || turn.hand_in(batch).is_err() {
-            return Ok(Err(NeedsAll));
-        }
-        is_first = false;
+        Ok(if has_sides { Err(NeedsAll) } else { Ok(true) })
     }
-    match observer.check_end() {
-        Ok(()) => {
-            turn.finish(reader.finish(observer)?);
-            Ok(Ok(()))
-        }
-        Err(disorder) => Ok(Err(disorder.into())),
+
+    /// The point, with what it still holds.
+    fn end(self) -> Result<Point, Error> {
+        self.reader.finish(self.observer)
     }
+}
+
+/// Reads to the end and hands in what was seen on the way.
+fn take_turns(mut surveyed: Surveyed, turn: Turn) -> Result<Result<(), NeedsAll>, Error> {
+    loop {
+        let mut batch = turn.empty();
+        match surveyed.read(&mut batch)? {
+            Ok(true) => {
+                if turn.hand_in(batch).is_err() {
+                    return Ok(Err(NeedsAll));
+                }
+            }
+            Ok(false) => break,
+            Err(needs_all) => return Ok(Err(needs_all)),
+        }
+    }
+    turn.finish(surveyed.end()?);
+    Ok(Ok(()))
 }

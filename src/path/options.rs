@@ -31,6 +31,9 @@ pub struct Options {
     pub order: Order,
     /// How much is kept in memory.
     pub memory: Memory,
+    /// Files are read in the thread that asks, not each in one of its own: where many paths are judged
+    /// at once, each has a processor.
+    pub one_thread: bool,
     /// Compute the SHA-256 of each file while it is read ([`Input::sha256`](crate::findings::Input::sha256)).
     pub digest: bool,
     /// Frames of annotated captures begin with IP, one link type for all; those without IP are left out.
@@ -148,6 +151,7 @@ impl Default for Options {
             protocols: None,
             order: Order::default(),
             memory: Memory::default(),
+            one_thread: false,
             digest: false,
             raw_frames: false,
             anonymizer: None,
@@ -171,6 +175,7 @@ impl fmt::Debug for Options {
             .field("protocols", &self.protocols)
             .field("order", &self.order)
             .field("memory", &self.memory)
+            .field("one_thread", &self.one_thread)
             .field("digest", &self.digest)
             .field("raw_frames", &self.raw_frames)
             .field("anonymizer", &self.anonymizer)

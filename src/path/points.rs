@@ -6,7 +6,7 @@ use super::Error;
 use crate::{
     decode::Dates,
     observe::Witnesses,
-    source::{self, Origin, Source},
+    source::{self, Origin, Recording, Source},
 };
 
 /// The observation points of a path, in path order, the sender's end first.
@@ -126,6 +126,20 @@ impl Points {
         });
         let (dated, undated): (Vec<i64>, Vec<i64>) = first_ns.partition(|&ns| Dates::is_date(ns));
         dated.first().copied().filter(|_| !undated.is_empty())
+    }
+
+    /// The earliest of the points' first frames or lines, in nanoseconds since the epoch on the clock of
+    /// each; `None` where they are no files, or have none with a time.
+    pub(crate) fn begins_ns(&self) -> Option<i64> {
+        let files = self
+            .path
+            .iter()
+            .filter(|point| point.origin.is_repeatable());
+        let first_ns = |point: &Named| match Recording::open(point.origin.clone()).ok()? {
+            Recording::Capture(mut source) => source.next_frame()?.time_ns,
+            Recording::Log(log) => Some(log.start().origin().started_ns),
+        };
+        files.filter_map(first_ns).min()
     }
 
     pub(super) fn as_slice(&self) -> &[Named] {

@@ -18,6 +18,32 @@ use crate::{
 /// `explanation`, which say the same in words.
 #[must_use]
 pub fn json(findings: &Findings) -> String {
+    text(&in_words_too(findings))
+}
+
+/// A path of a campaign as one line with a newline at its end: `id`, `tags`, `error`, and beside them the
+/// members that [`json`] writes, where there are findings.
+#[must_use]
+pub fn campaign_line(
+    id: Option<&str>,
+    tags: Option<&Map<String, Value>>,
+    found: Result<&Findings, &str>,
+) -> String {
+    let mut line = Map::new();
+    line.insert("id".to_owned(), value(&id));
+    line.insert("tags".to_owned(), value(&tags));
+    line.insert("error".to_owned(), value(&found.err()));
+    if let Ok(findings) = found
+        && let Value::Object(members) = in_words_too(findings)
+    {
+        line.extend(members);
+    }
+    let mut text = serde_json::to_string(&line).expect("all keys are strings");
+    text.push('\n');
+    text
+}
+
+fn in_words_too(findings: &Findings) -> Value {
     let mut value = value(findings);
     for direction in array(&mut value, "directions") {
         for protocol in array(direction, "protocols") {
@@ -30,7 +56,7 @@ pub fn json(findings: &Findings) -> String {
         }
     }
     add_warnings::<Warning>(&mut value);
-    text(&value)
+    value
 }
 
 /// A trace likewise.

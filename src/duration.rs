@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads a number and its unit: ns, us, ms, s, m, h or d; without one it is seconds.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let not_a_duration =
         || format!("'{text}' is not a duration; write a number and a unit like 250ms, 51s, 1d");
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.');
