@@ -9,6 +9,8 @@
 //! The module deliberately knows nothing of how paths relate to each other: for that there are engines
 //! that people have, which read what is written here.
 
+#[cfg(feature = "parquet")]
+pub mod folder;
 mod json_lines;
 pub mod manifest;
 

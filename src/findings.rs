@@ -472,6 +472,21 @@ pub enum Verdict {
     Inconclusive,
 }
 
+impl Verdict {
+    /// As JSON names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passes => "passes",
+            Self::Lossy => "lossy",
+            Self::Blocked => "blocked",
+            Self::CutOff => "cut_off",
+            Self::Refused => "refused",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// How sure a verdict is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -482,6 +497,18 @@ pub enum Grade {
     Likely,
     /// Fewer packets than that takes.
     Weak,
+}
+
+impl Grade {
+    /// As JSON names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Certain => "certain",
+            Self::Likely => "likely",
+            Self::Weak => "weak",
+        }
+    }
 }
 
 /// Packets lost between two points, neighbours unless the ones between were not watching.
@@ -743,6 +770,17 @@ pub enum DelayReference {
     Minimum,
 }
 
+impl DelayReference {
+    /// As JSON names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Absolute => "absolute",
+            Self::Minimum => "minimum",
+        }
+    }
+}
+
 /// One packet's fate, as `--packets` writes it, one JSON object per line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
@@ -828,4 +866,19 @@ pub enum Fate {
     Ambiguous,
     /// Sent with a TTL that could not suffice.
     Expired,
+}
+
+impl Fate {
+    /// As JSON names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Lost => "lost",
+            Self::Edge => "edge",
+            Self::Late => "late",
+            Self::Ambiguous => "ambiguous",
+            Self::Expired => "expired",
+        }
+    }
 }

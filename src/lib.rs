@@ -50,6 +50,8 @@ pub mod protocols;
 pub mod report;
 mod shell;
 pub mod source;
+#[cfg(feature = "parquet")]
+pub mod tables;
 pub mod trace;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -18,6 +18,17 @@ pub enum Carrier {
     Udp,
 }
 
+impl Carrier {
+    /// As JSON names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// A set of protocol numbers as the user requests them, rising.
 ///
 /// Written `6,17,ESP,250-255` or `all` (0-255); a number may be written as IANA's keyword. Requests go beyond 255 because systems accept some

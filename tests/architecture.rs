@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The modules of the library, lowest first: each may use those before it.
-const STAGES: [&str; 24] = [
+const STAGES: [&str; 25] = [
     "hdp",
     "protocols",
     "shell",
@@ -29,6 +29,7 @@ const STAGES: [&str; 24] = [
     "trace",
     "diff",
     "report",
+    "tables",
     "campaign",
     "view",
     "cli",

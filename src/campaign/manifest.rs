@@ -230,10 +230,13 @@ impl<R: BufRead> Lines<R> {
             let text = parsing.to_string();
             // Its line is always the first.
             let why = text.split(" at line ").next().unwrap_or(&text);
-            error(match parsing.column() {
-                0 => why.to_owned(),
-                column => format!("{why}, at column {column}"),
-            })
+            let at = match parsing.column() {
+                0 => String::new(),
+                column => format!(", at column {column}"),
+            };
+            error(format!(
+                "is no path ({why}{at}); a line is {{\"id\": \"a\", \"points\": [\"client=a.pcap\", \"server=b.pcap\"]}}"
+            ))
         })?;
         if entry.id.is_empty() {
             return Err(error("the id is empty".to_owned()));
@@ -274,7 +277,7 @@ impl<R: BufRead> Iterator for Lines<R> {
 }
 
 /// Bytes that stand for a text, of which many are to be remembered.
-pub(crate) fn fingerprint(text: &[u8]) -> u128 {
+pub(super) fn fingerprint(text: &[u8]) -> u128 {
     let digest = Sha256::digest(text);
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
@@ -316,11 +319,11 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_line_is_said_with_its_place() {
         let said = |text: &str| lines(text).pop().unwrap().unwrap_err();
-        assert_eq!(
-            said("\n{\"id\": \"a\", \"points\": [}"),
-            "m:2: expected value, at column 24"
+        assert!(
+            said("\n{\"id\": \"a\", \"points\": [}")
+                .starts_with("m:2: is no path (expected value, at column 24); a line is {\"id\"")
         );
-        assert!(said("{\"points\": []}").starts_with("m:1: missing field `id`"));
+        assert!(said("{\"points\": []}").starts_with("m:1: is no path (missing field `id`"));
         assert!(
             said("{\"id\": \"a\", \"points\": [], \"tag\": 1}").contains("unknown field `tag`")
         );

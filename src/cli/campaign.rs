@@ -1,21 +1,25 @@
 //! `hdp campaign`: any number of paths.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, IsTerminal as _},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Context as _;
+#[cfg(feature = "parquet")]
+use anyhow::ensure;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Outcome, heap, output};
 use crate::campaign::{
     self, JsonLines, Tally,
-    manifest::{Line, Lines},
+    manifest::{Entry, Line, Lines},
 };
+#[cfg(feature = "parquet")]
+use crate::{campaign::folder::Folder, findings::Findings};
 
 /// What do thousands of paths do to each protocol number? Judges each as hdp path does
 ///
@@ -30,12 +34,17 @@ pub(super) struct Arguments {
     manifest: String,
 
     /// How the results are written
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    format: Format,
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
 
-    /// Write the lines to FILE instead of standard output
-    #[arg(short, long, value_name = "FILE")]
+    /// The folder of the tables, or the FILE that lines are written to instead of standard output
+    #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+
+    /// Write the table of packets too, a row for each
+    #[cfg(feature = "parquet")]
+    #[arg(long)]
+    packets: bool,
 
     /// Judge so many paths at once; as many as there are processors if not given
     #[arg(short, long, value_name = "N")]
@@ -47,39 +56,107 @@ pub(super) struct Arguments {
 }
 
 /// How results are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One JSON object a path, in the order of the manifest: id, tags, error, and what path --format json has
-    #[default]
+    /// One JSON object a path, in the order of the manifest: id, tags, error, and what path --format json
+    /// has; where there is no -o
     Jsonl,
+    /// Tables in -o DIR, DIR/TABLE/date=YYYY-MM-DD/*.parquet: runs, verdicts, packets. Started again, it does
+    /// what is missing
+    #[cfg(feature = "parquet")]
+    Parquet,
+}
+
+impl Arguments {
+    fn format(&self) -> Format {
+        #[cfg(feature = "parquet")]
+        if self.output.is_some() {
+            return self.format.unwrap_or(Format::Parquet);
+        }
+        self.format.unwrap_or(Format::Jsonl)
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let name = arguments.manifest.as_str();
-    // What can be read twice is looked through before anything is judged.
-    let is_stream = name == "-" || !Path::new(name).is_file();
-    let paths = if is_stream {
-        None
-    } else {
-        Some(look_through(name)?)
-    };
     let jobs = arguments.jobs.unwrap_or_else(campaign::processors);
     heap::share();
-    let lines = Lines::new(name, open(name)?);
-    let bar = Bar::start(paths);
-    let told = |tally| bar.tell(tally);
-    let tally = match arguments.format {
+    let tally = match arguments.format() {
         Format::Jsonl => {
+            #[cfg(feature = "parquet")]
+            ensure!(
+                !arguments.packets,
+                "--packets: is a table; name a folder for tables with -o, without --format jsonl"
+            );
+            let paths = look_through(name, |_| Ok(()))?;
             let out = output::open(arguments.output.as_deref())?;
-            campaign::run(lines, JsonLines::sinks(out, jobs), &told)?
+            let bar = Bar::start(paths);
+            let sinks = JsonLines::sinks(out, jobs);
+            campaign::run(lines(name)?, sinks, &|tally| bar.tell(tally))?
         }
+        #[cfg(feature = "parquet")]
+        Format::Parquet => into_tables(arguments, jobs)?,
     };
-    bar.end();
     Ok(if arguments.exit_code && tally.failed > 0 {
         Outcome::ExitCode
     } else {
         Outcome::Done
     })
+}
+
+#[cfg(feature = "parquet")]
+fn into_tables(arguments: &Arguments, jobs: NonZeroUsize) -> anyhow::Result<Tally> {
+    let name = arguments.manifest.as_str();
+    let folder = arguments
+        .output
+        .as_deref()
+        .context("--format parquet: name a folder for the tables with -o")?;
+    let tables = Folder::open(folder, arguments.packets)?;
+    let mut done = 0;
+    let paths = look_through(name, |entry| {
+        done += u64::from(tables.holds(entry)?);
+        Ok(())
+    })?;
+    for ruleset in tables
+        .rulesets()
+        .filter(|&of| of != i64::from(Findings::RULESET))
+    {
+        eprintln!(
+            "hdp: warning: {}: has paths that were judged by ruleset {ruleset}; this is {}",
+            folder.display(),
+            Findings::RULESET
+        );
+    }
+    let missing = lines(name)?.unique().filter_map(|line| {
+        let entry = line.as_ref().ok().and_then(|line| line.entry.as_ref().ok());
+        match entry.map_or(Ok(false), |entry| tables.holds(entry)) {
+            Ok(true) => None,
+            Ok(false) => Some(line),
+            Err(error) => Some(Err(io::Error::other(error))),
+        }
+    });
+    let bar = Bar::start(paths.map(|paths| paths - done));
+    let tally = campaign::run(missing, tables.sinks(jobs), &|tally| bar.tell(tally))?;
+    drop(bar);
+    let judged = tally.paths - tally.failed;
+    let before = match done {
+        0 => String::new(),
+        done => format!("; {done} were done before"),
+    };
+    eprintln!(
+        "hdp: {}: {judged} paths judged, {} failed{before}",
+        folder.display(),
+        tally.failed
+    );
+    Ok(tally)
+}
+
+/// What standard input is called in errors.
+const STDIN: &str = "standard input";
+
+fn lines(name: &str) -> anyhow::Result<Lines<Box<dyn BufRead + Send>>> {
+    let said = if name == "-" { STDIN } else { name };
+    Ok(Lines::new(said, open(name)?))
 }
 
 fn open(name: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
@@ -90,15 +167,22 @@ fn open(name: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-/// How many paths a manifest names, each of them well.
-fn look_through(name: &str) -> anyhow::Result<u64> {
+/// How many paths a manifest names, each of them well; `None` where it can only be read once, and its
+/// errors are results.
+fn look_through(
+    name: &str,
+    mut look: impl FnMut(&Entry) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<u64>> {
+    if name == "-" || fs::metadata(name).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Ok(None);
+    }
     let mut paths = 0;
-    for line in Lines::new(name, open(name)?).unique() {
+    for line in lines(name)?.unique() {
         let Line { entry, .. } = line?;
-        entry?;
+        look(&entry?)?;
         paths += 1;
     }
-    Ok(paths)
+    Ok(Some(paths))
 }
 
 /// How many paths are done, on a terminal.
@@ -126,8 +210,10 @@ impl Bar {
             self.0.set_message(format!(", {} failed", tally.failed));
         }
     }
+}
 
-    fn end(self) {
+impl Drop for Bar {
+    fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
