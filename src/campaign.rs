@@ -40,8 +40,6 @@ use manifest::{Entry, Line};
 pub struct Judged {
     /// The how manieth it is, from 0.
     pub index: u64,
-    /// Where the manifest names it, counted from 1.
-    pub line: u64,
     /// The path; `None` where its line is none.
     pub entry: Option<Entry>,
     /// The time of the earliest of the points' first frames, on the captures' own clocks; `None` where
@@ -175,7 +173,6 @@ impl<M: Iterator<Item = io::Result<Line>>> Shared<'_, M> {
 fn judge(index: u64, line: Line, sink: &mut impl Sink) -> io::Result<Judged> {
     let mut judged = Judged {
         index,
-        line: line.number,
         entry: None,
         begins_ns: None,
         found: Err(String::new()),

@@ -312,20 +312,20 @@ impl<'a> Judgement<'a> {
         }
         warnings.dedup();
         let records = self.options.witnesses.records().into_iter();
-        let (witnesses, witnessed): (Vec<_>, Vec<_>) = records.unzip();
+        let (records, recorded): (Vec<_>, Vec<_>) = records.unzip();
         Findings {
             schema_version: Findings::SCHEMA_VERSION,
             generator: concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned(),
             ruleset: Findings::RULESET,
             points: (0..self.points.len())
                 .map(|p| self.point_findings(p))
-                .chain(witnesses)
+                .chain(records)
                 .collect(),
             inputs: self
                 .points
                 .iter()
                 .map(|point| observe::input(&point.source, &point.summary))
-                .chain(witnessed)
+                .chain(recorded)
                 .collect(),
             directions,
             warnings,

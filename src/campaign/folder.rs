@@ -25,7 +25,7 @@ use parquet::{
     record::{Field, ListAccessor as _},
 };
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     Judged, Sink,
@@ -44,7 +44,7 @@ pub const UNDATED: &str = "1970-01-01";
 const PART_ENDING: &str = ".parquet";
 
 /// Rows that a thread holds in memory at the most, over all tables.
-const MOST_ROWS: usize = 16 * 1024;
+const MOST_ROWS: usize = 8 * 1024;
 
 /// Dates of which a thread holds a part open at the most.
 const MOST_OPEN: usize = 32;
@@ -109,9 +109,8 @@ pub enum Error {
 }
 
 /// What a folder says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Mark {
-    generator: String,
     packets: bool,
 }
 
@@ -160,12 +159,11 @@ impl Folder {
         // A program that was killed at its very beginning has made it and not filled it.
         let text = fs::read(&mark_path).map_err(at(&mark_path))?;
         if text.is_empty() {
-            let said = Mark {
-                generator: concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned(),
-                packets: has_packets,
-            };
-            let said = serde_json::to_vec(&said).expect("it has nothing but texts");
-            fs::write(&mark_path, said).map_err(at(&mark_path))?;
+            let said = serde_json::json!({
+                "generator": concat!("hdp ", env!("CARGO_PKG_VERSION")),
+                "packets": has_packets,
+            });
+            fs::write(&mark_path, said.to_string()).map_err(at(&mark_path))?;
         } else {
             let said: Mark = serde_json::from_slice(&text)
                 .map_err(|error| at(&mark_path)(io::Error::other(error)))?;
@@ -494,7 +492,6 @@ impl Sink for Tables<'_> {
             begins_ns,
         };
         let mut run = Run::default();
-        run.line = judged.line;
         if let Some(entry) = judged.entry {
             run.arguments = entry.arguments();
             let tags = entry.tags.into_iter();

@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Judged, Sink};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Judged, Sink, manifest::Entry};
 use crate::report;
 
 /// Bytes of lines that wait for the one before them, beyond which their threads wait too.
@@ -75,11 +78,26 @@ impl<W: Write> State<W> {
     }
 }
 
+/// What a line says of its path beside what was found.
+#[derive(Serialize)]
+struct Path<'a> {
+    id: Option<&'a str>,
+    tags: Option<&'a Map<String, Value>>,
+    /// What `hdp path` is run with to get the same.
+    arguments: Option<Vec<String>>,
+    begins_ns: Option<i64>,
+}
+
 impl<W: Write + Send> Sink for JsonLines<W> {
     fn path(&mut self, judged: Judged) -> io::Result<()> {
-        let id = judged.entry.as_ref().map(|entry| entry.id.as_str());
-        let tags = judged.entry.as_ref().map(|entry| &entry.tags);
-        let line = report::campaign_line(id, tags, judged.found.as_ref().map_err(String::as_str));
+        let entry = judged.entry.as_ref();
+        let path = Path {
+            id: entry.map(|entry| entry.id.as_str()),
+            tags: entry.map(|entry| &entry.tags),
+            arguments: entry.map(Entry::arguments),
+            begins_ns: judged.begins_ns.filter(|_| judged.found.is_ok()),
+        };
+        let line = report::campaign_line(&path, judged.found.as_ref().map_err(String::as_str));
         let mut state = self.0.lock();
         // Whose line is due never waits, so somebody goes on.
         while state.next != judged.index && state.held_bytes > MOST_HELD && !state.has_failed {

@@ -133,9 +133,10 @@ impl Entry {
                 }
             },
             filter: asked.filter.as_ref().map(Scalar::text),
-            memory: match asked.bounded {
-                true => Memory::Bounded(Room::default()),
-                false => Memory::Automatic,
+            memory: if asked.bounded {
+                Memory::Bounded(Room::default())
+            } else {
+                Memory::Automatic
             },
             ..default
         })

@@ -13,7 +13,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, heap, output};
+use super::{Outcome, output};
 use crate::campaign::{
     self, JsonLines, Tally,
     manifest::{Entry, Line, Lines},
@@ -23,11 +23,12 @@ use crate::{campaign::folder::Folder, findings::Findings};
 
 /// What do thousands of paths do to each protocol number? Judges each as hdp path does
 ///
-/// MANIFEST is JSON Lines, a path each: { "id": "a-1", "points": ["client=a.pcap", "server=b.pcap"],
-/// "options": { "wait": "5s" }, "tags": { "site": "a" } }. Options are those of hdp path by their long
-/// names: window, wait, clock_error, protocols, order, filter, bounded. A path that cannot be read gives
-/// its error as its result, and the others go on.
+/// MANIFEST is JSON Lines, a path each, with the FILEs that hdp path would be given: { "id": "a-1", "points":
+/// ["a.pcap", "b.pcap"], "options": { "wait": "5s" }, "tags": { "site": "a" } }. Options are those of
+/// hdp path by their long names: window, wait, clock-error, protocols, order, filter, bounded. A path that
+/// cannot be read gives its error as its result, and the others go on.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_link_with_quotes, reason = "what a user reads is JSON")]
 pub(super) struct Arguments {
     /// The paths; - is standard input, of which each line is answered as it comes
     #[arg(value_name = "MANIFEST")]
@@ -80,7 +81,6 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let name = arguments.manifest.as_str();
     let jobs = arguments.jobs.unwrap_or_else(campaign::processors);
-    heap::share();
     let tally = match arguments.format() {
         Format::Jsonl => {
             #[cfg(feature = "parquet")]

@@ -20,6 +20,8 @@ use super::{
     progress::Bar,
     terminal, view,
 };
+#[cfg(feature = "parquet")]
+use crate::tables;
 use crate::{
     anonymize::Anonymizer,
     duration,
@@ -58,7 +60,8 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Write the fate of every packet to FILE, one JSON object per line
+    /// Write the fate of every packet to FILE, one JSON object per line, or as a table where it is called
+    /// something.parquet
     #[arg(long, value_name = "FILE")]
     packets: Option<PathBuf>,
 
@@ -268,7 +271,7 @@ fn say(bar: &Bar, event: Event) {
 /// Where results go, all opened before anything is read.
 struct Results {
     out: Output,
-    packets: Option<Lines>,
+    packets: Option<PacketFile>,
     frames: Vec<Annotation<BufWriter<File>>>,
 }
 
@@ -307,39 +310,87 @@ impl Results {
         }
         Ok(Self {
             out: output::open(output)?,
-            packets: packets.map(Lines::create).transpose()?,
+            packets: packets.map(PacketFile::create).transpose()?,
             frames: annotations,
         })
     }
 }
 
-/// A line for each packet.
-struct Lines {
+/// What is written for each packet.
+struct PacketFile {
     path: PathBuf,
-    file: BufWriter<File>,
+    to: Packets,
     written: io::Result<()>,
 }
 
-impl Lines {
+enum Packets {
+    Lines(BufWriter<File>),
+    #[cfg(feature = "parquet")]
+    Table(Box<tables::Packets>),
+}
+
+/// Rows of a table that are written at once.
+#[cfg(feature = "parquet")]
+const ROWS: usize = 64 * 1024;
+
+impl PacketFile {
+    /// A table where the file's name ends with .parquet, else lines.
     fn create(path: &Path) -> anyhow::Result<Self> {
+        let is_table = path.extension().is_some_and(|ending| ending == "parquet");
+        let file = output::create(path)?;
+        let to = if is_table {
+            table(path, file)?
+        } else {
+            Packets::Lines(file)
+        };
         Ok(Self {
             path: path.to_owned(),
-            file: output::create(path)?,
+            to,
             written: Ok(()),
         })
     }
 
     fn write(&mut self, packet: &Packet) {
-        if self.written.is_ok() {
-            self.written = report::packet_line(packet, &mut self.file);
+        if self.written.is_err() {
+            return;
         }
+        self.written = match &mut self.to {
+            Packets::Lines(file) => report::packet_line(packet, file),
+            #[cfg(feature = "parquet")]
+            Packets::Table(table) => {
+                table.packet(&tables::Context::default(), packet);
+                if table.held() < ROWS {
+                    return;
+                }
+                table.write_group().map_err(io::Error::other)
+            }
+        };
     }
 
-    fn finish(mut self) -> anyhow::Result<()> {
-        self.written
-            .and_then(|()| self.file.flush())
-            .with_context(|| format!("{}: cannot write", self.path.display()))
+    fn finish(self) -> anyhow::Result<()> {
+        let finished = self.written.and_then(|()| match self.to {
+            Packets::Lines(mut file) => file.flush(),
+            #[cfg(feature = "parquet")]
+            Packets::Table(table) => table.finish().map_err(io::Error::other),
+        });
+        finished.with_context(|| format!("{}: cannot write", self.path.display()))
     }
+}
+
+#[cfg(feature = "parquet")]
+fn table(path: &Path, file: BufWriter<File>) -> anyhow::Result<Packets> {
+    let file = file.into_inner()?;
+    let table = tables::Packets::packets(file)
+        .with_context(|| format!("{}: cannot write", path.display()))?;
+    Ok(Packets::Table(Box::new(table)))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn table(path: &Path, _: BufWriter<File>) -> anyhow::Result<Packets> {
+    anyhow::bail!(
+        "{}: this hdp was built without Parquet; cargo install with --features parquet, or write JSON Lines to another name",
+        path.display()
+    )
 }
 
 /// The error with what else can be done with a single capture that holds a trace.
@@ -407,12 +458,12 @@ fn explain(points: &Points, subject: &Subject, options: &Options) -> anyhow::Res
 
 /// Reads the points, and writes what is asked for of each packet.
 fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Result<Findings> {
-    let mut lines = results.packets.take();
+    let mut packets = results.packets.take();
     let note = |packet: &Packet| {
-        if let Some(lines) = &mut lines {
+        if let Some(packets) = &mut packets {
             match &options.anonymizer {
-                Some(anonymizer) => lines.write(&anonymizer.of(packet)),
-                None => lines.write(packet),
+                Some(anonymizer) => packets.write(&anonymizer.of(packet)),
+                None => packets.write(packet),
             }
         }
     };
@@ -433,7 +484,7 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
         }
         path::findings(points, options)?
     };
-    lines.map(Lines::finish).transpose()?;
+    packets.map(PacketFile::finish).transpose()?;
     Ok(match &options.anonymizer {
         Some(anonymizer) => {
             let mut findings = anonymizer.of(&findings);

@@ -21,26 +21,21 @@ pub fn json(findings: &Findings) -> String {
     text(&in_words_too(findings))
 }
 
-/// A path of a campaign as one line with a newline at its end: `id`, `tags`, `error`, and beside them the
-/// members that [`json`] writes, where there are findings.
+/// A path of a campaign as one line with a newline at its end: these members, which say what it is, and
+/// beside them `error` and what [`json`] writes, where there are findings.
 #[must_use]
-pub fn campaign_line(
-    id: Option<&str>,
-    tags: Option<&Map<String, Value>>,
-    found: Result<&Findings, &str>,
-) -> String {
-    let mut line = Map::new();
-    line.insert("id".to_owned(), value(&id));
-    line.insert("tags".to_owned(), value(&tags));
+pub fn campaign_line(path: &impl Serialize, found: Result<&Findings, &str>) -> String {
+    let mut line = match value(path) {
+        Value::Object(members) => members,
+        other => Map::from_iter([("path".to_owned(), other)]),
+    };
     line.insert("error".to_owned(), value(&found.err()));
     if let Ok(findings) = found
         && let Value::Object(members) = in_words_too(findings)
     {
         line.extend(members);
     }
-    let mut text = serde_json::to_string(&line).expect("all keys are strings");
-    text.push('\n');
-    text
+    format!("{}\n", Value::Object(line))
 }
 
 fn in_words_too(findings: &Findings) -> Value {

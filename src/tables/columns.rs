@@ -131,8 +131,9 @@ impl<R> Field<R> {
             Self::Structures(name, members) => {
                 let members = members.iter();
                 let members = members
-                    .map(|(name, kind, _)| format!("optional {} ", kind.declared(name)))
-                    .collect::<String>();
+                    .map(|(name, kind, _)| format!("optional {}", kind.declared(name)))
+                    .collect::<Vec<_>>()
+                    .join(" ");
                 format!(
                     "required group {name} (LIST) {{ repeated group list {{ required group element \
                      {{ {members}}} }} }}"

@@ -15,8 +15,6 @@ use crate::findings::{Findings, Input, Point};
 /// A row of [`Runs`]: what a path was judged from, by what, and what came out of it in sum.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// Where the manifest names it.
-    pub line: u64,
     /// Names and values that the user gave it.
     pub tags: Vec<(String, String)>,
     /// What `hdp path` is run with to get the same.
@@ -87,7 +85,6 @@ type Field = super::columns::Field<Run>;
 fn fields() -> Vec<Field> {
     let mut fields = vec![
         Field::Value("id", Text, |path, _| path.id.as_ref().into()),
-        Field::Value("line", Int64, |_, run| run.line.into()),
         Field::Map(
             "tags",
             |run, take| run.tags.iter().for_each(|(name, _)| take(name.into())),
