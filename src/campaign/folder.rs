@@ -49,9 +49,14 @@ const MOST_ROWS: usize = 8 * 1024;
 /// Dates of which a thread holds a part open at the most.
 const MOST_OPEN: usize = 32;
 
-/// After so many paths, or so long, what is open is completed: so much is done again after a kill.
+/// After so many paths what is open is completed: so much is done again after a kill.
 const MOST_PATHS: usize = 512;
-const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After so long it is completed too; each time after twice as long, so that there are few parts ...
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// ... and after this at the latest.
+const MOST_PATIENCE: Duration = Duration::from_secs(32);
 
 /// What keeps a folder from being used.
 #[derive(Debug, thiserror::Error)]
@@ -296,6 +301,7 @@ impl Folder {
             open: BTreeMap::new(),
             paths: 0,
             since: Instant::now(),
+            patience: PATIENCE,
         });
         sinks.collect()
     }
@@ -354,6 +360,7 @@ pub struct Tables<'a> {
     /// Paths in what is open.
     paths: usize,
     since: Instant,
+    patience: Duration,
 }
 
 /// A part that is not complete yet.
@@ -461,6 +468,7 @@ impl Tables<'_> {
         }
         self.paths = 0;
         self.since = Instant::now();
+        self.patience = MOST_PATIENCE.min(2 * self.patience);
         Ok(())
     }
 }
@@ -512,7 +520,7 @@ impl Sink for Tables<'_> {
             }
         }
         self.paths += 1;
-        if self.paths >= MOST_PATHS || self.since.elapsed() >= PATIENCE {
+        if self.paths >= MOST_PATHS || self.since.elapsed() >= self.patience {
             return self.complete();
         }
         self.bound()

@@ -19,7 +19,7 @@ use crate::campaign::{
     manifest::{Entry, Line, Lines},
 };
 #[cfg(feature = "parquet")]
-use crate::{campaign::folder::Folder, findings::Findings};
+use crate::{campaign::folder::Folder, findings::Findings, report::units::grouped};
 
 /// What do thousands of paths do to each protocol number? Judges each as hdp path does
 ///
@@ -138,16 +138,17 @@ fn into_tables(arguments: &Arguments, jobs: NonZeroUsize) -> anyhow::Result<Tall
     let bar = Bar::start(paths.map(|paths| paths - done));
     let tally = campaign::run(missing, tables.sinks(jobs), &|tally| bar.tell(tally))?;
     drop(bar);
-    let judged = tally.paths - tally.failed;
+    let folder = folder.display();
+    let judged = grouped(tally.paths - tally.failed);
+    let failed = match tally.failed {
+        0 => "none".to_owned(),
+        failed => grouped(failed),
+    };
     let before = match done {
         0 => String::new(),
-        done => format!("; {done} were done before"),
+        done => format!("; {} were done before", grouped(done)),
     };
-    eprintln!(
-        "hdp: {}: {judged} paths judged, {} failed{before}",
-        folder.display(),
-        tally.failed
-    );
+    eprintln!("hdp: {folder}: {judged} paths judged, {failed} failed{before}");
     Ok(tally)
 }
 

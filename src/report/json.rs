@@ -30,9 +30,15 @@ pub fn campaign_line(path: &impl Serialize, found: Result<&Findings, &str>) -> S
         other => Map::from_iter([("path".to_owned(), other)]),
     };
     line.insert("error".to_owned(), value(&found.err()));
-    if let Ok(findings) = found
-        && let Value::Object(members) = in_words_too(findings)
-    {
+    let members = match found {
+        Ok(findings) => in_words_too(findings),
+        Err(_) => serde_json::json!({
+            "schema_version": Findings::SCHEMA_VERSION,
+            "generator": concat!("hdp ", env!("CARGO_PKG_VERSION")),
+            "ruleset": Findings::RULESET,
+        }),
+    };
+    if let Value::Object(members) = members {
         line.extend(members);
     }
     format!("{}\n", Value::Object(line))
