@@ -12,7 +12,7 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test test-library test-browser sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
+.PHONY: help demo test test-library test-browser test-spark sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -36,6 +36,11 @@ test-library: ## the library alone, without the program and without any system l
 test-browser: ## the HTML report of every fixture in a real browser, which installs one (Chromium)
 	@.ci/install $(BUILD) chromium:chromium
 	HDP_BROWSER=chromium cargo test --locked --test html browser
+
+test-spark: ## a campaign of 1,000 paths, asked by DuckDB, pandas and Spark, which it installs
+	@.ci/install $(BUILD) python3-venv openjdk-17-jre-headless:java
+	cargo build --locked --bin hdp --example campaign
+	.ci/test-spark
 
 trace-lab: ## 200 traces over eight real routers, a number dropped at each hop in turn, 200 of other trouble, 8,000 made-up paths
 	@.ci/install $(BUILD) $(NETWORK)

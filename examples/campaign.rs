@@ -115,9 +115,9 @@ impl Network {
         [198, 18, self.number, 1]
     }
 
-    /// Of those that are reserved for documentation (RFC 5398).
+    /// Of those that are for private use (RFC 6996).
     fn asn(&self) -> u32 {
-        65_536 + u32::from(self.number) % 16 + 4_200_000_000 * u32::from(self.number / 16)
+        4_200_000_000 + u32::from(self.number)
     }
 }
 

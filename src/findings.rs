@@ -882,3 +882,27 @@ impl Fate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_json() {
+        fn named<T: Serialize>(all: &[(T, &str)]) {
+            for (value, name) in all {
+                assert_eq!(serde_json::to_value(value).unwrap(), *name);
+            }
+        }
+        use Verdict::{Blocked, CutOff, Inconclusive, Lossy, Passes, Refused};
+        let verdicts = [Passes, Lossy, Blocked, CutOff, Refused, Inconclusive];
+        named(&verdicts.map(|verdict| (verdict, verdict.name())));
+        named(&[Grade::Certain, Grade::Likely, Grade::Weak].map(|grade| (grade, grade.name())));
+        use Fate::{Ambiguous, Delivered, Edge, Expired, Late, Lost};
+        let fates = [Delivered, Lost, Edge, Late, Ambiguous, Expired];
+        named(&fates.map(|fate| (fate, fate.name())));
+        named(&[Carrier::Ip, Carrier::Udp].map(|carrier| (carrier, carrier.name())));
+        let references = [DelayReference::Absolute, DelayReference::Minimum];
+        named(&references.map(|reference| (reference, reference.name())));
+    }
+}

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! [`path`] is the door to all of this. [`dissect`] shows single packets, [`probe`] sends and receives
-//! them, [`trace`] finds the hop at which a number disappears, [`report`] writes what was found. Features: `libpcap` for capture filters and live capture,
-//! `cli` for the program and the reports that are drawn for a terminal.
+//! them, [`trace`] finds the hop at which a number disappears, [`report`] writes what was found, [`campaign`] does that for any number of
+//! paths. Features: `libpcap` for capture filters and live capture, `parquet` for tables, `cli` for the program and the reports that are
+//! drawn for a terminal.
 //!
 //! Data flows one way, and each stage sees only what the ones before it give:
 //!

@@ -53,12 +53,12 @@ def at_most(items, count):
 
 
 def micros(ns):
-    return f"timestamp_micros(floor({ns} / 1000))"
+    return f"timestamp_micros({ns} div 1000)"
 
 
 def partitioned(table):
     """With the date that hdp gives a row, which is that of 1970 where nothing tells it."""
-    day = "coalesce(date_from_unix_date(CAST(floor(begins_ns / 86400000000000) AS INT)), DATE '1970-01-01')"
+    day = "coalesce(date_from_unix_date(CAST(begins_ns div 86400000000000 AS INT)), DATE '1970-01-01')"
     return table.withColumn("date", f.expr(day))
 
 

@@ -1,6 +1,6 @@
 """Checks the tables of the campaign that examples/campaign.rs makes against its truth.
 
-    check-campaign.py duckdb|pandas|spark|cluster CAMPAIGN TABLES LINES HDP
+    check_campaign.py duckdb|pandas|spark|cluster CAMPAIGN TABLES LINES HDP
 
 The questions are those of docs/campaigns.md, as they stand there. LINES is what --format jsonl wrote.
 """
@@ -86,12 +86,12 @@ def duckdb_():
     compare(lambda query: db.sql(query).fetchall())
     paths, counts, first = sums()
     for name in ("packets", "delivered", "lost", "edge", "expired", "duplicates"):
-        of_table = db.sql(f"SELECT sum({name})::BIGINT FROM verdicts").fetchone()[0]
+        of_table = db.sql(f"SELECT sum({name})::BIGINT FROM verdicts").fetchall()[0][0]
         assert of_table == counts[name], (name, of_table, counts[name])
     verdicts = dict(db.sql("SELECT verdict, count(*) FROM verdicts GROUP BY 1").fetchall())
     assert all(counts[verdict] == count for verdict, count in verdicts.items()), verdicts
     assert sum(verdicts.values()) == counts["rows"]
-    assert db.sql("SELECT count(*), count(DISTINCT id) FROM runs").fetchone() == (paths, paths)
+    assert db.sql("SELECT count(*), count(DISTINCT id) FROM runs").fetchall() == [(paths, paths)]
     assert dict(db.sql("SELECT id, begins_ns FROM runs").fetchall()) == first
     print(f"duckdb: {paths} paths, {counts['packets']} packets, as in the lines of JSON")
 
@@ -131,7 +131,7 @@ def spark_(master):
         assert ours.count() == theirs.count()
         for one, other in ((ours, theirs), (theirs, ours)):
             more = one.exceptAll(other)
-            assert more.isEmpty(), more.take(2)
+            assert more.isEmpty(), (name, more.count(), more.first())
         ours.unpersist()
         spark.read.parquet(f"{tables}/{name}").createOrReplaceTempView(name)
     spark.read.csv(f"{campaign}/networks.csv", header=True, inferSchema=True).createOrReplaceTempView("networks")
