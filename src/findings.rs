@@ -885,7 +885,11 @@ impl Fate {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Fate::{Ambiguous, Delivered, Edge, Expired, Late, Lost},
+        Verdict::{Blocked, CutOff, Inconclusive, Lossy, Passes, Refused},
+        *,
+    };
 
     #[test]
     fn names_are_those_of_json() {
@@ -894,11 +898,9 @@ mod tests {
                 assert_eq!(serde_json::to_value(value).unwrap(), *name);
             }
         }
-        use Verdict::{Blocked, CutOff, Inconclusive, Lossy, Passes, Refused};
         let verdicts = [Passes, Lossy, Blocked, CutOff, Refused, Inconclusive];
         named(&verdicts.map(|verdict| (verdict, verdict.name())));
         named(&[Grade::Certain, Grade::Likely, Grade::Weak].map(|grade| (grade, grade.name())));
-        use Fate::{Ambiguous, Delivered, Edge, Expired, Late, Lost};
         let fates = [Delivered, Lost, Edge, Late, Ambiguous, Expired];
         named(&fates.map(|fate| (fate, fate.name())));
         named(&[Carrier::Ip, Carrier::Udp].map(|carrier| (carrier, carrier.name())));

@@ -68,6 +68,9 @@ pub(crate) use tally::Judged;
 /// How long a packet may take before it counts as late: 51 s is safe (RFC 6703, section 4.1.1).
 pub(crate) const DEFAULT_WAIT_NS: u64 = 51_000_000_000;
 
+/// Exact quantiles of so many delays are worth a thread.
+const WORTH_A_THREAD: u64 = 100_000;
+
 /// What the user decides about judging.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -456,17 +459,21 @@ impl<'a> Judgement<'a> {
             .enumerate()
             .filter(|(_, (protocol, ..))| self.is_reported(*protocol))
             .collect();
-        let second_half = reported.split_off(reported.len() / 2);
-        let mut protocols: Vec<Protocol> = thread::scope(|scope| {
-            // Exact quantiles of millions of delays are worth a thread.
-            let second_half =
-                scope.spawn(|| second_half.into_iter().map(finding).collect::<Vec<_>>());
-            let first_half: Vec<_> = reported.into_iter().map(finding).collect();
-            let second_half = second_half
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            [first_half, second_half].concat()
-        });
+        let packets = reported.iter().map(|(_, (_, _, tally, ..))| tally.packets);
+        let mut protocols: Vec<Protocol> = if packets.sum::<u64>() < WORTH_A_THREAD {
+            reported.into_iter().map(finding).collect()
+        } else {
+            let second_half = reported.split_off(reported.len() / 2);
+            thread::scope(|scope| {
+                let second_half =
+                    scope.spawn(|| second_half.into_iter().map(finding).collect::<Vec<_>>());
+                let mut protocols: Vec<_> = reported.into_iter().map(finding).collect();
+                let second_half = second_half.join();
+                protocols
+                    .extend(second_half.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                protocols
+            })
+        };
         let listed = self.options.protocols.as_ref();
         protocols.extend(refusals.into_requests().into_iter().filter_map(
             |(requested, carrier, refused)| {
