@@ -5,7 +5,7 @@
 //! the numbers that did not pass, what else was seen, what the captures were like, warnings.
 //! [`html`] is one file to hand on, with pictures and all evidence.
 //! [`csv`] is one row a protocol number for spreadsheets; [`json`] is the findings themselves, and
-//! [`packet_line`] one packet's fate as a line of JSON. [`explanation`] is the life of one packet.
+//! [`packet_line`] one packet's fate as a line of JSON, [`PacketFile`] a file of them or a table. [`explanation`] is the life of one packet.
 //!
 //! Nothing here judges, opens a file, reads the environment or looks at a clock: what a report
 //! needs is in the findings or in [`Layout`].
@@ -68,7 +68,7 @@ pub use json::{campaign_line, difference_json, explanation_json, json, json_of, 
 pub use loopback::{loopback_csv, loopback_markdown, loopback_table};
 #[cfg(feature = "cli")]
 pub use markdown::markdown;
-pub use packets::packet_line;
+pub use packets::{PacketFile, packet_line};
 #[cfg(feature = "cli")]
 pub use print::print_whole;
 #[cfg(feature = "cli")]

@@ -15,7 +15,8 @@ mod packets;
 mod runs;
 mod verdicts;
 
-pub use file::{Context, Error, Table};
-pub use packets::{PacketOf, Packets};
+pub use columns::Context;
+pub use file::{Error, Table};
+pub use packets::Packets;
 pub use runs::{Run, Runs};
 pub use verdicts::{VerdictOf, Verdicts};

@@ -145,6 +145,9 @@ fn neither_the_jobs_nor_the_order_change_a_line() {
     let one = with("1");
     assert_eq!(one.iter().filter(|byte| **byte == b'\n').count(), 24);
     assert!(one == with("5"), "five jobs write other lines");
+    let file = ["campaign", "manifest.jsonl", "-o", "lines.jsonl"];
+    assert!(run(folder.path(), &file).stdout.is_empty());
+    assert!(one == fs::read(folder.path().join("lines.jsonl")).unwrap());
     paths.reverse();
     manifest(folder.path(), &paths);
     let reversed = with("3");
@@ -699,7 +702,7 @@ mod tables {
             ),
             (
                 ["manifest.jsonl", "-o", "manifest.jsonl", "--jobs=1"],
-                "manifest.jsonl: ",
+                "manifest.jsonl: is the manifest",
             ),
         ] {
             let refused = run(

@@ -29,7 +29,7 @@ use serde::Deserialize;
 
 use super::{
     Judged, Sink,
-    manifest::{Entry, fingerprint},
+    manifest::{Entry, Line, fingerprint},
 };
 use crate::{
     findings::Packet,
@@ -283,6 +283,24 @@ impl Folder {
                 id: entry.id.clone(),
             }),
         }
+    }
+
+    /// The lines of a manifest whose paths are not in the tables.
+    ///
+    /// # Errors
+    /// Those of [`Folder::holds`] are among the items.
+    pub fn missing(
+        &self,
+        lines: impl Iterator<Item = io::Result<Line>>,
+    ) -> impl Iterator<Item = io::Result<Line>> {
+        lines.filter_map(|line| {
+            let entry = line.as_ref().ok().and_then(|line| line.entry.as_ref().ok());
+            match entry.map_or(Ok(false), |entry| self.holds(entry)) {
+                Ok(true) => None,
+                Ok(false) => Some(line),
+                Err(error) => Some(Err(io::Error::other(error))),
+            }
+        })
     }
 
     /// Rulesets that the paths in it were judged by.

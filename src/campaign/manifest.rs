@@ -9,7 +9,8 @@
 //! program was started in.
 
 use std::{
-    io::{self, BufRead},
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
     time::Duration,
 };
 
@@ -275,6 +276,43 @@ impl<R: BufRead> Iterator for Lines<R> {
             }
         }
     }
+}
+
+/// What standard input is called in errors.
+const STDIN: &str = "standard input";
+
+/// Opens a manifest; `-` is standard input.
+///
+/// # Errors
+/// Where it cannot be opened.
+pub fn open(name: &str) -> io::Result<Lines<Box<dyn BufRead + Send>>> {
+    if name == "-" {
+        return Ok(Lines::new(STDIN, Box::new(BufReader::new(io::stdin()))));
+    }
+    let file = File::open(name)
+        .map_err(|error| io::Error::new(error.kind(), format!("{name}: cannot open: {error}")))?;
+    Ok(Lines::new(name, Box::new(BufReader::new(file))))
+}
+
+/// How many paths a manifest names, each of them once and well; `None` where it can only be read once, and what is
+/// wrong with a line is the result of that line.
+///
+/// # Errors
+/// Where it cannot be read, and those of lines and of `look`, which sees each path.
+pub fn look_through(
+    name: &str,
+    mut look: impl FnMut(&Entry) -> io::Result<()>,
+) -> io::Result<Option<u64>> {
+    let is_stream = |file: fs::Metadata| !file.is_file() && !file.is_dir();
+    if name == "-" || fs::metadata(name).is_ok_and(is_stream) {
+        return Ok(None);
+    }
+    let mut paths = 0;
+    for line in open(name)?.unique() {
+        look(&line?.entry.map_err(io::Error::other)?)?;
+        paths += 1;
+    }
+    Ok(Some(paths))
 }
 
 /// Bytes that stand for a text, of which many are to be remembered.

@@ -1,25 +1,24 @@
 //! `hdp campaign`: any number of paths.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, IsTerminal as _},
+    io::{self, IsTerminal as _},
     num::NonZeroUsize,
     path::PathBuf,
 };
 
-use anyhow::Context as _;
 #[cfg(feature = "parquet")]
+use anyhow::Context as _;
 use anyhow::ensure;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use super::{Outcome, output};
-use crate::campaign::{
-    self, JsonLines, Tally,
-    manifest::{Entry, Line, Lines},
-};
 #[cfg(feature = "parquet")]
 use crate::{campaign::folder::Folder, findings::Findings, report::units::grouped};
+use crate::{
+    campaign::{self, JsonLines, Tally, manifest},
+    source::Origin,
+};
 
 /// What do thousands of paths do to each protocol number? Judges each as hdp path does
 ///
@@ -38,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// The folder of the tables, or the FILE that lines are written to instead of standard output
+    /// The folder of the tables, or the FILE that lines are written to (something.jsonl)
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 
@@ -60,7 +59,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// One JSON object a path, in the order of the manifest: id, tags, error, and what path --format json
-    /// has; where there is no -o
+    /// has; where there is no -o, or -o something.jsonl
     Jsonl,
     /// Tables in -o DIR, DIR/TABLE/date=YYYY-MM-DD/*.parquet: runs, verdicts, packets. Started again, it does
     /// what is missing
@@ -71,7 +70,9 @@ enum Format {
 impl Arguments {
     fn format(&self) -> Format {
         #[cfg(feature = "parquet")]
-        if self.output.is_some() {
+        if let Some(output) = &self.output
+            && output.extension().is_none_or(|ending| ending != "jsonl")
+        {
             return self.format.unwrap_or(Format::Parquet);
         }
         self.format.unwrap_or(Format::Jsonl)
@@ -88,11 +89,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
                 !arguments.packets,
                 "--packets: is a table; name a folder for tables with -o, without --format jsonl"
             );
-            let paths = look_through(name, |_| Ok(()))?;
+            let paths = manifest::look_through(name, |_| Ok(()))?;
+            let manifest = Origin::from_argument(name);
+            if let Some(output) = &arguments.output {
+                ensure!(
+                    !manifest.is_same_as(&Origin::Path(output.clone())),
+                    "{name}: is the manifest; writing the lines there would destroy it"
+                );
+            }
             let out = output::open(arguments.output.as_deref())?;
             let bar = Bar::start(paths);
             let sinks = JsonLines::sinks(out, jobs);
-            campaign::run(lines(name)?, sinks, &|tally| bar.tell(tally))?
+            campaign::run(manifest::open(name)?, sinks, &|tally| bar.tell(tally))?
         }
         #[cfg(feature = "parquet")]
         Format::Parquet => into_tables(arguments, jobs)?,
@@ -113,8 +121,8 @@ fn into_tables(arguments: &Arguments, jobs: NonZeroUsize) -> anyhow::Result<Tall
         .context("--format parquet: name a folder for the tables with -o")?;
     let tables = Folder::open(folder, arguments.packets)?;
     let mut done = 0;
-    let paths = look_through(name, |entry| {
-        done += u64::from(tables.holds(entry)?);
+    let paths = manifest::look_through(name, |entry| {
+        done += u64::from(tables.holds(entry).map_err(io::Error::other)?);
         Ok(())
     })?;
     for ruleset in tables
@@ -127,14 +135,7 @@ fn into_tables(arguments: &Arguments, jobs: NonZeroUsize) -> anyhow::Result<Tall
             Findings::RULESET
         );
     }
-    let missing = lines(name)?.unique().filter_map(|line| {
-        let entry = line.as_ref().ok().and_then(|line| line.entry.as_ref().ok());
-        match entry.map_or(Ok(false), |entry| tables.holds(entry)) {
-            Ok(true) => None,
-            Ok(false) => Some(line),
-            Err(error) => Some(Err(io::Error::other(error))),
-        }
-    });
+    let missing = tables.missing(manifest::open(name)?.unique());
     let bar = Bar::start(paths.map(|paths| paths - done));
     let tally = campaign::run(missing, tables.sinks(jobs), &|tally| bar.tell(tally))?;
     drop(bar);
@@ -150,40 +151,6 @@ fn into_tables(arguments: &Arguments, jobs: NonZeroUsize) -> anyhow::Result<Tall
     };
     eprintln!("hdp: {folder}: {judged} paths judged, {failed} failed{before}");
     Ok(tally)
-}
-
-/// What standard input is called in errors.
-const STDIN: &str = "standard input";
-
-fn lines(name: &str) -> anyhow::Result<Lines<Box<dyn BufRead + Send>>> {
-    let said = if name == "-" { STDIN } else { name };
-    Ok(Lines::new(said, open(name)?))
-}
-
-fn open(name: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
-    if name == "-" {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    let file = File::open(name).with_context(|| format!("{name}: cannot open"))?;
-    Ok(Box::new(BufReader::new(file)))
-}
-
-/// How many paths a manifest names, each of them well; `None` where it can only be read once, and its
-/// errors are results.
-fn look_through(
-    name: &str,
-    mut look: impl FnMut(&Entry) -> anyhow::Result<()>,
-) -> anyhow::Result<Option<u64>> {
-    if name == "-" || fs::metadata(name).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
-        return Ok(None);
-    }
-    let mut paths = 0;
-    for line in lines(name)?.unique() {
-        let Line { entry, .. } = line?;
-        look(&entry?)?;
-        paths += 1;
-    }
-    Ok(Some(paths))
 }
 
 /// How many paths are done, on a terminal.
@@ -202,7 +169,7 @@ impl Bar {
             None => (ProgressBar::no_length(), "{human_pos} paths{msg}"),
         };
         let style = ProgressStyle::with_template(style).expect("the template is right");
-        Self(bar.with_style(style))
+        Self(bar.with_style(style).with_finish(ProgressFinish::AndClear))
     }
 
     fn tell(&self, tally: Tally) {
@@ -210,11 +177,5 @@ impl Bar {
         if tally.failed > 0 {
             self.0.set_message(format!(", {} failed", tally.failed));
         }
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }

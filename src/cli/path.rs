@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::{
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{BufWriter, Write},
     mem,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{anyhow, ensure};
 use clap::ValueEnum;
 
 use super::{
@@ -20,8 +20,6 @@ use super::{
     progress::Bar,
     terminal, view,
 };
-#[cfg(feature = "parquet")]
-use crate::tables;
 use crate::{
     anonymize::Anonymizer,
     duration,
@@ -30,7 +28,8 @@ use crate::{
     path::{
         self, Annotation, Event, Frames, Memory, Named, Options, Points, Room, Session, Subject,
     },
-    probe, protocols, report,
+    probe, protocols,
+    report::{self, PacketFile},
     source::Origin,
     trace,
 };
@@ -314,83 +313,6 @@ impl Results {
             frames: annotations,
         })
     }
-}
-
-/// What is written for each packet.
-struct PacketFile {
-    path: PathBuf,
-    to: Packets,
-    written: io::Result<()>,
-}
-
-enum Packets {
-    Lines(BufWriter<File>),
-    #[cfg(feature = "parquet")]
-    Table(Box<tables::Packets>),
-}
-
-/// Rows of a table that are written at once.
-#[cfg(feature = "parquet")]
-const ROWS: usize = 64 * 1024;
-
-impl PacketFile {
-    /// A table where the file's name ends with .parquet, else lines.
-    fn create(path: &Path) -> anyhow::Result<Self> {
-        let is_table = path.extension().is_some_and(|ending| ending == "parquet");
-        let file = output::create(path)?;
-        let to = if is_table {
-            table(path, file)?
-        } else {
-            Packets::Lines(file)
-        };
-        Ok(Self {
-            path: path.to_owned(),
-            to,
-            written: Ok(()),
-        })
-    }
-
-    fn write(&mut self, packet: &Packet) {
-        if self.written.is_err() {
-            return;
-        }
-        self.written = match &mut self.to {
-            Packets::Lines(file) => report::packet_line(packet, file),
-            #[cfg(feature = "parquet")]
-            Packets::Table(table) => {
-                table.packet(&tables::Context::default(), packet);
-                if table.held() < ROWS {
-                    return;
-                }
-                table.write_group().map_err(io::Error::other)
-            }
-        };
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        let finished = self.written.and_then(|()| match self.to {
-            Packets::Lines(mut file) => file.flush(),
-            #[cfg(feature = "parquet")]
-            Packets::Table(table) => table.finish().map_err(io::Error::other),
-        });
-        finished.with_context(|| format!("{}: cannot write", self.path.display()))
-    }
-}
-
-#[cfg(feature = "parquet")]
-fn table(path: &Path, file: BufWriter<File>) -> anyhow::Result<Packets> {
-    let file = file.into_inner()?;
-    let table = tables::Packets::packets(file)
-        .with_context(|| format!("{}: cannot write", path.display()))?;
-    Ok(Packets::Table(Box::new(table)))
-}
-
-#[cfg(not(feature = "parquet"))]
-fn table(path: &Path, _: BufWriter<File>) -> anyhow::Result<Packets> {
-    anyhow::bail!(
-        "{}: this hdp was built without Parquet; cargo install with --features parquet, or write JSON Lines to another name",
-        path.display()
-    )
 }
 
 /// The error with what else can be done with a single capture that holds a trace.

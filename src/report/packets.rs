@@ -1,8 +1,18 @@
-//! Single packets in JSON Lines, for `--packets`.
+//! Single packets, for `--packets`: JSON Lines, or a table in Parquet.
 
-use std::io;
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
 
 use crate::findings::Packet;
+#[cfg(feature = "parquet")]
+use crate::tables::{Context, Packets};
+
+/// Rows of a table that are written at once.
+#[cfg(feature = "parquet")]
+const ROWS: usize = 64 * 1024;
 
 /// Writes one packet's fate as one line of JSON.
 ///
@@ -14,4 +24,91 @@ use crate::findings::Packet;
 pub fn packet_line(packet: &Packet, out: &mut impl io::Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, packet)?;
     out.write_all(b"\n")
+}
+
+/// A file of packets. What cannot be written, [`PacketFile::finish`] says.
+#[derive(Debug)]
+pub struct PacketFile {
+    path: PathBuf,
+    to: To,
+    written: io::Result<()>,
+}
+
+#[derive(Debug)]
+enum To {
+    Lines(BufWriter<File>),
+    #[cfg(feature = "parquet")]
+    Table(Box<Packets>),
+}
+
+impl PacketFile {
+    /// Creates a file: a table where its name ends with `.parquet`, else lines.
+    ///
+    /// # Errors
+    /// Where it cannot be created, or this build has no tables. Errors name the file.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = File::create(path).map_err(|error| cannot_write(path, &error))?;
+        let is_table = path.extension().is_some_and(|ending| ending == "parquet");
+        let to = if is_table {
+            table(file).map_err(|error| cannot_write(path, &error))?
+        } else {
+            To::Lines(BufWriter::new(file))
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            to,
+            written: Ok(()),
+        })
+    }
+
+    /// Adds a packet.
+    pub fn write(&mut self, packet: &Packet) {
+        if self.written.is_err() {
+            return;
+        }
+        self.written = match &mut self.to {
+            To::Lines(file) => packet_line(packet, file),
+            #[cfg(feature = "parquet")]
+            To::Table(table) => {
+                table.packet(&Context::default(), packet);
+                if table.held() < ROWS {
+                    return;
+                }
+                table.write_group().map_err(io::Error::other)
+            }
+        };
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// Where anything could not be written.
+    pub fn finish(self) -> io::Result<()> {
+        let finished = self.written.and_then(|()| match self.to {
+            To::Lines(mut file) => file.flush(),
+            #[cfg(feature = "parquet")]
+            To::Table(table) => table.finish().map_err(io::Error::other),
+        });
+        finished.map_err(|error| cannot_write(&self.path, &error))
+    }
+}
+
+/// The same error with the file's name. It keeps its kind.
+fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
+    let why = format!("{}: cannot write: {error}", path.display());
+    io::Error::new(error.kind(), why)
+}
+
+#[cfg(feature = "parquet")]
+fn table(file: File) -> io::Result<To> {
+    let table = Packets::packets(file).map_err(io::Error::other)?;
+    Ok(To::Table(Box::new(table)))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn table(_: File) -> io::Result<To> {
+    Err(io::Error::other(
+        "this hdp was built without Parquet; build it with --features parquet, or give the file another ending for \
+         JSON Lines",
+    ))
 }

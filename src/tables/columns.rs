@@ -1,6 +1,13 @@
 //! Columns: what each is called, what it holds, and where a row has it.
 
-use super::file::Context;
+/// What the rows of one path have in common.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// What the manifest calls the path; `None` where there is none.
+    pub id: Option<String>,
+    /// When it begins, in nanoseconds since the epoch.
+    pub begins_ns: Option<i64>,
+}
 
 /// What a column's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

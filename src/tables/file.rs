@@ -15,7 +15,7 @@ use parquet::{
 };
 use rustc_hash::FxHashMap;
 
-use super::columns::{Cell, Each, Field, Kind, One};
+use super::columns::{Cell, Context, Each, Field, Kind, One};
 
 /// Texts that a column remembers at the most, so that one that comes again is not copied.
 const KNOWN_TEXTS: usize = 4096;
@@ -24,15 +24,6 @@ const KNOWN_TEXTS: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Error(#[from] ParquetError);
-
-/// What the rows of one path have in common.
-#[derive(Debug, Clone, Default)]
-pub struct Context {
-    /// What the manifest calls the path; `None` where there is none.
-    pub id: Option<String>,
-    /// When it begins, in nanoseconds since the epoch.
-    pub begins_ns: Option<i64>,
-}
 
 /// A table that is being written; its rows are made from `R`s.
 pub struct Table<R> {
@@ -282,6 +273,13 @@ impl Values {
             (Self::Double(values), Cell::Double(value)) => values.push(value),
             (Self::Boolean(values), Cell::Boolean(value)) => values.push(value),
             (Self::Text(values, known), Cell::Text(text)) => {
+                // Mostly it is that of the row before, or of the point before.
+                let recent = values.iter().rev().take(2);
+                let mut recent = recent.filter(|value| value.data() == text.as_bytes());
+                if let Some(value) = recent.next().cloned() {
+                    values.push(value);
+                    return true;
+                }
                 if let Some(value) = known.get(text) {
                     values.push(value.clone());
                     return true;

@@ -4,16 +4,13 @@ use std::fs::File;
 
 use super::{
     columns::{
-        Cell, Each,
+        Cell, Context, Each,
         Kind::{Boolean, Int32, Int64, Text, Timestamp},
         time,
     },
-    file::{Context, Error, Table},
+    file::{Error, Table},
 };
 use crate::findings::{Packet, PacketSighting};
-
-/// A row of [`Packets`].
-pub type PacketOf = Packet;
 
 /// The fates of single packets.
 pub type Packets = Table<Packet>;

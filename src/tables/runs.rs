@@ -4,11 +4,11 @@ use std::fs::File;
 
 use super::{
     columns::{
-        Cell, Each,
+        Cell, Context, Each,
         Kind::{Int32, Int64, Text},
         time,
     },
-    file::{Context, Error, Table},
+    file::{Error, Table},
 };
 use crate::findings::{Findings, Input, Point};
 

@@ -4,11 +4,11 @@ use std::fs::File;
 
 use super::{
     columns::{
-        Each,
+        Context, Each,
         Kind::{Double, Int32, Int64, Text},
         time,
     },
-    file::{Context, Error, Table},
+    file::{Error, Table},
 };
 use crate::findings::{Findings, IcmpEvidence, LostAt, Protocol, Witnessed};
 
