@@ -5,7 +5,6 @@
 mod support;
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
     path::Path,
@@ -58,9 +57,14 @@ fn good(count: usize) -> Vec<Value> {
         .collect()
 }
 
+fn write_lines(file: &Path, paths: &[Value]) {
+    let mut lines: Vec<String> = paths.iter().map(Value::to_string).collect();
+    lines.push(String::new());
+    fs::write(file, lines.join("\n")).unwrap();
+}
+
 fn manifest(folder: &Path, paths: &[Value]) {
-    let lines: String = paths.iter().map(|path| format!("{path}\n")).collect();
-    fs::write(folder.join("manifest.jsonl"), lines).unwrap();
+    write_lines(&folder.join("manifest.jsonl"), paths);
 }
 
 fn lines(output: &Output) -> Vec<Value> {
@@ -143,7 +147,7 @@ fn neither_the_jobs_nor_the_order_change_a_line() {
         found.stdout
     };
     let one = with("1");
-    assert_eq!(one.iter().filter(|byte| **byte == b'\n').count(), 24);
+    assert_eq!(one.split_inclusive(|byte| *byte == b'\n').count(), 24);
     assert!(one == with("5"), "five jobs write other lines");
     let file = ["campaign", "manifest.jsonl", "-o", "lines.jsonl"];
     assert!(run(folder.path(), &file).stdout.is_empty());
@@ -367,7 +371,7 @@ fn a_closed_pipe_ends_quietly() {
 
 #[cfg(feature = "parquet")]
 mod tables {
-    use std::{fs::File, path::PathBuf, thread, time::Duration};
+    use std::{collections::BTreeMap, fs::File, path::PathBuf, thread, time::Duration};
 
     use parquet::{
         file::reader::{FileReader as _, SerializedFileReader},
@@ -674,11 +678,7 @@ mod tables {
         let begun = ["campaign", "manifest.jsonl", "-o", "begun"];
         assert!(run(folder.path(), &begun).status.success());
         paths[1]["options"] = json!({"wait": "1s"});
-        let other = paths
-            .iter()
-            .map(|path| format!("{path}\n"))
-            .collect::<String>();
-        fs::write(folder.path().join("other.jsonl"), other).unwrap();
+        write_lines(&folder.path().join("other.jsonl"), &paths);
         for (arguments, why) in [
             (
                 ["manifest.jsonl", "-o", "foreign", "--jobs=1"],

@@ -5,12 +5,12 @@
 use std::fmt;
 
 #[cfg(feature = "cli")]
-use crate::findings::IcmpEvidence;
+use crate::findings::{IcmpEvidence, WitnessRule};
 use crate::{
     decode::icmp_meaning,
     findings::{
         Cause, ClockFault, Kept, NamedSource, NotTheNumber, OrderSign, Others, PointKind, PortPair,
-        Reason, Warning, WitnessRule,
+        Reason, Warning,
     },
     protocols, shell,
 };
@@ -245,6 +245,7 @@ fn reason(reason: &Reason) -> String {
 }
 
 /// A rule of a packet filter, with the interfaces between which it was.
+#[cfg(feature = "cli")]
 pub(super) fn placed_rule(rule: &WitnessRule) -> String {
     let interfaces = match (rule.in_interface, rule.out_interface) {
         (None, None) => None,
