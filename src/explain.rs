@@ -325,7 +325,7 @@ impl<'a> Journey<'a> {
 /// no other packet claims.
 fn stops<'a>(packet: &Packet, index: usize, point: &'a Point, all: &[Packet]) -> Vec<Stop<'a>> {
     let judged_at = |packet: &Packet| {
-        let seen = packet.seen.iter().find(|seen| seen.point == point.name);
+        let seen = packet.seen.iter().find(|seen| *seen.point == *point.name);
         seen.map(|seen| seen.frame)
     };
     let Some(judged) = judged_at(packet).and_then(|frame| sighting(point, frame)) else {
@@ -516,7 +516,7 @@ impl Telling<'_> {
     /// What is known of the clocks on the segments between two points along a packet's way.
     fn clocks(&self, journey: &Journey, from: &str, to: &str) -> Vec<&Clock> {
         let ways = self.findings.directions.iter();
-        let way = ways.filter(|way| way.from == journey.packet.from);
+        let way = ways.filter(|way| *way.from == *journey.packet.from);
         let segments = way.flat_map(|way| &way.segments);
         let mut between = Vec::new();
         for segment in segments.skip_while(|segment| segment.from != from) {

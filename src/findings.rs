@@ -12,7 +12,7 @@ mod reason;
 pub mod trace;
 mod warning;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -785,9 +785,9 @@ impl DelayReference {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
     /// The sender's end of the direction it went.
-    pub from: String,
+    pub from: Arc<str>,
     /// The receiver's end.
-    pub to: String,
+    pub to: Arc<str>,
     /// The identity: HDP's timestamp.
     pub timestamp_ns: u64,
     /// The number on the wire.
@@ -803,7 +803,7 @@ pub struct Packet {
     /// What became of it.
     pub fate: Fate,
     /// The stretch in which it was lost, or null.
-    pub lost_at: Option<[String; 2]>,
+    pub lost_at: Option<[Arc<str>; 2]>,
     /// For a lost packet and one at the edge: where it should have been seen next, and when.
     pub expected: Option<Expected>,
     /// Of a packet that arrived and was seen at the first point: its delay from there to the last,
@@ -821,7 +821,7 @@ pub struct Packet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
     /// The point behind the last one that saw it.
-    pub point: String,
+    pub point: Arc<str>,
     /// From when on it should have come by, on that point's clock, guard band included; null where
     /// nothing relates the clock to that of the point before.
     pub from_ns: Option<i64>,
@@ -835,15 +835,15 @@ pub struct Expected {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PacketSighting {
     /// The point's name.
-    pub point: String,
+    pub point: Arc<str>,
     /// Frame number in the capture, line number in a log, counted from 1.
     pub frame: u64,
     /// Capture time on the point's own clock.
     pub time_ns: i64,
     /// Source address there.
-    pub src: String,
+    pub src: Arc<str>,
     /// Destination address there.
-    pub dst: String,
+    pub dst: Arc<str>,
     /// TTL or hop limit there.
     pub ttl: u8,
     /// Copies beyond the first.

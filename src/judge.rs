@@ -54,6 +54,7 @@ use flows::ByPorts;
 use gaps::Watches;
 use hops::Hops;
 use icmp::Evidence;
+use packets::Texts;
 use recorders::Recorders;
 use refusals::Refusals;
 use tally::{PassedBefore, Tally};
@@ -141,8 +142,9 @@ pub(crate) fn conclude(
     judgement.assume();
     judgement.references = Way::BOTH.map(|way| judgement.reference(way));
     if let Some(report) = packet {
+        let mut texts = Texts::of(points);
         all_journeys(points, relations, second_chance, |journey| {
-            if let Some(packet) = judgement.packet(journey) {
+            if let Some(packet) = judgement.packet(journey, &mut texts) {
                 report(&packet);
             }
         });

@@ -9,14 +9,16 @@
 //! The module deliberately knows nothing of files but how to fill one: where they lie, and when they are
 //! complete, is up to its user.
 
+mod background;
 mod columns;
 mod file;
 mod packets;
 mod runs;
 mod verdicts;
 
+pub use background::Background;
 pub use columns::Context;
 pub use file::{Error, Table};
-pub use packets::Packets;
+pub use packets::{ManyPackets, Packets};
 pub use runs::{Run, Runs};
 pub use verdicts::{VerdictOf, Verdicts};

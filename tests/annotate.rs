@@ -350,7 +350,7 @@ fn the_lost_frames_are_those_of_the_last_point_that_saw_them() {
                 let [last, _] = packet.lost_at.as_ref()?;
                 let seen = packet.seen.iter().find(|seen| seen.point == *last).unwrap();
                 let frame = usize::try_from(seen.frame).unwrap() - 1;
-                Some(originals.get(last)?.frames[frame].bytes.clone())
+                Some(originals.get(&**last)?.frames[frame].bytes.clone())
             })
             .collect();
         let mut written: Vec<_> = Capture::read(&run.lost())
@@ -580,7 +580,7 @@ fn tshark_lists_exactly_the_lost_packets_of_the_report() {
                 packet
                     .seen
                     .iter()
-                    .any(|seen| captures.contains(&seen.point))
+                    .any(|seen| captures.iter().any(|name| **name == *seen.point))
             })
             .map(|packet| {
                 let fate = serde_json::to_value(packet.fate).unwrap();
@@ -624,7 +624,7 @@ fn path_delays_are_those_of_the_report() {
         let back: BTreeSet<String> = run
             .packets
             .iter()
-            .filter(|packet| packet.from != findings.points[0].name)
+            .filter(|packet| *packet.from != *findings.points[0].name)
             .map(pair)
             .collect();
         let mut found: BTreeMap<(String, bool, bool), BTreeSet<i64>> = BTreeMap::new();

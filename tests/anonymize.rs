@@ -86,7 +86,7 @@ fn verdicts(findings: &Findings) -> Vec<String> {
 fn addresses(written: &Written) -> BTreeSet<IpAddr> {
     let seen = written.packets.iter().flat_map(|packet| &packet.seen);
     let mut all: BTreeSet<String> = seen
-        .flat_map(|seen| [seen.src.clone(), seen.dst.clone()])
+        .flat_map(|seen| [seen.src.to_string(), seen.dst.to_string()])
         .collect();
     let numbers = written
         .findings

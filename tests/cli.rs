@@ -513,7 +513,7 @@ fn a_line_a_packet_adds_up_to_the_findings() {
         );
         for (index, point) in findings.points.iter().enumerate() {
             let seen = own()
-                .filter(|packet| packet.seen.iter().any(|seen| seen.point == point.name))
+                .filter(|packet| packet.seen.iter().any(|seen| *seen.point == *point.name))
                 .count() as u64;
             assert_eq!(seen, p.seen[index], "{} at {}", p.protocol, point.name);
         }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use hdp::{
     findings::{Delay, Fate, Findings, Packet},
@@ -135,7 +135,7 @@ fn pair(packet: &Packet) -> String {
 /// Checks that all agree, and returns the longest delay.
 fn assert_agreement(path: &Scene) -> i64 {
     let stated = stated(path);
-    let mut of_number: BTreeMap<(String, u16), Vec<i64>> = BTreeMap::new();
+    let mut of_number: BTreeMap<(Arc<str>, u16), Vec<i64>> = BTreeMap::new();
     let mut checked = 0;
     for packet in &stated.packets {
         let in_comment = stated.comments.get(&pair(packet)).copied();
@@ -152,7 +152,7 @@ fn assert_agreement(path: &Scene) -> i64 {
     assert!(checked > 100, "{checked}");
     for direction in &stated.findings.directions {
         for number in &direction.protocols {
-            let key = (direction.from.clone(), number.protocol);
+            let key = (direction.from.as_str().into(), number.protocol);
             let Some(delays) = of_number.get_mut(&key) else {
                 continue;
             };
@@ -193,7 +193,7 @@ fn assert_shifted(stated: &Stated, drift: f64) {
     let clock = &stated.findings.directions[0].segments[0].clock;
     let mut beyond: BTreeMap<i64, u64> = BTreeMap::new();
     for packet in &stated.packets {
-        let Some(delay_ns) = packet.delay_ns.filter(|_| packet.from == "client") else {
+        let Some(delay_ns) = packet.delay_ns.filter(|_| *packet.from == *"client") else {
             continue;
         };
         let at = |index: usize| {

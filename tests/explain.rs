@@ -133,12 +133,12 @@ fn every_packet_is_told_as_it_was_judged_and_the_commands_show_it() {
                 .iter()
                 .map(|station| station["point"].as_str().unwrap())
                 .collect();
-            if packet.from != along_the_way[0] {
+            if *packet.from != *along_the_way[0] {
                 names.reverse();
             }
             assert_eq!(names, along_the_way, "{title}");
             for seen in &packet.seen {
-                let station = stations.iter().find(|s| s["point"] == seen.point.as_str());
+                let station = stations.iter().find(|s| s["point"] == *seen.point);
                 let mut sightings = station.unwrap()["sightings"].as_array().unwrap().iter();
                 assert!(
                     sightings.any(|s| s["frame"] == seen.frame && s["time_ns"] == seen.time_ns),

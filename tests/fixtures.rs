@@ -570,8 +570,11 @@ fn check_sources(scenario: &Scenario, path: &[Labelled], wrong: &mut Vec<String>
         for sighting in packet.seen {
             let number = u16::from(packet.protocol);
             let point = sighting.point.split(" (").next().unwrap().to_owned();
-            let key = (packet.from.clone(), packet.carrier, number, point);
-            found.entry(key).or_default().insert(sighting.src);
+            let key = (packet.from.to_string(), packet.carrier, number, point);
+            found
+                .entry(key)
+                .or_default()
+                .insert(sighting.src.to_string());
         }
     }
     let mut packets = 0;

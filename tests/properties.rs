@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hdp::{
     findings::{Fate, Findings, Warning},
@@ -14,7 +14,7 @@ use proptest::{prelude::*, sample::Index};
 use support::scene::{Captured, copied, copy, findings, findings_bounded, judged, scenes};
 
 /// What became of a packet, and between which points it was lost.
-type Outcome = (Fate, Option<[String; 2]>);
+type Outcome = (Fate, Option<[Arc<str>; 2]>);
 
 fn fates_of(captures: &[Vec<Captured>]) -> BTreeMap<(u64, u8), Outcome> {
     judged(captures)
@@ -57,9 +57,9 @@ proptest! {
                         format!("p{}", if sent.is_reply { points - 1 - hop } else { hop })
                     };
                     let [from, to] = lost_at.clone().unwrap();
-                    prop_assert_eq!(from, name(sent.reaches - 1));
+                    prop_assert_eq!(&*from, name(sent.reaches - 1));
                     // The next point, or one behind it where the next is not related.
-                    prop_assert!((sent.reaches..points).map(name).any(|name| name == to));
+                    prop_assert!((sent.reaches..points).map(name).any(|name| *name == *to));
                 } else {
                     prop_assert_eq!(*fate, Fate::Edge);
                 }

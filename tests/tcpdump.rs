@@ -202,10 +202,10 @@ fn run(folder: &Path, points: &[String]) -> (Findings, Vec<Packet>) {
 /// Where packets of a number go in one direction: translation changes their source only.
 fn destination(packets: &[Packet], direction: &Direction, protocol: &Protocol) -> String {
     let mut own = packets.iter().filter(|packet| {
-        u16::from(packet.protocol) == protocol.protocol && packet.from == direction.from
+        u16::from(packet.protocol) == protocol.protocol && *packet.from == *direction.from
     });
     own.next()
-        .map(|packet| packet.seen[0].dst.clone())
+        .map(|packet| packet.seen[0].dst.to_string())
         .unwrap_or_default()
 }
 

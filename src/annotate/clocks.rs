@@ -222,7 +222,7 @@ pub(super) fn passed<'a>(
     points: &'a [String],
 ) -> impl DoubleEndedIterator<Item = (usize, i64)> + Clone + 'a {
     packet.seen.iter().filter_map(|seen| {
-        let point = points.iter().position(|name| *name == seen.point)?;
+        let point = points.iter().position(|name| **name == *seen.point)?;
         Some((point, seen.time_ns))
     })
 }

@@ -135,7 +135,7 @@ impl Notes {
 
     /// Takes down one packet's fate.
     pub(crate) fn add(&mut self, packet: &Packet) {
-        let index = |name: &String| self.points.iter().position(|point| point == name);
+        let index = |name: &str| self.points.iter().position(|point| point == name);
         let (from, to) = (index(&packet.from), index(&packet.to));
         let passed = clocks::passed(packet, &self.points);
         let note = Note {
@@ -158,7 +158,7 @@ impl Notes {
         }
         let number = position(self.packets.len());
         for seen in &packet.seen {
-            let Some(point) = self.points.iter().position(|name| *name == seen.point) else {
+            let Some(point) = self.points.iter().position(|name| **name == *seen.point) else {
                 unreachable!("packets are seen at the points only")
             };
             let frame = seen.frame;
@@ -316,8 +316,8 @@ mod tests {
         lost_at: Option<[&str; 2]>,
     ) -> Packet {
         Packet {
-            from: names[0].to_owned(),
-            to: names[names.len() - 1].to_owned(),
+            from: names[0].into(),
+            to: names[names.len() - 1].into(),
             timestamp_ns: 7,
             protocol: 50,
             carrier: Carrier::Ip,
@@ -325,7 +325,7 @@ mod tests {
             dstport: 420,
             payload_len: 0,
             fate,
-            lost_at: lost_at.map(|points| points.map(str::to_owned)),
+            lost_at: lost_at.map(|points| points.map(Into::into)),
             expected: None,
             delay_ns: None,
             reordered: false,
@@ -333,11 +333,11 @@ mod tests {
             seen: (1..)
                 .zip(seen)
                 .map(|(frame, (point, time_ns))| PacketSighting {
-                    point: (*point).to_owned(),
+                    point: (*point).into(),
                     frame,
                     time_ns: *time_ns,
-                    src: String::new(),
-                    dst: String::new(),
+                    src: "".into(),
+                    dst: "".into(),
                     ttl: 64,
                     duplicates: 0,
                 })

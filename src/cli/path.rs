@@ -422,7 +422,7 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
 fn browse(points: &Points, options: &Options) -> anyhow::Result<Findings> {
     /// The last packets of a number that are shown beside it.
     const PACKETS: usize = 16;
-    let mut last: BTreeMap<(String, u8), VecDeque<Packet>> = BTreeMap::new();
+    let mut last: BTreeMap<(Arc<str>, u8), VecDeque<Packet>> = BTreeMap::new();
     let findings = path::packets(points, options, |packet| {
         let of_number = last
             .entry((packet.from.clone(), packet.protocol))

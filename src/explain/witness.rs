@@ -78,8 +78,9 @@ impl<'a> Witness<'a> {
         let is_meant = packet.timestamp_ns == self.timestamp_ns
             || packet.seen.iter().any(|seen| {
                 let mut frames = self.frames.iter();
-                frames
-                    .any(|&(point, frame)| frame == seen.frame && self.points[point] == seen.point)
+                frames.any(|&(point, frame)| {
+                    frame == seen.frame && *self.points[point] == *seen.point
+                })
             });
         if is_meant {
             self.found.push(packet.clone());
@@ -126,7 +127,7 @@ impl<'a> Witness<'a> {
 
     /// Whether a packet goes against the order of the points.
     pub(super) fn is_reverse(&self, packet: &Packet) -> bool {
-        self.points.first() != Some(&packet.from.as_str())
+        self.points.first() != Some(&&*packet.from)
     }
 
     /// What is known of the stretch between two points, for packets that go like this one.
@@ -150,8 +151,8 @@ mod tests {
     /// A packet from `a` to `b`, seen at those with a time.
     fn packet(timestamp_ns: u64, seen: &[(&str, u64, i64)]) -> Packet {
         Packet {
-            from: "a".to_owned(),
-            to: "b".to_owned(),
+            from: "a".into(),
+            to: "b".into(),
             timestamp_ns,
             protocol: 50,
             carrier: Carrier::Ip,
@@ -167,11 +168,11 @@ mod tests {
             seen: seen
                 .iter()
                 .map(|&(point, frame, time_ns)| PacketSighting {
-                    point: point.to_owned(),
+                    point: point.into(),
                     frame,
                     time_ns,
-                    src: String::new(),
-                    dst: String::new(),
+                    src: "".into(),
+                    dst: "".into(),
                     ttl: 64,
                     duplicates: 0,
                 })

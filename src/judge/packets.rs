@@ -1,5 +1,7 @@
 //! Packets one by one: the fate of each, for `--packets`.
 
+use std::sync::Arc;
+
 use super::{
     Judgement, changes,
     fate::{Ruling, ends, is_unheard},
@@ -8,7 +10,46 @@ use super::{
 use crate::{
     correlate::{Journey, Station, Way},
     findings::{Expected, Fate, Packet, PacketSighting},
+    observe::{Point, Sighting},
 };
+
+/// Texts that many packets have in common.
+pub(super) struct Texts<'a> {
+    points: &'a [Point],
+    names: Vec<Arc<str>>,
+    /// For each point and flow, its source and destination; made when they are first asked for.
+    addresses: Vec<Vec<Option<[Arc<str>; 2]>>>,
+}
+
+impl<'a> Texts<'a> {
+    pub(super) fn of(points: &'a [Point]) -> Self {
+        Self {
+            points,
+            names: points
+                .iter()
+                .map(|point| point.name.as_str().into())
+                .collect(),
+            addresses: vec![Vec::new(); points.len()],
+        }
+    }
+
+    fn name(&self, point: usize) -> Arc<str> {
+        Arc::clone(&self.names[point])
+    }
+
+    fn addresses(&mut self, point: usize, sighting: &Sighting) -> [Arc<str>; 2] {
+        let known = &mut self.addresses[point];
+        let index = sighting.flow as usize;
+        if known.len() <= index {
+            known.resize(index + 1, None);
+        }
+        let made = known[index].get_or_insert_with(|| {
+            let flow = self.points[point].flow(sighting);
+            [flow.source, flow.destination].map(|address| address.to_string().into())
+        });
+        made.clone()
+    }
+}
 
 impl Judgement<'_> {
     /// The delay along the whole path, as the quantiles of its number count it.
@@ -47,10 +88,9 @@ impl Judgement<'_> {
     }
 
     /// The fate of one packet, unless its number is not reported.
-    pub(super) fn packet(&self, journey: &Journey) -> Option<Packet> {
+    pub(super) fn packet(&self, journey: &Journey, texts: &mut Texts) -> Option<Packet> {
         let points = self.points;
         let order = order(points.len(), journey.way);
-        let name = |point: usize| points[point].name.clone();
         let (first, last) = ends(journey)?;
         let (origin, end) = (first.seen.sighting, last.seen.sighting);
         let flow = points[first.point].flow(origin);
@@ -68,14 +108,28 @@ impl Judgement<'_> {
             Ruling::Foreign(_) => return None,
         };
         let is_delivered = ruling == Ruling::Delivered;
-        let stations: Vec<_> = journey.stations().collect();
-        let is_altered = stations.windows(2).any(|ends| {
-            let at = |station: usize| (ends[station].point, ends[station].seen.sighting);
-            changes::is_altered(points, at(0), at(1))
+        let steps = journey.stations().zip(journey.stations().skip(1));
+        let is_altered = is_delivered && { steps }.any(|(from, to)| {
+            let seen = (from.point, from.seen.sighting);
+            changes::is_altered(points, seen, (to.point, to.seen.sighting))
         });
+        let mut seen = Vec::with_capacity(points.len());
+        for (point, at) in journey.seen.iter().enumerate() {
+            let Some(at) = at else { continue };
+            let [src, dst] = texts.addresses(point, at.sighting);
+            seen.push(PacketSighting {
+                point: texts.name(point),
+                frame: u64::from(at.sighting.frame),
+                time_ns: at.sighting.time_ns,
+                src,
+                dst,
+                ttl: points[point].flow(at.sighting).ttl,
+                duplicates: at.duplicates,
+            });
+        }
         Some(Packet {
-            from: name(order[0]),
-            to: name(order[self.reach[journey.way.index()]]),
+            from: texts.name(order[0]),
+            to: texts.name(order[self.reach[journey.way.index()]]),
             timestamp_ns: journey.timestamp_ns,
             protocol: flow.protocol,
             carrier: flow.carrier,
@@ -84,46 +138,29 @@ impl Judgement<'_> {
             payload_len: u32::from(origin.payload_len),
             fate,
             lost_at: match ruling {
-                Ruling::Lost(from, to) => Some([name(from), name(to)]),
+                Ruling::Lost(from, to) => Some([texts.name(from), texts.name(to)]),
                 _ => None,
             },
             expected: match ruling {
                 Ruling::Lost(_, point) | Ruling::Edge(point, _) => {
-                    Some(self.expected(journey.way, &last, point))
+                    Some(self.expected(journey.way, &last, point, texts))
                 }
                 _ => None,
             },
             delay_ns: self.delay_ns(journey.way, ruling, &first, &last),
             reordered: is_delivered && end.is_reordered(),
-            altered: is_delivered && is_altered,
-            seen: journey
-                .seen
-                .iter()
-                .zip(points)
-                .filter_map(|(seen, point)| {
-                    let seen = (*seen)?;
-                    let flow = point.flow(seen.sighting);
-                    Some(PacketSighting {
-                        point: point.name.clone(),
-                        frame: u64::from(seen.sighting.frame),
-                        time_ns: seen.sighting.time_ns,
-                        src: flow.source.to_string(),
-                        dst: flow.destination.to_string(),
-                        ttl: flow.ttl,
-                        duplicates: seen.duplicates,
-                    })
-                })
-                .collect(),
+            altered: is_altered,
+            seen,
         })
     }
 
     /// When `point` should have seen what was seen last at a station before it.
-    fn expected(&self, way: Way, last: &Station, point: usize) -> Expected {
+    fn expected(&self, way: Way, last: &Station, point: usize, texts: &Texts) -> Expected {
         let sighting = last.seen.sighting;
         let at_ns = sighting.time_ns;
         let window = self.clocks.window(way, last.point, point, at_ns);
         Expected {
-            point: self.points[point].name.clone(),
+            point: texts.name(point),
             from_ns: window.map(|window| at_ns.saturating_add(window.from_ns)),
             to_ns: window.map(|window| at_ns.saturating_add(window.to_ns)),
             unheard: is_unheard(self.points, point, self.points[last.point].flow(sighting)),

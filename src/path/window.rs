@@ -336,7 +336,7 @@ impl Window {
         let oldest = |point: &Point| point.sightings.first().map(|first| first.timestamp_ns);
         let from_ns = points.iter().filter_map(oldest).max();
         let from_ns = from_ns.filter(|_| has_forgotten).unwrap_or_default();
-        let mut last: BTreeMap<String, VecDeque<Packet>> = BTreeMap::new();
+        let mut last: BTreeMap<Arc<str>, VecDeque<Packet>> = BTreeMap::new();
         let mut note = |packet: &Packet| {
             if packet.protocol == number && packet.timestamp_ns >= from_ns {
                 let last = last.entry(packet.from.clone()).or_default();

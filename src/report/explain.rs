@@ -235,7 +235,7 @@ fn headline(life: &Life) -> String {
     format!(
         "HDP {}, {}: {fate}",
         number(packet.protocol, packet.carrier),
-        path([packet.from.as_str(), &packet.to])
+        path([&*packet.from, &packet.to])
     )
 }
 

@@ -8,9 +8,9 @@ use std::{
 
 use crate::findings::Packet;
 #[cfg(feature = "parquet")]
-use crate::tables::{Context, Packets};
+use crate::tables::ManyPackets;
 
-/// Rows of a table that are written at once.
+/// Rows of a table that are written at once, by a thread of its own.
 #[cfg(feature = "parquet")]
 const ROWS: usize = 64 * 1024;
 
@@ -38,7 +38,7 @@ pub struct PacketFile {
 enum To {
     Lines(BufWriter<File>),
     #[cfg(feature = "parquet")]
-    Table(Box<Packets>),
+    Table(Box<ManyPackets>),
 }
 
 impl PacketFile {
@@ -63,20 +63,12 @@ impl PacketFile {
 
     /// Adds a packet.
     pub fn write(&mut self, packet: &Packet) {
-        if self.written.is_err() {
-            return;
-        }
-        self.written = match &mut self.to {
-            To::Lines(file) => packet_line(packet, file),
+        match &mut self.to {
+            To::Lines(file) if self.written.is_ok() => self.written = packet_line(packet, file),
+            To::Lines(_) => {}
             #[cfg(feature = "parquet")]
-            To::Table(table) => {
-                table.packet(&Context::default(), packet);
-                if table.held() < ROWS {
-                    return;
-                }
-                table.write_group().map_err(io::Error::other)
-            }
-        };
+            To::Table(table) => table.packet(packet),
+        }
     }
 
     /// Ends the file.
@@ -101,7 +93,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
 
 #[cfg(feature = "parquet")]
 fn table(file: File) -> io::Result<To> {
-    let table = Packets::packets(file).map_err(io::Error::other)?;
+    let table = ManyPackets::packets(file, ROWS).map_err(io::Error::other)?;
     Ok(To::Table(Box::new(table)))
 }
 

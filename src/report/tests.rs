@@ -898,8 +898,8 @@ fn json_gives_the_findings_back() {
 #[test]
 fn a_packet_is_one_line() {
     let packet = Packet {
-        from: "client".to_owned(),
-        to: "server".to_owned(),
+        from: "client".into(),
+        to: "server".into(),
         timestamp_ns: 1_772_359_099_692_345_678,
         protocol: 50,
         carrier: Carrier::Ip,
@@ -907,9 +907,9 @@ fn a_packet_is_one_line() {
         dstport: 420,
         payload_len: 33,
         fate: Fate::Lost,
-        lost_at: Some(["router".to_owned(), "server".to_owned()]),
+        lost_at: Some(["router".into(), "server".into()]),
         expected: Some(Expected {
-            point: "server".to_owned(),
+            point: "server".into(),
             from_ns: Some(START),
             to_ns: Some(START + 1_000_000),
             unheard: false,
@@ -918,11 +918,11 @@ fn a_packet_is_one_line() {
         reordered: false,
         altered: false,
         seen: vec![PacketSighting {
-            point: "client".to_owned(),
+            point: "client".into(),
             frame: 17,
             time_ns: START,
-            src: "10.77.1.2".to_owned(),
-            dst: "10.77.2.2".to_owned(),
+            src: "10.77.1.2".into(),
+            dst: "10.77.2.2".into(),
             ttl: 64,
             duplicates: 0,
         }],

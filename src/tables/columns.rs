@@ -1,5 +1,7 @@
 //! Columns: what each is called, what it holds, and where a row has it.
 
+use std::sync::Arc;
+
 /// What the rows of one path have in common.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
@@ -98,6 +100,12 @@ impl<'a> From<&'a str> for Cell<'a> {
 
 impl<'a> From<&'a String> for Cell<'a> {
     fn from(value: &'a String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a Arc<str>> for Cell<'a> {
+    fn from(value: &'a Arc<str>) -> Self {
         Self::Text(value)
     }
 }

@@ -27,10 +27,18 @@ pub struct Error(#[from] ParquetError);
 
 /// A table that is being written; its rows are made from `R`s.
 pub struct Table<R> {
-    columns: Vec<Column<R>>,
-    rows: usize,
-    file: SerializedFileWriter<BufWriter<File>>,
+    pub(super) rows: Rows<R>,
+    pub(super) writer: Writer,
 }
+
+/// Rows that are held, column by column.
+pub(super) struct Rows<R> {
+    columns: Vec<Column<R>>,
+    count: usize,
+}
+
+/// The file of a table.
+pub(super) struct Writer(SerializedFileWriter<BufWriter<File>>);
 
 struct Column<R> {
     of: Of<R>,
@@ -58,8 +66,8 @@ enum Values {
 impl<R> fmt::Debug for Table<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table")
-            .field("columns", &self.columns.len())
-            .field("rows", &self.rows)
+            .field("columns", &self.rows.columns.len())
+            .field("rows", &self.rows.count)
             .finish_non_exhaustive()
     }
 }
@@ -67,59 +75,21 @@ impl<R> fmt::Debug for Table<R> {
 impl<R> Table<R> {
     /// Begins a table in a file.
     pub(super) fn begin(name: &str, fields: Vec<Field<R>>, file: File) -> Result<Self, Error> {
-        let declared: String = fields.iter().map(Field::declared).collect();
-        let schema = parse_message_type(&format!("message {name} {{ {declared} }}"))?;
-        let mut properties = WriterProperties::builder()
-            .set_created_by(concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            // A group is as large as the rows that are held.
-            .set_max_row_group_row_count(None);
-        let mut columns = Vec::new();
-        for field in fields {
-            match field {
-                Field::Value(name, kind, of) => {
-                    let path = ColumnPath::from(name);
-                    properties = rising(properties, kind, path);
-                    columns.push(Column::new(kind, 1, Of::One(of)));
-                }
-                Field::List(_, kind, of) => columns.push(Column::new(kind, 2, Of::Each(of))),
-                Field::Structures(list, members) => {
-                    for (name, kind, of) in members {
-                        let path = [list, "list", "element", name].map(str::to_owned);
-                        properties = rising(properties, kind, ColumnPath::new(path.into()));
-                        columns.push(Column::new(kind, 2, Of::Each(of)));
-                    }
-                }
-                Field::Map(_, keys, values) => {
-                    columns.push(Column::new(Kind::Text, 1, Of::Each(keys)));
-                    columns.push(Column::new(Kind::Text, 2, Of::Each(values)));
-                }
-            }
-        }
-        let file = SerializedFileWriter::new(
-            BufWriter::new(file),
-            Arc::new(schema),
-            Arc::new(properties.build()),
-        )?;
         Ok(Self {
-            columns,
-            rows: 0,
-            file,
+            writer: Writer::begin(name, &fields, file)?,
+            rows: Rows::of(fields),
         })
     }
 
     /// Takes a row.
     pub(super) fn push(&mut self, context: &Context, row: &R) {
-        for column in &mut self.columns {
-            column.take(context, row);
-        }
-        self.rows += 1;
+        self.rows.push(context, row);
     }
 
     /// Rows that are held and not written yet.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.rows
+        self.rows.count
     }
 
     /// Writes the rows that are held, as one group.
@@ -127,15 +97,7 @@ impl<R> Table<R> {
     /// # Errors
     /// Those of the file.
     pub fn write_group(&mut self) -> Result<(), Error> {
-        if mem::take(&mut self.rows) == 0 {
-            return Ok(());
-        }
-        let mut group = self.file.next_row_group()?;
-        for column in &mut self.columns {
-            column.write(&mut group)?;
-        }
-        group.close()?;
-        Ok(())
+        self.writer.write(&mut self.rows)
     }
 
     /// Ends the file, and sees that it is on the disk.
@@ -144,7 +106,84 @@ impl<R> Table<R> {
     /// Those of the file.
     pub fn finish(mut self) -> Result<(), Error> {
         self.write_group()?;
-        let file = self.file.into_inner()?;
+        self.writer.finish()
+    }
+}
+
+impl<R> Rows<R> {
+    pub(super) fn of(fields: Vec<Field<R>>) -> Self {
+        let mut columns = Vec::new();
+        for field in fields {
+            match field {
+                Field::Value(_, kind, of) => columns.push(Column::new(kind, 1, Of::One(of))),
+                Field::List(_, kind, of) => columns.push(Column::new(kind, 2, Of::Each(of))),
+                Field::Structures(_, members) => columns.extend(
+                    { members.into_iter() }.map(|(_, kind, of)| Column::new(kind, 2, Of::Each(of))),
+                ),
+                Field::Map(_, keys, values) => {
+                    columns.push(Column::new(Kind::Text, 1, Of::Each(keys)));
+                    columns.push(Column::new(Kind::Text, 2, Of::Each(values)));
+                }
+            }
+        }
+        Self { columns, count: 0 }
+    }
+
+    pub(super) fn push(&mut self, context: &Context, row: &R) {
+        for column in &mut self.columns {
+            column.take(context, row);
+        }
+        self.count += 1;
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Writer {
+    fn begin<R>(name: &str, fields: &[Field<R>], file: File) -> Result<Self, Error> {
+        let declared: String = fields.iter().map(Field::declared).collect();
+        let schema = parse_message_type(&format!("message {name} {{ {declared} }}"))?;
+        let mut properties = WriterProperties::builder()
+            .set_created_by(concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            // A group is as large as the rows that are held.
+            .set_max_row_group_row_count(None);
+        for field in fields {
+            match field {
+                Field::Value(name, kind, _) => {
+                    properties = rising(properties, *kind, ColumnPath::from(*name));
+                }
+                Field::Structures(list, members) => {
+                    for (name, kind, _) in members {
+                        let path = [list, "list", "element", name].map(str::to_owned);
+                        properties = rising(properties, *kind, ColumnPath::new(path.into()));
+                    }
+                }
+                Field::List(..) | Field::Map(..) => {}
+            }
+        }
+        let file = BufWriter::new(file);
+        let file = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties.build()))?;
+        Ok(Self(file))
+    }
+
+    /// Writes rows as one group; none are left.
+    pub(super) fn write<R>(&mut self, rows: &mut Rows<R>) -> Result<(), Error> {
+        if mem::take(&mut rows.count) == 0 {
+            return Ok(());
+        }
+        let mut group = self.0.next_row_group()?;
+        for column in &mut rows.columns {
+            column.write(&mut group)?;
+        }
+        group.close()?;
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<(), Error> {
+        let file = self.0.into_inner()?;
         let file = file
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error);

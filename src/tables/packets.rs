@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use super::{
+    background::Background,
     columns::{
         Cell, Context, Each,
         Kind::{Boolean, Int32, Int64, Text, Timestamp},
@@ -14,6 +15,9 @@ use crate::findings::{Packet, PacketSighting};
 
 /// The fates of single packets.
 pub type Packets = Table<Packet>;
+
+/// The same, written by a thread of its own.
+pub type ManyPackets = Background<Packet>;
 
 impl Table<Packet> {
     /// Begins the table in a file.
@@ -27,6 +31,21 @@ impl Table<Packet> {
     /// Adds a packet.
     pub fn packet(&mut self, context: &Context, packet: &Packet) {
         self.push(context, packet);
+    }
+}
+
+impl Background<Packet> {
+    /// Begins the table in a file, in groups of so many rows.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn packets(file: File, group: usize) -> Result<Self, Error> {
+        Ok(Self::of(Packets::packets(file)?, fields(), group))
+    }
+
+    /// Adds a packet.
+    pub fn packet(&mut self, packet: &Packet) {
+        self.push(&Context::default(), packet);
     }
 }
 

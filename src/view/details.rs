@@ -40,7 +40,7 @@ pub(super) fn lines<'a>(view: &View, width: u16) -> Vec<Line<'a>> {
     if !seen {
         page.line("not seen", quiet());
     }
-    let of_number = |packet: &&Packet| packet.protocol == number && packet.from == direction.from;
+    let of_number = |packet: &&Packet| packet.protocol == number && *packet.from == *direction.from;
     let mut packets = look.packets.iter().rev().filter(of_number).peekable();
     if packets.peek().is_some() {
         page.line("", Style::new());
@@ -71,7 +71,7 @@ fn fate(packet: &Packet) -> String {
         Fate::Expired => "expired",
     };
     let place = match &packet.lost_at {
-        Some([from, to]) => format!(", {}", report::path([from.as_str(), to])),
+        Some([from, to]) => format!(", {}", report::path([&**from, to])),
         None => String::new(),
     };
     let more = [

@@ -21,17 +21,17 @@ const SIZES: [(u16, u16); 2] = [(80, 24), (200, 60)];
 /// What is known after 12 s, when the last packet of 50 was lost.
 fn look(findings: Findings) -> Look {
     let sighting = |point: &str, time_ns| PacketSighting {
-        point: point.to_owned(),
+        point: point.into(),
         frame: 96,
         time_ns,
-        src: "10.77.1.2".to_owned(),
-        dst: "10.77.2.2".to_owned(),
+        src: "10.77.1.2".into(),
+        dst: "10.77.2.2".into(),
         ttl: 64,
         duplicates: 0,
     };
     let packet = |time_ns| Packet {
-        from: "client".to_owned(),
-        to: "server".to_owned(),
+        from: "client".into(),
+        to: "server".into(),
         timestamp_ns: 1_772_359_099_692_000_000,
         protocol: 50,
         carrier: Carrier::Ip,
@@ -39,7 +39,7 @@ fn look(findings: Findings) -> Look {
         dstport: 420,
         payload_len: 34,
         fate: Fate::Lost,
-        lost_at: Some(["router".to_owned(), "server".to_owned()]),
+        lost_at: Some(["router".into(), "server".into()]),
         expected: None,
         delay_ns: None,
         reordered: false,

@@ -1,6 +1,6 @@
 //! Scenes: packets on a path whose truth is known, as frames at each point.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use hdp::{
     findings::{Fate, Findings, Packet as PacketFindings, Warning},
@@ -219,7 +219,7 @@ pub fn frame(number: u64, (time_ns, bytes): &Captured) -> Frame<'_> {
 }
 
 /// A packet's fate, and between which points it was lost.
-pub type Verdict = (Fate, Option<[String; 2]>);
+pub type Verdict = (Fate, Option<[Arc<str>; 2]>);
 
 /// The findings, and every packet's fate by timestamp and number.
 pub fn judged(captures: &[Vec<Captured>]) -> (Findings, BTreeMap<(u64, u8), Vec<Verdict>>) {
