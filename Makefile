@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 HDP := $(TARGET)/release/hdp
 
-# What cargo needs beside Rust: a linker, a compiler for zstd, libpcap for filters and live capture.
+# What cargo needs beside Rust: a linker, libpcap for filters and live capture.
 BUILD := gcc:cc libc6-dev pkg-config:pkg-config libpcap-dev
 # What tests compare with, and what they make networks of.
 NETWORK := iproute2:ip nftables:nft tcpdump:tcpdump iputils-ping:ping procps:sysctl traceroute:traceroute
@@ -12,16 +12,20 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo test test-library test-browser test-spark sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
+.PHONY: help demo build test test-library test-browser test-spark sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
 
-demo: ## build hdp, and ask it about real captures from three points of a path
+demo: ## build what reads files, in a minute, and ask it about real captures from three points of a path
+	@.ci/install gcc:cc libc6-dev
+	cargo build --profile demo --locked --no-default-features --features cli
+	@echo
+	$(TARGET)/demo/hdp path $(addprefix $(FIXTURE)/,client.pcap router.pcap server.pcap)
+
+build: ## the whole hdp, at its full speed: target/release/hdp
 	@.ci/install $(BUILD)
 	cargo build --release --locked
-	@echo
-	$(HDP) path $(addprefix $(FIXTURE)/,client.pcap router.pcap server.pcap)
 
 test: ## all tests, and a build without any system library
 	@.ci/install $(BUILD) $(NETWORK) tshark:tshark jq:jq tmux:tmux
@@ -70,7 +74,7 @@ PREFIX := /usr/local
 SHARE = $(DESTDIR)$(PREFIX)/share
 
 install: ## hdp with man pages, completions and the dissector (PREFIX=/usr/local, DESTDIR=)
-	@test -x $(HDP) || { echo "make install: build it first: make demo, or cargo build --release"; exit 1; }
+	@test -x $(HDP) || { echo "make install: build it first: make build"; exit 1; }
 	install -D -m 755 $(HDP) $(DESTDIR)$(PREFIX)/bin/hdp
 	$(HDP) man --output $(SHARE)/man/man1
 	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
@@ -86,9 +90,7 @@ uninstall: ## removes what make install installed
 
 # Debian's zsh looks for a package's completions in a folder of its own.
 DEB_STAGE := $(TARGET)/deb
-deb: ## a Debian package of all that make install installs, in target/debian
-	@.ci/install $(BUILD)
-	cargo build --release --locked
+deb: build ## a Debian package of all that make install installs, in target/debian
 	$(MAKE) package
 
 # The package of a program that was built: cargo-deb finds out what it depends on.
@@ -114,7 +116,6 @@ bench: ## speed and memory on a million packets, beside cat and tcpdump
 	@.ci/install $(BUILD) python3:python3 tcpdump:tcpdump
 	benches/measure
 
-record: ## record the fixtures again, as root
-	@.ci/install $(BUILD) $(NETWORK) python3:python3 procps:sysctl wireshark-common:dumpcap
-	cargo build --release --locked
+record: build ## record the fixtures again, as root
+	@.ci/install $(NETWORK) python3:python3 procps:sysctl wireshark-common:dumpcap
 	$(if $(filter 0,$(shell id -u)),,sudo) fixtures/record --hdp $(HDP)

@@ -62,7 +62,7 @@ fn write_new(
         .filter(|packet| packet.timestamp_ns > written);
     let new: Vec<&Packet> = new.take_while(|packet| packet.fate != Fate::Edge).collect();
     for packet in new {
-        let seen: Vec<&str> = packet.seen.iter().map(|seen| seen.point.as_str()).collect();
+        let seen: Vec<&str> = packet.seen.iter().map(|seen| &*seen.point).collect();
         writeln!(
             out,
             "{} {:?} seen at {}",

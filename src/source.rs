@@ -22,6 +22,7 @@ mod log;
 mod magic;
 mod packing;
 mod pcapng;
+mod zstd;
 
 use std::{
     fmt, fs, io,

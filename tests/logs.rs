@@ -15,6 +15,7 @@ use hdp::findings::{
     Carrier, ClockMethod, DelayReference, Findings, Grade, PointKind, Protocol, System, Verdict,
 };
 use support::hosts::{self, Routed, file, success, text as argument, until};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tempfile::TempDir;
 
 /// Rounds that were sent.
@@ -179,7 +180,7 @@ fn the_kind_is_told_from_the_content() {
         file
     };
     let zstd = folder.path().join("received.pcapng");
-    let packed = zstd::encode_all(text("received.jsonl").as_bytes(), 1).unwrap();
+    let packed = compress_to_vec(text("received.jsonl").as_bytes(), CompressionLevel::Fastest);
     fs::write(&zstd, packed).unwrap();
     let fifo = folder.path().join("server");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status();

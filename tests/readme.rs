@@ -3,7 +3,7 @@
 //!
 //! `hdp` is the binary under test; `…` on a line of its own stands for lines left out, at the end
 //! of a line for the rest of it. Commands need the fixtures only. Those whose program is not
-//! installed are passed over, and so are make's, of which the echoed `target/release/hdp` is run.
+//! installed are passed over, and so are make's, of which the echoed `target/demo/hdp` is run.
 #![cfg(feature = "cli")]
 
 use std::{
@@ -28,7 +28,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 /// What make prints before it runs the demo.
-const ECHOED: &str = "target/release/hdp ";
+const ECHOED: &str = "target/demo/hdp ";
 
 #[derive(Debug)]
 struct Example {

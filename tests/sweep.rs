@@ -388,7 +388,7 @@ impl<'a> Trial<'a> {
     /// Whether the loss is said to be one if two clocks agree as they do not.
     fn is_conditional(&self, claim: &Claim, from: usize, to: usize) -> bool {
         let directions = self.findings.directions.iter();
-        let own = directions.filter(|direction| direction.from == claim.from);
+        let own = directions.filter(|direction| *direction.from == *claim.from);
         let mut numbers = own.flat_map(|direction| &direction.protocols);
         let number =
             numbers.find(|n| (n.protocol, n.carrier) == (u16::from(claim.protocol), claim.carrier));

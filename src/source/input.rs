@@ -22,7 +22,7 @@ use nix::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, Origin, Until};
+use super::{Error, Origin, Until, zstd};
 
 /// The best size measured for a warm file; more does not help, less costs system calls.
 const BUFFER_LEN: usize = 256 * 1024;
@@ -101,8 +101,7 @@ pub(super) fn open(origin: &Origin, until: Option<&Until>) -> Result<Buffer, Err
     if buffer.view().starts_with(&GZIP_MAGIC) {
         buffer = Buffer::new(Box::new(flate2::read::MultiGzDecoder::new(buffer)));
     } else if buffer.view().starts_with(&ZSTD_MAGIC) {
-        let decoder = zstd::Decoder::new(buffer).map_err(read_error)?;
-        buffer = Buffer::new(Box::new(decoder));
+        buffer = Buffer::new(Box::new(zstd::Frames::new(buffer)));
     }
     buffer.file = file_read;
     Ok(buffer)

@@ -3,7 +3,7 @@
 use std::{fmt, fs::File, io::BufWriter, mem, sync::Arc};
 
 use parquet::{
-    basic::{Compression, Encoding, ZstdLevel},
+    basic::{Compression, Encoding},
     column::writer::ColumnWriter,
     data_type::ByteArray,
     errors::ParquetError,
@@ -147,7 +147,7 @@ impl Writer {
         let schema = parse_message_type(&format!("message {name} {{ {declared} }}"))?;
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("hdp ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_compression(Compression::SNAPPY)
             // A group is as large as the rows that are held.
             .set_max_row_group_row_count(None);
         for field in fields {

@@ -5,6 +5,7 @@
 use std::{fs, io::Write as _, path::Path};
 
 use hdp::source::{FrameDirection, Origin, Source};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 /// A capture in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,7 +314,7 @@ impl Packing {
                 encoder.write_all(bytes).unwrap();
                 encoder.finish().unwrap()
             }
-            Self::Zstd => zstd::encode_all(bytes, 0).unwrap(),
+            Self::Zstd => compress_to_vec(bytes, CompressionLevel::Fastest),
         }
     }
 }
