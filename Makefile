@@ -12,7 +12,7 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo build test test-library test-browser test-spark sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
+.PHONY: help demo build test test-library test-browser test-spark test-speed sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -27,11 +27,10 @@ build: ## the whole hdp, at its full speed: target/release/hdp
 	@.ci/install $(BUILD)
 	cargo build --release --locked
 
-test: ## all tests, and a build without any system library
+test: ## all tests
 	@.ci/install $(BUILD) $(NETWORK) tshark:tshark jq:jq tmux:tmux
 	cargo test --locked --all-targets
 	cargo test --locked --doc
-	cargo build --locked --no-default-features --features cli
 
 test-library: ## the library alone, without the program and without any system library
 	@.ci/install $(BUILD)
@@ -39,17 +38,21 @@ test-library: ## the library alone, without the program and without any system l
 
 test-browser: ## the HTML report of every fixture in a real browser, which installs one (Chromium)
 	@.ci/install $(BUILD) chromium:chromium
-	HDP_BROWSER=chromium cargo test --locked --test html browser
+	HDP_BROWSER=chromium cargo test --locked --test all html::browser
 
 test-spark: ## a campaign of 1,000 paths, asked by DuckDB, pandas and Spark, which it installs
 	@.ci/install $(BUILD) python3-venv openjdk-17-jre-headless:java
-	cargo build --locked --bin hdp --example campaign
+	cargo build --locked --profile test --bin hdp --example campaign
 	.ci/test-spark
+
+test-speed: ## the instructions that a frame costs, against those in .ci/speed.json
+	@.ci/install $(BUILD) python3:python3 valgrind:valgrind
+	.ci/check-speed
 
 trace-lab: ## 200 traces over eight real routers, a number dropped at each hop in turn, 200 of other trouble, 8,000 made-up paths
 	@.ci/install $(BUILD) $(NETWORK)
-	HDP_TRACE_RUNS=$(or $(HDP_TRACE_RUNS),200) cargo test --locked --test trace drops_planted
-	HDP_TRACE_ROUNDS=$(or $(HDP_TRACE_ROUNDS),17) cargo test --locked --test trace
+	HDP_TRACE_RUNS=$(or $(HDP_TRACE_RUNS),200) cargo test --locked --test all trace::drops_planted
+	HDP_TRACE_ROUNDS=$(or $(HDP_TRACE_ROUNDS),17) cargo test --locked --test all trace::
 	TRACE_PATHS=$(or $(TRACE_PATHS),8000) cargo test --locked --release --lib no_path -- --nocapture
 
 sweep: ## 2,000 made-up paths whose truth is known, and no verdict may contradict it
@@ -103,7 +106,7 @@ package:
 
 test-install: ## make install and the Debian package, tried in folders of their own
 	@.ci/install $(BUILD) man-db:man zsh:zsh bash-completion
-	cargo build --locked
+	cargo build --locked --profile test
 	.ci/test-install
 
 # tshark knows where Wireshark looks for a user's own Lua scripts; without it, where it usually does.

@@ -15,17 +15,14 @@ use clap::Parser;
 
 /// The numbers that the path between the two ends lets nothing through of.
 const BLOCKED: [u8; 3] = [50, 51, 132];
-const LOST_PER_MILLION: u64 = 5_000;
-const DUPLICATED_PER_MILLION: u64 = 100;
-
 const START_NS: u64 = 1_790_000_000_000_000_000;
 /// How far the server's clock is ahead.
 const CLOCK_OFFSET_NS: u64 = 1_700_000_000;
-/// The smallest delay of the path.
-const DELAY_NS: u64 = 5_000_000;
+/// How far the clock of the server's sender is ahead of the client's, where both send.
+const APART_NS: u64 = 20 * 3_600 * 1_000_000_000;
 
-const CLIENT_TTL: u8 = 64;
-const SERVER_TTL: u8 = 61;
+const FIRST_TTL: u8 = 64;
+const LAST_TTL: u8 = 61;
 
 /// Writes client.pcap and server.pcap into a folder, where they may be FIFOs, and prints their truth
 /// as JSON.
@@ -47,6 +44,28 @@ struct Arguments {
     /// The server's file in no order.
     #[arg(long)]
     shuffled: bool,
+    /// Packets of a million that are lost.
+    #[arg(long, default_value_t = 5_000)]
+    lost: u64,
+    /// Packets of a million that arrive twice.
+    #[arg(long, default_value_t = 100)]
+    doubled: u64,
+    /// The smallest delay of the path, in milliseconds.
+    #[arg(long, default_value_t = 5)]
+    delay: u64,
+    /// Every packet has other ports.
+    #[arg(long)]
+    flows: bool,
+    /// The server sends every other packet, by a clock that is 20 hours ahead.
+    #[arg(long)]
+    both: bool,
+}
+
+impl Arguments {
+    /// Whether the server sends a packet.
+    fn goes_back(&self, record: Record) -> bool {
+        self.both && record.index % 2 == 1
+    }
 }
 
 /// A packet as one end's capture recorded it.
@@ -75,29 +94,30 @@ struct Truth {
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let mut random = Random(arguments.seed);
-    let mut client = send(arguments.packets, &mut random);
+    let mut sent = send(arguments.packets, &mut random);
+    sent.sort_by_key(|record| record.time_ns);
+    let (mut client, mut server, truth) = carry(&arguments, &sent, &mut random);
     client.sort_by_key(|record| record.time_ns);
-    let (mut server, truth) = carry(&client, &mut random);
     server.sort_by_key(|record| record.time_ns);
     if arguments.reversed {
         server.reverse();
     } else if arguments.shuffled {
         shuffle(&mut server, &mut random);
     }
-    let write = |name: &str, records: &[Record], ttl| {
+    let write = |name: &str, records: &[Record], ttls| {
         let path = arguments.folder.join(name);
-        write_pcap(&path, records, ttl, arguments.payload)
+        write_pcap(&path, records, ttls, &arguments)
     };
     // At the same time, as into FIFOs whose reader wants both.
     thread::scope(|scope| {
-        let client = scope.spawn(|| write("client.pcap", &client, CLIENT_TTL));
-        write("server.pcap", &server, SERVER_TTL)?;
+        let client = scope.spawn(|| write("client.pcap", &client, [FIRST_TTL, LAST_TTL]));
+        write("server.pcap", &server, [LAST_TTL, FIRST_TTL])?;
         client.join().expect("writing does not panic")
     })?;
     print_truth(client.len() + server.len(), &truth)
 }
 
-/// The packets as the client's capture saw them, in the order of their timestamps.
+/// The packets as the capture beside their sender saw them, in the order in which they were sent.
 fn send(packets: u32, random: &mut Random) -> Vec<Record> {
     let mut timestamp_ns = START_NS;
     (0..packets)
@@ -116,38 +136,56 @@ fn send(packets: u32, random: &mut Random) -> Vec<Record> {
         .collect()
 }
 
-/// What arrives of the packets at the server, and the truth for each protocol number.
-fn carry(client: &[Record], random: &mut Random) -> (Vec<Record>, [Truth; 256]) {
-    let mut server = Vec::with_capacity(client.len());
+/// What the client and the server see of the packets, and the truth for each protocol number.
+fn carry(
+    arguments: &Arguments,
+    sent: &[Record],
+    random: &mut Random,
+) -> (Vec<Record>, Vec<Record>, [Truth; 256]) {
+    let mut client = Vec::with_capacity(sent.len());
+    let mut server = Vec::with_capacity(sent.len());
     let mut truth = [Truth::default(); 256];
-    for &record in client {
+    for &record in sent {
+        // Times are the client's until all have arrived.
+        let mut record = record;
+        let goes_back = arguments.goes_back(record);
+        let [here, there] = if goes_back {
+            record.timestamp_ns += APART_NS;
+            [&mut server, &mut client]
+        } else {
+            [&mut client, &mut server]
+        };
+        here.push(record);
         let protocol = record.protocol();
         let truth = &mut truth[usize::from(protocol)];
         truth.sent += 1;
         // Each twice as long as the one before is half as likely: up to 2 ms.
         let jitter_ns = random.below(8_000) << random.next().leading_zeros().min(8);
-        let lost = random.happens(LOST_PER_MILLION);
-        let duplicated = random.happens(DUPLICATED_PER_MILLION);
+        let lost = random.happens(arguments.lost);
+        let duplicated = random.happens(arguments.doubled);
         if lost || BLOCKED.contains(&protocol) {
             continue;
         }
         truth.delivered += 1;
         let arrival = Record {
-            time_ns: record.time_ns + CLOCK_OFFSET_NS + DELAY_NS + jitter_ns,
+            time_ns: record.time_ns + arguments.delay * 1_000_000 + jitter_ns,
             ..record
         };
-        server.push(arrival);
+        there.push(arrival);
         if duplicated {
             truth.duplicates += 1;
             // Not at once, which would be the mark of a mirror port.
             let later_ns = 3_000_000 + random.below(2_000_000);
-            server.push(Record {
+            there.push(Record {
                 time_ns: arrival.time_ns + later_ns,
                 ..arrival
             });
         }
     }
-    (server, truth)
+    for record in &mut server {
+        record.time_ns += CLOCK_OFFSET_NS;
+    }
+    (client, server, truth)
 }
 
 /// Fisher and Yates.
@@ -158,20 +196,24 @@ fn shuffle(records: &mut [Record], random: &mut Random) {
     }
 }
 
-/// pcap in nanoseconds, little-endian: Ethernet, IPv4, HDP.
-fn write_pcap(path: &Path, records: &[Record], ttl: u8, payload: u16) -> io::Result<()> {
+/// pcap in nanoseconds, little-endian: Ethernet, IPv4, HDP. The TTLs are those of what the client sends
+/// and of what goes back.
+fn write_pcap(
+    path: &Path,
+    records: &[Record],
+    ttls: [u8; 2],
+    arguments: &Arguments,
+) -> io::Result<()> {
     const ETHERNET: usize = 14;
     const IPV4: usize = 20;
     const HDP: usize = 12;
 
-    let total_len = u16::try_from(IPV4 + HDP).expect("small") + payload;
+    let total_len = u16::try_from(IPV4 + HDP).expect("small") + arguments.payload;
     let mut frame = vec![0; ETHERNET + usize::from(total_len)];
     frame[..ETHERNET].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00]);
     let (ip, hdp) = frame[ETHERNET..].split_at_mut(IPV4);
     ip[0] = 0x45;
     ip[2..4].copy_from_slice(&total_len.to_be_bytes());
-    ip[8] = ttl;
-    ip[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 1, 2]);
     hdp[..4].copy_from_slice(&[1, 0xa4, 1, 0xa4]); // ports 420
     for (byte, letter) in hdp[HDP..].iter_mut().zip((b'a'..=b'z').cycle()) {
         *byte = letter;
@@ -185,7 +227,17 @@ fn write_pcap(path: &Path, records: &[Record], ttl: u8, payload: u16) -> io::Res
     for record in records {
         let (ip, hdp) = frame[ETHERNET..].split_at_mut(IPV4);
         ip[4..6].copy_from_slice(&record.index.to_be_bytes()[2..]);
+        let goes_back = arguments.goes_back(*record);
+        ip[8] = ttls[usize::from(goes_back)];
         ip[9] = record.protocol();
+        let mut ends = [[10, 0, 0, 1], [10, 0, 1, 2]];
+        if goes_back {
+            ends.reverse();
+        }
+        ip[12..20].copy_from_slice(ends.as_flattened());
+        if arguments.flows {
+            hdp[..4].copy_from_slice(&record.index.to_le_bytes());
+        }
         ip[10..12].fill(0);
         let checksum = internet_checksum(ip);
         ip[10..12].copy_from_slice(&checksum.to_be_bytes());

@@ -16,8 +16,6 @@ mod tally;
 mod time;
 pub mod tree;
 
-use std::fmt::Write as _;
-
 pub use payload::{Content, Encoding};
 pub use tally::Tally;
 pub use tree::read_fields;
@@ -157,13 +155,15 @@ fn numbered(protocol: u8) -> String {
 /// Bytes as hexadecimal digits.
 #[must_use]
 pub fn digits(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 0xf)]);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@
 //! `--packets` of the same run, which `tests/fixtures.rs` holds against the truth.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -14,13 +12,13 @@ use std::{
     process::{Command, Output},
 };
 
+use crate::support::{
+    capture::{ByteOrder, Capture, Format, OwnedFrame, PacketBlock, Packing},
+    scenario::Scenario,
+};
 use hdp::{
     findings::{Carrier, Fate, Findings, Packet},
     source::{FrameDirection, Interface, Origin, Source},
-};
-use support::{
-    capture::{ByteOrder, Capture, Format, OwnedFrame, PacketBlock, Packing},
-    scenario::Scenario,
 };
 
 /// A run with everything that it wrote.

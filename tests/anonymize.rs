@@ -2,8 +2,6 @@
 //! `--link-type raw` and packet numbers: what other programs read.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -12,8 +10,8 @@ use std::{
     process::Command,
 };
 
+use crate::support::{hdp_in, scenario::Scenario};
 use hdp::findings::{Findings, Packet};
-use support::{hdp_in, scenario::Scenario};
 use tempfile::{TempDir, tempdir};
 
 const KEY: &str = "8f1c6a0d3e5b7f90a1b2c3d4e5f60718293a4b5c6d7e8f9000112233445566aa";

@@ -1,7 +1,5 @@
 //! Bounded memory: the findings are those of file mode, however many packets there are.
 
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -13,15 +11,15 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    frames::Packet,
+    scenario, scene,
+    world::{self, Ingredient},
+};
 use hdp::{
     findings::{Carrier, Clock, Findings, Protocol, Warning},
     path::{self, Memory, Options, Points, Room, Window},
     source::{Origin, Source},
-};
-use support::{
-    frames::Packet,
-    scenario, scene,
-    world::{self, Ingredient},
 };
 use tempfile::TempDir;
 

@@ -2,8 +2,6 @@
 //! happens to some of the paths or to the program.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Write},

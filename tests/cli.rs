@@ -2,8 +2,6 @@
 //! ends. What the findings must be is the business of `tests/fixtures.rs`.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -13,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assert_cmd::{Command, cargo::cargo_bin_cmd};
-use hdp::findings::{Fate, Findings, Packet, Verdict};
-use support::{
+use crate::support::{
     capture::{ByteOrder, Capture, Format, Packing},
     frames::{Link, arp_request},
     words,
 };
+use assert_cmd::{Command, cargo::cargo_bin_cmd};
+use hdp::findings::{Fate, Findings, Packet, Verdict};
 use tempfile::TempDir;
 
 const CLIENT: &str = "fixtures/router-drops/client.pcap";

@@ -1,15 +1,13 @@
 //! Offsets have one home: whatever the clocks did, the packets' lines, the annotated capture, the
 //! explanation and the findings state the same delay of each packet.
 
-mod support;
-
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use crate::support::capture::{ByteOrder, Capture, Format, Packing};
 use hdp::{
     findings::{Delay, Fate, Findings, Packet},
     path::{self, Annotation, Frames, Memory, Options, Points, Room, Subject},
 };
-use support::capture::{ByteOrder, Capture, Format, Packing};
 use tempfile::TempDir;
 
 const MILLISECOND: i64 = 1_000_000;

@@ -2,15 +2,13 @@
 //! are tcpdump's on two hosts with a router between, losses nftables'.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{fs, path::Path, process::Command};
 
-use hdp::findings::{Carrier, ClockMethod, Findings, Grade, Protocol, Verdict};
-use support::{
+use crate::support::{
     capture::{ByteOrder, Capture, Format, Packing},
     hosts::{self, Routed, Running, file, success, text, until},
 };
+use hdp::findings::{Carrier, ClockMethod, Findings, Grade, Protocol, Verdict};
 use tempfile::TempDir;
 
 const FIVE_MINUTES_NS: i64 = 300_000_000_000;

@@ -2,17 +2,15 @@
 //! show what they are said to show.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{fs, path::Path, process::Command};
 
-use hdp::findings::{Fate, Findings, Packet};
-use serde_json::Value;
-use support::{
+use crate::support::{
     capture::{ByteOrder, Capture, Format, Packing},
     frames::{Ip, Packet as Sent},
     scenario::Scenario,
 };
+use hdp::findings::{Fate, Findings, Packet};
+use serde_json::Value;
 
 fn hdp(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_hdp"))

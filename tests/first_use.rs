@@ -1,16 +1,14 @@
 //! What somebody types who has just installed it: each of these went wrong once.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{fs, process::Stdio, thread, time::Duration};
 
-use assert_cmd::{Command, cargo::cargo_bin_cmd};
-use hdp::findings::{Findings, Verdict, Warning};
-use support::{
+use crate::support::{
     capture::{ByteOrder, Capture, Format, Packing},
     words,
 };
+use assert_cmd::{Command, cargo::cargo_bin_cmd};
+use hdp::findings::{Findings, Verdict, Warning};
 use tempfile::tempdir;
 
 const CLIENT: &str = "fixtures/router-drops/client.pcap";

@@ -2,10 +2,8 @@
 //!
 //! What must come out was written by hand (`scenario.toml`) or counted without the analyzer
 //! (`seen.json`). `expected.json` holds the findings themselves, so that a change of any of them
-//! shows in review; `UPDATE_EXPECTED=1 cargo test --test fixtures` writes it anew.
+//! shows in review; `UPDATE_EXPECTED=1 cargo test --test all fixtures::` writes it anew.
 #![cfg(feature = "cli")]
-
-mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,16 +18,16 @@ use std::{
     thread,
 };
 
+use crate::support::{
+    capture::{ByteOrder, Capture, Format, PacketBlock, Packing},
+    frames::{Ip, Link, Network, Quote, arp_request, icmp_error, ip, udp},
+    scenario::{Labelled, Scenario, SeenPackets},
+};
 use hdp::{
     findings::{Carrier, Direction, During, Findings, Packet as PacketFate, Protocol, Verdict},
     protocols::{self, List},
 };
 use serde_json::{Value, json};
-use support::{
-    capture::{ByteOrder, Capture, Format, PacketBlock, Packing},
-    frames::{Ip, Link, Network, Quote, arp_request, icmp_error, ip, udp},
-    scenario::{Labelled, Scenario, SeenPackets},
-};
 
 #[test]
 fn findings_are_true() {

@@ -1,15 +1,13 @@
 //! The test frames are what they claim to be: read back with etherparse's whole-packet parser,
 //! which is right for the UDP control and wrong for bare HDP, so that the tool does not use it.
 
-mod support;
-
 use std::net::IpAddr;
 
-use etherparse::{NetSlice, SlicedPacket, TransportSlice, checksum::Sum16BitWords};
-use support::frames::{
+use crate::support::frames::{
     Extension, GreFields, Ip, Link, Network, Packet, QUOTES, arp_request, gre, icmp_error, ip,
     ip_in_ip, mpls, pppoe, qinq, vlan, vxlan,
 };
+use etherparse::{NetSlice, SlicedPacket, TransportSlice, checksum::Sum16BitWords};
 
 const TIMESTAMP_NS: u64 = 1_790_000_000_123_456_789;
 

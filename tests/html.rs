@@ -1,12 +1,10 @@
 //! The report to hand on: what stands in it, and that a browser asks for nothing else.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 
+use crate::support::{hdp_in, scenario::Scenario};
 use serde_json::Value;
-use support::{hdp_in, scenario::Scenario};
 use tempfile::tempdir;
 
 /// Each fixture's name, folder and the arguments that judge it.

@@ -1,8 +1,6 @@
 //! The library gives what the program gives, through the example programs that users start from.
 #![cfg(feature = "cli")]
 
-mod support;
-
 #[path = "../examples/findings.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
 mod findings;
@@ -12,8 +10,8 @@ mod follow;
 
 use std::{fs, process::Command, thread};
 
+use crate::support::{hosts::success, scenario::Scenario};
 use hdp::findings::{Fate, Packet};
-use support::{hosts::success, scenario::Scenario};
 use tempfile::TempDir;
 
 /// What the program prints.

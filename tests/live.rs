@@ -2,8 +2,6 @@
 #![cfg(feature = "cli")]
 #![cfg(feature = "libpcap")]
 
-mod support;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -11,12 +9,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
-use support::{
+use crate::support::{
     capture::Capture,
     hosts::{self, file, success, text, until},
     live::{Live, hdp_in, sweep},
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The objects of JSON Lines.

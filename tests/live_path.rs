@@ -3,8 +3,6 @@
 #![cfg(feature = "cli")]
 #![cfg(feature = "libpcap")]
 
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -14,12 +12,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use hdp::findings::{Carrier, ClockMethod, DelayReference, Findings, Protocol, Verdict};
-use support::{
+use crate::support::{
     hosts::{self, Host, Routed, Running, file, send_signal, success, text, until},
     live::{Live, hdp_in, sweep},
     words,
 };
+use hdp::findings::{Carrier, ClockMethod, DelayReference, Findings, Protocol, Verdict};
 use tempfile::TempDir;
 
 /// tcpdump on a host, its capture sent through a FIFO as `<(ssh HOST tcpdump -U -w -)` would, and

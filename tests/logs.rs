@@ -2,19 +2,17 @@
 //! each number, what can befall a log, and a lab that reproduces what is known of kernels.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
 };
 
+use crate::support::hosts::{self, Routed, file, success, text as argument, until};
 use assert_cmd::Command;
 use hdp::findings::{
     Carrier, ClockMethod, DelayReference, Findings, Grade, PointKind, Protocol, System, Verdict,
 };
-use support::hosts::{self, Routed, file, success, text as argument, until};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tempfile::TempDir;
 

@@ -1,8 +1,6 @@
 //! The order of the points, found from packets: whatever order is given, the right one comes out,
 //! and a right one draws no warning.
 
-mod support;
-
 use std::{
     net::IpAddr,
     path::PathBuf,
@@ -10,17 +8,17 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use hdp::{
-    path::{self, Event, Options},
-    source::FrameDirection,
-};
-use serde_json::Value;
-use support::{
+use crate::support::{
     capture::{ByteOrder, Capture, Format, Interface, OwnedFrame, PacketBlock, Packing},
     frames::Packet,
     scenario::Scenario,
     scene::{MILLISECOND, START_NS},
 };
+use hdp::{
+    path::{self, Event, Options},
+    source::FrameDirection,
+};
+use serde_json::Value;
 
 /// All orders of so many things, the first is the given one.
 fn permutations(count: usize) -> Vec<Vec<usize>> {

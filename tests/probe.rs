@@ -2,8 +2,6 @@
 //! nothing of them: tcpdump and Python's sockets.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -12,16 +10,16 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use crate::support::{
+    capture::Capture,
+    hosts::{self, Host, file, success, text, until},
+};
 use hdp::{
     findings::Carrier,
     hdp::Header,
     log::{Direction, End, ReceivedPacket, SendStart, SentPacket, Start},
 };
 use serde_json::Value;
-use support::{
-    capture::Capture,
-    hosts::{self, Host, file, success, text, until},
-};
 use tempfile::TempDir;
 
 /// A log, taken apart.

@@ -1,8 +1,6 @@
 //! What holds of every path: losses are found where they were planted, and nothing that only
 //! looks like a loss becomes one.
 
-mod support;
-
 use std::{collections::BTreeMap, sync::Arc};
 
 use hdp::{
@@ -11,7 +9,7 @@ use hdp::{
 };
 use proptest::{prelude::*, sample::Index};
 
-use support::scene::{Captured, copied, copy, findings, findings_bounded, judged, scenes};
+use crate::support::scene::{Captured, copied, copy, findings, findings_bounded, judged, scenes};
 
 /// What became of a packet, and between which points it was lost.
 type Outcome = (Fate, Option<[Arc<str>; 2]>);

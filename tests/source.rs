@@ -1,7 +1,5 @@
 //! Capture files of every kind, whole, cut and damaged, against what was written into them.
 
-mod support;
-
 use std::{
     fs,
     io::Write as _,
@@ -11,12 +9,12 @@ use std::{
     thread,
 };
 
-use hdp::source::{Error, FrameDirection, LinkType, Origin, Source, Summary};
-use proptest::prelude::*;
-use support::capture::{
+use crate::support::capture::{
     ByteOrder, Capture, Format, Interface, ORDERS, OwnedFrame, PACKINGS, PacketBlock, Packing,
     Pcapng, Resolution, Statistics,
 };
+use hdp::source::{Error, FrameDirection, LinkType, Origin, Source, Summary};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 const START_NS: i64 = 1_790_000_000_123_456_789;
@@ -943,8 +941,8 @@ fn origins_know_when_they_are_the_same_file() {
 #[cfg(feature = "libpcap")]
 #[test]
 fn filters_are_compiled_for_each_link_type() {
+    use crate::support::frames::{Link, Packet, ip, vlan};
     use hdp::source::Filter;
-    use support::frames::{Link, Packet, ip, vlan};
 
     let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().unwrap());
     let packet = |protocol| ip(Packet::new(a, b, protocol, 1_790_000_000_000_000_000).to_ip());

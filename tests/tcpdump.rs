@@ -2,16 +2,14 @@
 //! in the captures, and in logs line by line.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use crate::support::{scenario::Scenario, words};
 use hdp::findings::{Carrier, Direction, Findings, Packet, PointKind, Protocol, Side, Verdict};
-use support::{scenario::Scenario, words};
 
 fn is_installed() -> bool {
     let counts = Command::new("tcpdump").arg("--version").output();

@@ -1,15 +1,13 @@
 //! `hdp trace` over eight real routers: network namespaces, veth, nftables. Root on Linux.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
-mod support;
-
 use std::{fs, path::Path, process::Stdio, sync::Mutex, thread};
 
+use crate::support::hosts::{AHEAD, BEHIND, Chain, Host, chain, success, text};
 use hdp::findings::{
     Carrier, Grade, Reason, Verdict,
     trace::{Trace, TraceRule, TraceVerdict, TraceWarning, TracedProtocol},
 };
-use support::hosts::{AHEAD, BEHIND, Chain, Host, chain, success, text};
 use tempfile::tempdir;
 
 const SERVER: &str = "10.77.8.2";

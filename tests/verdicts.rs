@@ -1,8 +1,6 @@
 //! What looks like a loss and is none, what looks like one packet and is two: each beside the case
 //! that it is mistaken for.
 
-mod support;
-
 use std::time::Duration;
 
 use hdp::{
@@ -10,7 +8,7 @@ use hdp::{
     path::Options,
 };
 
-use support::{
+use crate::support::{
     frames::Packet,
     scene::{Captured, MILLISECOND, START_NS, Scene, Sent, findings as findings_with, judged},
 };

@@ -2,8 +2,6 @@
 #![cfg(feature = "cli")]
 #![cfg(all(feature = "libpcap", feature = "view"))]
 
-mod support;
-
 use std::{
     env, fs,
     panic::Location,
@@ -11,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use support::hosts::{self, Host, Running, file, success, text, until};
+use crate::support::hosts::{self, Host, Running, file, success, text, until};
 use tempfile::TempDir;
 
 /// A terminal of a given size with a shell on a host.
@@ -284,7 +282,7 @@ fn a_panic_of_any_thread_gives_the_terminal_back_before_its_message() {
         "panics_beside_the_screen",
     ] {
         terminal.run(&format!(
-            "RUST_BACKTRACE=0 {} --ignored --exact --nocapture {thread}",
+            "RUST_BACKTRACE=0 {} --ignored --exact --nocapture view::{thread}",
             text(&this)
         ));
         let screen = terminal.is_sane_after("101");

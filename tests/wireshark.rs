@@ -7,8 +7,6 @@
 //! anew.
 #![cfg(feature = "cli")]
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
@@ -19,11 +17,11 @@ use std::{
     sync::LazyLock,
 };
 
-use serde_json::Value;
-use support::{
+use crate::support::{
     capture::{ByteOrder, Capture, Format, OwnedFrame, Packing},
     frames::{Extension, Ip, Link, Packet, QUOTES, Quote, icmp_error, ip, ip_in_ip, udp, vlan},
 };
+use serde_json::Value;
 
 const SCRIPT: &str = "dissector.lua";
 const GOLDEN: &str = "tests/golden";

@@ -2,17 +2,15 @@
 //! Root on Linux.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::{
+    hosts::{self, Routed, text},
+    live::Live,
+};
 use hdp::{
     findings::{Carrier, Findings, Grade, PointKind, Protocol, Reason, Verdict},
     path::{self, Memory, Options, Room},
-};
-use support::{
-    hosts::{self, Routed, text},
-    live::Live,
 };
 use tempfile::tempdir;
 

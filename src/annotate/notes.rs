@@ -1,6 +1,6 @@
 //! Notes: the fate of each packet, found by the frames that hold it.
 
-use std::fmt::Write as _;
+use std::{cell::Cell, fmt::Write as _};
 
 use rustc_hash::FxHashMap;
 
@@ -14,16 +14,17 @@ use crate::{
 /// The packets' fates, taken down while they are judged.
 #[derive(Debug)]
 pub(crate) struct Notes {
-    /// Names of the points, as comments show them.
     points: Vec<String>,
+    /// Their names as comments show them.
+    shown: Vec<String>,
     /// For each point the index of what it was taken from.
     record_of: Vec<usize>,
     records: Vec<Record>,
     packets: Vec<Note>,
+    /// Their numbers by rising timestamp, where they were not taken down in that order.
+    by_timestamp: Option<Vec<u32>>,
     /// Where each packet was seen, one packet behind the other.
     sights: Vec<Sight>,
-    /// The packet that copies are copies of; none where several packets look the same.
-    by_key: FxHashMap<Key, Option<u32>>,
     shortest: Shortest,
 }
 
@@ -39,12 +40,43 @@ pub(crate) struct Record {
     /// Of two sides, the one that a frame with HDP belongs to.
     sides: FxHashMap<u64, u16>,
     /// The packet that a frame holds.
-    by_frame: FxHashMap<u64, u32>,
+    by_frame: ByFrame,
+}
+
+/// The packets that frames hold, once they are sorted: frames are asked for in their order, nearly.
+#[derive(Debug, Default)]
+struct ByFrame {
+    /// Frames and packets.
+    held: Vec<(u32, u32)>,
+    /// Where the last one was found.
+    last: Cell<usize>,
+}
+
+impl ByFrame {
+    fn packet(&self, frame: u64) -> Option<u32> {
+        let frame = u32::try_from(frame).ok()?;
+        let at = self.last.get();
+        let is_here = |at: usize| {
+            let here = self.held.get(at).is_some_and(|(held, _)| *held <= frame);
+            here && self.held.get(at + 1).is_none_or(|(next, _)| frame < *next)
+        };
+        let at = match [at, at + 1].into_iter().find(|at| is_here(*at)) {
+            Some(at) => at,
+            None => self
+                .held
+                .partition_point(|(held, _)| *held <= frame)
+                .checked_sub(1)?,
+        };
+        self.last.set(at);
+        let (held, packet) = self.held[at];
+        (held == frame).then_some(packet)
+    }
 }
 
 /// One packet's fate.
 #[derive(Debug)]
 struct Note {
+    key: Key,
     fate: Fate,
     /// Between which points it was lost.
     lost_at: Option<[u16; 2]>,
@@ -82,7 +114,7 @@ impl Key {
 #[derive(Debug, Clone, Copy)]
 struct Sight {
     point: u16,
-    frame: u64,
+    frame: u32,
 }
 
 impl Notes {
@@ -102,7 +134,7 @@ impl Notes {
                     kind: point.kind,
                     point: index,
                     sides: FxHashMap::default(),
-                    by_frame: FxHashMap::default(),
+                    by_frame: ByFrame::default(),
                 });
                 records.len() - 1
             });
@@ -119,9 +151,10 @@ impl Notes {
         Self {
             packets: Vec::new(),
             sights: Vec::new(),
-            by_key: FxHashMap::default(),
+            by_timestamp: None,
             shortest: Shortest::new(points.len()),
             points: points.iter().map(|point| point.name.clone()).collect(),
+            shown: points.iter().map(|point| plain(&point.name)).collect(),
             record_of,
             records,
         }
@@ -139,6 +172,11 @@ impl Notes {
         let (from, to) = (index(&packet.from), index(&packet.to));
         let passed = clocks::passed(packet, &self.points);
         let note = Note {
+            key: Key {
+                timestamp_ns: packet.timestamp_ns,
+                protocol: packet.protocol,
+                carrier: packet.carrier,
+            },
             fate: packet.fate,
             lost_at: packet
                 .lost_at
@@ -161,25 +199,53 @@ impl Notes {
             let Some(point) = self.points.iter().position(|name| **name == *seen.point) else {
                 unreachable!("packets are seen at the points only")
             };
-            let frame = seen.frame;
-            self.records[self.record_of[point]]
-                .by_frame
-                .insert(frame, number);
+            // Frames are counted in 32 bits where they are observed.
+            let frame = u32::try_from(seen.frame).unwrap_or(u32::MAX);
+            let by_frame = &mut self.records[self.record_of[point]].by_frame;
+            by_frame.held.push((frame, number));
             self.sights.push(Sight {
                 point: short(point),
                 frame,
             });
         }
         self.packets.push(note);
-        let key = Key {
-            timestamp_ns: packet.timestamp_ns,
-            protocol: packet.protocol,
-            carrier: packet.carrier,
+    }
+
+    /// Ends the taking down: what was noted is found from now on.
+    pub(crate) fn sort(&mut self) {
+        for record in &mut self.records {
+            // Of two packets in one frame the later note counts.
+            let held = &mut record.by_frame.held;
+            held.sort_by_key(|(frame, _)| *frame);
+        }
+        let timestamp = |note: &Note| note.key.timestamp_ns;
+        if !self.packets.is_sorted_by_key(timestamp) {
+            let mut numbers: Vec<u32> = (0..position(self.packets.len())).collect();
+            numbers.sort_by_key(|number| timestamp(&self.packets[*number as usize]));
+            self.by_timestamp = Some(numbers);
+        }
+    }
+
+    /// The one packet of a key; none where several look the same.
+    fn of_key(&self, key: Key) -> Option<u32> {
+        let packet = |place: usize| match &self.by_timestamp {
+            Some(numbers) => numbers[place],
+            None => position(place),
         };
-        self.by_key
-            .entry(key)
-            .and_modify(|packet| *packet = None)
-            .or_insert(Some(number));
+        let timestamp = |number: u32| self.packets[number as usize].key.timestamp_ns;
+        let (mut from, mut to) = (0, self.packets.len());
+        while from < to {
+            let middle = from.midpoint(to);
+            if timestamp(packet(middle)) < key.timestamp_ns {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        let numbers = (from..self.packets.len()).map(packet);
+        let here = numbers.take_while(|number| timestamp(*number) == key.timestamp_ns);
+        let mut alike = here.filter(|number| self.packets[*number as usize].key == key);
+        alike.next().filter(|_| alike.next().is_none())
     }
 
     /// How the points' clocks relate by what was noted and found.
@@ -214,11 +280,11 @@ impl Notes {
 
     /// Whether a frame of a record is the last sight of a packet that was lost.
     pub(super) fn is_last_sight(&self, record: usize, frame: u64) -> bool {
-        let number = self.records[record].by_frame.get(&frame);
-        number.is_some_and(|&number| {
+        let number = self.records[record].by_frame.packet(frame);
+        number.is_some_and(|number| {
             let note = &self.packets[number as usize];
             let is_last = |sight: &Sight| {
-                sight.frame == frame
+                u64::from(sight.frame) == frame
                     && self.record_of[usize::from(sight.point)] == record
                     && note.lost_at.is_some_and(|[last, _]| last == sight.point)
             };
@@ -228,10 +294,10 @@ impl Notes {
 
     /// The number of the packet in a frame of a record, or of the one that it is a copy of.
     fn number(&self, record: usize, frame: u64, key: Option<Key>) -> Option<u32> {
-        if let Some(&number) = self.records[record].by_frame.get(&frame) {
+        if let Some(number) = self.records[record].by_frame.packet(frame) {
             return Some(number);
         }
-        let number = (*self.by_key.get(&key?)?)?;
+        let number = self.of_key(key?)?;
         let mut sights = self.sights_of(&self.packets[number as usize]).iter();
         sights
             .any(|sight| self.record_of[usize::from(sight.point)] == record)
@@ -252,7 +318,7 @@ impl Notes {
     ) -> Option<u64> {
         let number = self.number(record, frame, key)?;
         let note = &self.packets[number as usize];
-        let name = |point: u16| plain(&self.points[usize::from(point)]);
+        let name = |point: u16| &self.shown[usize::from(point)];
         comment.push_str("hdp: fate=");
         comment.push_str(word(note.fate));
         if let Some([from, to]) = note.lost_at {
@@ -357,6 +423,7 @@ mod tests {
         let points: Vec<Point> = names.iter().map(|name| point(name)).collect();
         let mut notes = Notes::new(&points);
         notes.add(packet);
+        notes.sort();
         [1, 99].map(|frame| {
             let mut comment = String::new();
             notes.comment((0, frame, None), &mut comment);
@@ -390,6 +457,7 @@ mod tests {
         let mut lost = packet(&names, &[("a", 5), ("b", 6)], Fate::Lost, Some(["b", "c"]));
         lost.seen[1].frame = 1;
         notes.add(&lost);
+        notes.sort();
         assert!(!notes.is_last_sight(0, 1));
         assert!(notes.is_last_sight(1, 1));
     }

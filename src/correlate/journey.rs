@@ -201,6 +201,12 @@ impl<'a, 'g> Group<'a, 'g> {
         true
     }
 
+    /// Whether a point saw the first piece of a packet.
+    pub(super) fn has_fragment(&self) -> bool {
+        let mut firsts = self.firsts();
+        firsts.any(|(point, sighting)| self.points[point].flow(sighting).is_fragment)
+    }
+
     /// For each point, the index of its first sighting, or of its next if it has none.
     pub(super) fn starts(&self) -> impl Iterator<Item = usize> {
         let behind = self.stretch.ends.iter().zip(self.sightings).zip(self.ahead);

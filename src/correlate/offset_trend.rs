@@ -60,11 +60,16 @@ impl Trend {
         let stretch = usize::try_from(stretch.cast_unsigned()).unwrap_or(usize::MAX);
         match self.stretches.get_mut(stretch) {
             Some(Some(extremes)) => {
-                if difference.offset_ns < extremes.min.offset_ns {
-                    extremes.min = difference;
+                // Of the same differences the earliest, in whatever order they come.
+                let is_earlier = |than: &Difference| {
+                    difference.offset_ns == than.offset_ns && difference.at_ns < than.at_ns
+                };
+                let Extremes { min, max } = extremes;
+                if difference.offset_ns < min.offset_ns || is_earlier(min) {
+                    *min = difference;
                 }
-                if difference.offset_ns > extremes.max.offset_ns {
-                    extremes.max = difference;
+                if difference.offset_ns > max.offset_ns || is_earlier(max) {
+                    *max = difference;
                 }
             }
             Some(none) => {

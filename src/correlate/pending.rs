@@ -1,9 +1,9 @@
 //! Pending packets: what some points have told of, and others may still.
 //!
-//! Sightings come in whatever order their points are read. A packet is complete as soon as every
-//! point has seen it alike; it is surveyed then and forgotten, but for what its copies are known
-//! by. The others wait, until whoever judges them takes them out. So memory depends on how many
-//! packets wait, not on how many there were.
+//! Sightings come in whatever order their points are read. As long as points keep step, what they saw
+//! alike is surveyed in bulk; else a packet is complete as soon as every point has seen it alike. It is
+//! surveyed then and forgotten, but for what its copies are known by. The others wait, until whoever
+//! judges them takes them out. So memory depends on how many packets wait, not on how many there were.
 //!
 //! What comes late is never taken for another packet: a sighting finds the packet it belongs to
 //! among those that wait, those that were complete lately and those that were given up lately. Where
@@ -127,9 +127,15 @@ pub(crate) struct Returned<T> {
 /// given up.
 #[derive(Debug)]
 pub(crate) struct Pending<T> {
-    /// Flows and keys of the points, and their sightings that wait, by rising timestamp.
+    /// Flows and keys of the points, and their sightings that others have not come to, by rising
+    /// timestamp.
     points: Vec<Point>,
+    /// Those that wait, likewise.
     waiting: Vec<Vec<Sighting>>,
+    /// The timestamp up to which each point has come, as far as its sightings come in their order.
+    come_to: Vec<u64>,
+    /// The points that tell of nothing more.
+    ended: Places,
     survey: Survey,
     /// Complete packets of which the survey holds the delay.
     surveyed: usize,
@@ -144,6 +150,8 @@ pub(crate) struct Pending<T> {
     over_to: u64,
     /// Room for those that wait and may be touched.
     tails: Vec<Vec<Sighting>>,
+    /// Room for what was not seen alike.
+    left: Vec<Vec<Sighting>>,
 }
 
 impl<T: Copy> Pending<T> {
@@ -157,6 +165,8 @@ impl<T: Copy> Pending<T> {
         Self {
             points: std::iter::repeat_with(Point::blank).take(points).collect(),
             waiting: vec![Vec::new(); points],
+            come_to: vec![0; points],
+            ended: Places::default(),
             survey: Survey::new(points),
             surveyed: 0,
             complete: Generations::new(COMPLETE),
@@ -167,6 +177,7 @@ impl<T: Copy> Pending<T> {
             twins: vec![0; points],
             over_to: 0,
             tails: vec![Vec::new(); points],
+            left: vec![Vec::new(); points],
         }
     }
 
@@ -175,10 +186,111 @@ impl<T: Copy> Pending<T> {
         let told = &mut self.points[point];
         told.flows.append(&mut batch.flows);
         told.keys.append(&mut batch.keys);
-        batch
-            .sightings
-            .sort_by_key(|sighting| sighting.timestamp_ns);
-        let Some(first) = batch.sightings.first() else {
+        let sightings = &mut batch.sightings;
+        let rises = sightings.is_sorted_by_key(|sighting| sighting.timestamp_ns);
+        if !rises {
+            sightings.sort_by_key(|sighting| sighting.timestamp_ns);
+        }
+        let come_to = &mut self.come_to[point];
+        let in_order = sightings.partition_point(|sighting| sighting.timestamp_ns < *come_to);
+        let coming = &mut told.sightings;
+        if in_order == 0 && coming.is_empty() {
+            std::mem::swap(coming, sightings);
+        } else {
+            coming.extend_from_slice(&sightings[in_order..]);
+        }
+        if let Some(last) = coming.last() {
+            *come_to = last.timestamp_ns.max(*come_to);
+        }
+        sightings.truncate(in_order);
+        self.place(point, sightings);
+        sightings.clear();
+        self.survey_coming(self.all_have_come_to());
+    }
+
+    /// A point tells of nothing more.
+    pub(crate) fn end(&mut self, point: usize) {
+        if self.ended.contains(point) {
+            return;
+        }
+        self.ended = self.ended.with(point);
+        self.survey_coming(self.all_have_come_to());
+    }
+
+    /// Nothing with an earlier timestamp comes any more, if sightings come in their order.
+    fn all_have_come_to(&self) -> u64 {
+        let open = (0..self.points.len()).filter(|&point| !self.ended.contains(point));
+        open.map(|point| self.come_to[point])
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// Has all that has come wait that is not complete, though other points may not have come so far.
+    pub(crate) fn flush(&mut self) {
+        self.survey_coming(u64::MAX);
+    }
+
+    /// How many sightings are held, by point: those that wait, and those that others have not come to.
+    pub(crate) fn held(&self) -> impl Iterator<Item = usize> {
+        let waiting = self.waiting().enumerate();
+        waiting.map(|(point, waiting)| waiting + self.coming(point))
+    }
+
+    /// Sightings of a point that others have not come to.
+    pub(crate) fn coming(&self, point: usize) -> usize {
+        self.points[point].sightings.len()
+    }
+
+    /// Surveys what has come with timestamps before this one.
+    fn survey_coming(&mut self, to_ns: u64) {
+        let earliest = |point: &Point| point.sightings.first().map(|first| first.timestamp_ns);
+        let earliest = self.points.iter().filter_map(earliest).min();
+        let Some(earliest_ns) = earliest.filter(|&earliest| earliest < to_ns) else {
+            return;
+        };
+        // What is not newer than all that is over may be of a packet that was complete, what has a
+        // timestamp that waits of that packet.
+        let old_to_ns = self.over_to.saturating_add(1).min(to_ns);
+        let [old, stretch] = Stretch::all(&self.points).split(&self.points, old_to_ns);
+        let [stretch, _] = stretch.split(&self.points, to_ns);
+        let mut left = std::mem::take(&mut self.left);
+        for ((left, point), &end) in left.iter_mut().zip(&self.points).zip(old.ends()) {
+            left.extend_from_slice(&point.sightings[..end]);
+        }
+        let mut apart: Vec<u64> = Vec::new();
+        for waiting in &self.waiting {
+            let start = waiting.partition_point(|sighting| sighting.timestamp_ns < earliest_ns);
+            let end = waiting.partition_point(|sighting| sighting.timestamp_ns < to_ns);
+            apart.extend(
+                waiting[start..end]
+                    .iter()
+                    .map(|sighting| sighting.timestamp_ns),
+            );
+        }
+        apart.sort_unstable();
+        let mut over_to = self.over_to;
+        let (complete, surveyed) = (&mut self.complete, &mut self.surveyed);
+        let note = |first: &Sighting, last: &Sighting| {
+            over_to = first.timestamp_ns;
+            *surveyed += 1;
+            complete.insert(first.timestamp_ns, Complete::of(first, last));
+        };
+        self.survey
+            .take_alike(&self.points, &stretch, &apart, note, &mut left);
+        for (point, &end) in self.points.iter_mut().zip(stretch.ends()) {
+            point.sightings.drain(..end);
+        }
+        for (point, left) in left.iter_mut().enumerate() {
+            self.place(point, left);
+            left.clear();
+        }
+        self.over_to = self.over_to.max(over_to);
+        self.left = left;
+    }
+
+    /// Puts a point's sightings, by rising timestamp, to those that wait.
+    fn place(&mut self, point: usize, sightings: &[Sighting]) {
+        let Some(first) = sightings.first() else {
             return;
         };
         // What waits and has earlier timestamps stays as it is.
@@ -193,7 +305,7 @@ impl<T: Copy> Pending<T> {
         let mut group: Vec<&[Sighting]> = vec![&[]; self.points.len()];
         let mut joined: Vec<Sighting> = Vec::new();
         let same = |a: &Sighting, b: &Sighting| a.timestamp_ns == b.timestamp_ns;
-        for news in batch.sightings.chunk_by(same) {
+        for news in sightings.chunk_by(same) {
             let timestamp_ns = news[0].timestamp_ns;
             for ((ahead, group), waiting) in ahead.iter_mut().zip(&mut group).zip(&mut self.waiting)
             {
@@ -230,7 +342,6 @@ impl<T: Copy> Pending<T> {
             waiting.extend_from_slice(ahead);
         }
         self.tails = tails;
-        batch.sightings.clear();
     }
 
     /// Surveys the group that a point's sightings were put into; whether it was a packet that is

@@ -4,6 +4,80 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
+/// Values that were entered one after the other.
+#[derive(Debug, Clone)]
+struct Generation<K, V> {
+    /// Those whose key was above all others when they were entered: most.
+    in_order: Vec<(K, V)>,
+    /// By their key and how many the key had before.
+    others: FxHashMap<(K, u32), V>,
+}
+
+/// Where a generation has a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    InOrder(usize),
+    Other(u32),
+}
+
+impl<K: Copy + Ord + Hash, V> Generation<K, V> {
+    fn new() -> Self {
+        Self {
+            in_order: Vec::new(),
+            others: FxHashMap::default(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.in_order.len() + self.others.len()
+    }
+
+    fn last(&self) -> Option<K> {
+        let others = self.others.keys().map(|(key, _)| *key);
+        let in_order = self.in_order.last().map(|(key, _)| *key);
+        in_order.into_iter().chain(others).max()
+    }
+
+    #[inline]
+    fn insert(&mut self, key: K, value: V) {
+        if self.in_order.last().is_none_or(|(last, _)| *last < key) {
+            self.in_order.push((key, value));
+            return;
+        }
+        let mut places = (0..MOST_OF_A_KEY).map(|nth| (key, nth));
+        if let Some(free) = places.find(|place| !self.others.contains_key(place)) {
+            self.others.insert(free, value);
+        }
+    }
+
+    fn best<R: Ord>(&self, key: K, rank: impl Fn(&V) -> Option<R>) -> Option<(R, Place)> {
+        let in_order = self.in_order.binary_search_by_key(&key, |(key, _)| *key);
+        let in_order = in_order
+            .ok()
+            .map(|at| (Place::InOrder(at), &self.in_order[at].1));
+        let others =
+            (0..).map_while(|nth| Some((Place::Other(nth), self.others.get(&(key, nth))?)));
+        let values = in_order.into_iter().chain(others);
+        let ranked = values.filter_map(|(place, value)| Some((rank(value)?, place)));
+        ranked.min()
+    }
+
+    fn at(&mut self, key: K, place: Place) -> Option<&mut V> {
+        match place {
+            Place::InOrder(at) => self.in_order.get_mut(at).map(|(_, value)| value),
+            Place::Other(nth) => self.others.get_mut(&(key, nth)),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.in_order.clear();
+        self.others.clear();
+    }
+}
+
+/// More values of one key are not told apart.
+const MOST_OF_A_KEY: u32 = 64;
+
 /// At most twice so many values as it was made for; the half that was entered first is forgotten
 /// together.
 #[derive(Debug, Clone)]
@@ -15,34 +89,25 @@ pub(super) struct Generations<K, V> {
     forgotten_to: Option<K>,
 }
 
-/// Values by their key and how many the key had before.
-type Generation<K, V> = FxHashMap<(K, u32), V>;
-
 impl<K: Copy + Ord + Hash, V> Generations<K, V> {
-    /// More values of one key are not told apart.
-    const MOST_OF_A_KEY: u32 = 64;
-
     /// An empty one that remembers the last `most` values, and no more than twice as many.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
-            young: Generation::default(),
-            old: Generation::default(),
+            young: Generation::new(),
+            old: Generation::new(),
             forgotten_to: None,
         }
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.most {
             std::mem::swap(&mut self.young, &mut self.old);
-            let forgotten_to = self.young.keys().map(|(key, _)| *key).max();
-            self.forgotten_to = self.forgotten_to.max(forgotten_to);
+            self.forgotten_to = self.forgotten_to.max(self.young.last());
             self.young.clear();
         }
-        let mut places = (0..Self::MOST_OF_A_KEY).map(|nth| (key, nth));
-        if let Some(free) = places.find(|place| !self.young.contains_key(place)) {
-            self.young.insert(free, value);
-        }
+        self.young.insert(key, value);
     }
 
     /// The value of a key that is liked best: the one of lowest rank, of those that have a rank.
@@ -51,18 +116,13 @@ impl<K: Copy + Ord + Hash, V> Generations<K, V> {
         key: K,
         rank: impl Fn(&V) -> Option<R>,
     ) -> Option<&mut V> {
-        let of_key = |generation: &Generation<K, V>| {
-            let values = (0..).map_while(|nth| Some((nth, generation.get(&(key, nth))?)));
-            let ranked = values.filter_map(|(nth, value)| Some((rank(value)?, nth)));
-            ranked.min()
-        };
-        let (young, old) = (of_key(&self.young), of_key(&self.old));
+        let (young, old) = (self.young.best(key, &rank), self.old.best(key, &rank));
         let (generation, best) = match (young, old) {
             (Some(young), Some(old)) if old < young => (&mut self.old, old),
             (Some(young), _) => (&mut self.young, young),
             (None, old) => (&mut self.old, old?),
         };
-        generation.get_mut(&(key, best.1))
+        generation.at(key, best.1)
     }
 
     /// Whether a value of this key may have been forgotten.

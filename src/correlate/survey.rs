@@ -11,7 +11,7 @@ use super::{
     journey::{Group, Merge, Stretch},
     loss_runs::{Mark, Passed},
 };
-use crate::observe::{Point, Sighting};
+use crate::observe::{Flow, Point, Sighting};
 
 /// Of more packets with one timestamp none is compared with all others.
 const MOST_TO_LINK: usize = 32;
@@ -29,6 +29,8 @@ pub(crate) struct Survey {
     trends: Vec<Vec<Option<Trend>>>,
     /// Packets that every point saw, by their flows at the first and the last point.
     through: FlowPairs<Through>,
+    /// How many those are, by the first point's address pairs.
+    through_by_pair: Vec<u64>,
     /// What had passed when a packet was not seen everywhere.
     passed: Passed,
     /// For each group of sightings that is left, the index of each point's next sighting.
@@ -94,6 +96,7 @@ impl Survey {
                 .collect(),
             trends: vec![Vec::new(); points * points],
             through: FlowPairs::default(),
+            through_by_pair: Vec::new(),
             passed: Passed::default(),
             rest: Vec::new(),
         }
@@ -111,13 +114,13 @@ impl Survey {
         let mut merge = Merge::new(points, stretch);
         loop {
             if let ([p, q], [of_p, of_q]) = (points, merge.ahead()) {
-                self.skip_alike([p, q], [of_p, of_q]);
+                self.skip_alike([p, q], [of_p, of_q], u64::MAX, is_any, |_, _| ());
             }
             let Some(group) = merge.next_group() else {
                 break;
             };
             let agrees = group.agrees();
-            let is_through = agrees && self.note_if_through(points, &group);
+            let is_through = agrees && self.note_if_through(points, &group, is_any);
             // What went through both of two points is linked at the end, by the bulk.
             if agrees && !(is_through && count == 2) && !group.goes_both_ways() {
                 self.link(points, &group, |_, _| Some(is_through));
@@ -128,7 +131,12 @@ impl Survey {
             if is_through {
                 continue;
             }
-            self.passed.note(&group, &self.through);
+            let passed = &self.through_by_pair;
+            self.passed.note(&group, &self.through, |flow| {
+                let pair = points[0].flows[flow as usize].pair;
+                let passed = passed.get(pair as usize).copied();
+                (pair, passed.unwrap_or_default())
+            });
             match &mut kept {
                 None => self.rest.extend(group.starts().map(index)),
                 Some(kept) => {
@@ -137,6 +145,50 @@ impl Survey {
                         kept.extend_from_slice(sightings);
                     }
                 }
+            }
+        }
+    }
+
+    /// Surveys in bulk what every point saw alike, of a stretch behind all others, and calls `visit` with
+    /// such a packet's sightings at the ends of the path. All else goes into `left`, as it is, as do
+    /// packets `apart`, whose timestamps rise, and first fragments, which may turn out to lack another.
+    pub(super) fn take_alike(
+        &mut self,
+        points: &[Point],
+        stretch: &Stretch,
+        mut apart: &[u64],
+        mut visit: impl FnMut(&Sighting, &Sighting),
+        left: &mut [Vec<Sighting>],
+    ) {
+        let mut merge = Merge::new(points, stretch);
+        loop {
+            if let ([p, q], [of_p, of_q]) = (points, merge.ahead()) {
+                let until_ns = apart.first().copied().unwrap_or(u64::MAX);
+                self.skip_alike([p, q], [of_p, of_q], until_ns, is_whole, &mut visit);
+            }
+            let Some(group) = merge.next_group() else {
+                break;
+            };
+            while let [first, others @ ..] = apart
+                && *first < group.timestamp_ns
+            {
+                apart = others;
+            }
+            let is_through = apart.first() != Some(&group.timestamp_ns)
+                && group.agrees()
+                && !group.has_fragment()
+                && self.note_if_through(points, &group, is_whole);
+            if !is_through {
+                for (left, sightings) in left.iter_mut().zip(group.sightings) {
+                    left.extend_from_slice(sightings);
+                }
+                continue;
+            }
+            if points.len() > 2 {
+                self.link(points, &group, |_, _| Some(true));
+            }
+            if let [[first], .., [last]] = group.sightings {
+                visit(first, last);
             }
         }
     }
@@ -152,10 +204,8 @@ impl Survey {
         (is_new, news): (bool, &[Sighting]),
     ) -> bool {
         let agrees = group.agrees();
-        let is_fragment =
-            |(point, sighting): (usize, &Sighting)| points[point].flow(sighting).is_fragment;
         let is_through =
-            agrees && !group.firsts().any(is_fragment) && self.note_if_through(points, group);
+            agrees && !group.has_fragment() && self.note_if_through(points, group, is_whole);
         if is_new && agrees && !(is_through && points.len() == 2) && !group.goes_both_ways() {
             self.link(points, group, |first, second| {
                 (first == point || second == point).then_some(is_through)
@@ -210,16 +260,27 @@ impl Survey {
         }
     }
 
-    /// Counts what comes next at two points as long as both saw it alike, once: nearly always.
-    fn skip_alike(&mut self, [p, q]: [&Point; 2], [of_p, of_q]: [&mut &[Sighting]; 2]) {
+    /// Counts what comes next at two points as long as both saw it alike, once, before a timestamp:
+    /// nearly always.
+    #[inline(always)]
+    fn skip_alike(
+        &mut self,
+        [p, q]: [&Point; 2],
+        [of_p, of_q]: [&mut &[Sighting]; 2],
+        until_ns: u64,
+        counts: impl Fn(&Flow, &Flow) -> bool + Copy,
+        mut visit: impl FnMut(&Sighting, &Sighting),
+    ) {
         while let ([a, next_a, ..], [b, next_b, ..]) = (*of_p, *of_q)
             && a.timestamp_ns == b.timestamp_ns
+            && a.timestamp_ns < until_ns
             && a.timestamp_ns != next_a.timestamp_ns
             && b.timestamp_ns != next_b.timestamp_ns
             && a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
-            && self.note_through([p, q], a, b)
+            && self.note_through([p, q], a, b, counts)
         {
             note_trend(&mut self.trends[1], p, a, b);
+            visit(a, b);
             (*of_p, *of_q) = (&of_p[1..], &of_q[1..]);
         }
     }
@@ -243,7 +304,11 @@ impl Survey {
         for (links, behind) in self.links.iter_mut().zip(behind.links) {
             links.append(behind, Link::append);
         }
-        self.passed.append(behind.passed, &self.through);
+        self.passed
+            .append(behind.passed, &self.through, &self.through_by_pair);
+        for (pair, passed) in behind.through_by_pair.into_iter().enumerate() {
+            *at(&mut self.through_by_pair, pair) += passed;
+        }
         self.through.append(behind.through, Through::append);
         for (trends, behind) in self.trends.iter_mut().zip(behind.trends) {
             for (pair, trend) in behind.into_iter().enumerate() {
@@ -329,29 +394,49 @@ impl Survey {
 
     /// Counts a group that agrees if it is a packet that every point saw, once.
     #[inline]
-    fn note_if_through(&mut self, points: &[Point], group: &Group) -> bool {
+    fn note_if_through(
+        &mut self,
+        points: &[Point],
+        group: &Group,
+        counts: impl Fn(&Flow, &Flow) -> bool,
+    ) -> bool {
         let ([[first], .., [last]], [p, .., q]) = (group.sightings, points) else {
             return false;
         };
         let is_through = group.is_single
             && group.sightings.iter().all(|s| !s.is_empty())
-            && self.note_through([p, q], first, last);
+            && self.note_through([p, q], first, last, counts);
         if is_through && points.len() == 2 {
             note_trend(&mut self.trends[1], p, first, last);
         }
         is_through
     }
 
-    /// Counts what the first and the last point saw alike, unless they are packet and reply.
+    /// Counts what the first and the last point saw alike, unless they are packet and reply, or flows
+    /// that do not count.
     #[inline(always)]
-    fn note_through(&mut self, [p, q]: [&Point; 2], first: &Sighting, last: &Sighting) -> bool {
-        let new = || (!are_opposite([p, q], first, last)).then(Through::default);
+    fn note_through(
+        &mut self,
+        [p, q]: [&Point; 2],
+        first: &Sighting,
+        last: &Sighting,
+        counts: impl Fn(&Flow, &Flow) -> bool,
+    ) -> bool {
+        let new = || {
+            let is_through =
+                !are_opposite([p, q], first, last) && counts(p.flow(first), q.flow(last));
+            is_through.then(Through::default)
+        };
         let Some(through) = self.through.get_if(first.flow, last.flow, new) else {
             return false;
         };
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
         through.last_timestamp_ns = first.timestamp_ns;
+        *at(
+            &mut self.through_by_pair,
+            p.flows[first.flow as usize].pair as usize,
+        ) += 1;
         if last.is_reordered() {
             through.reordered_at_last_ns.push(offset_ns);
         }
@@ -433,6 +518,15 @@ fn at<T: Default>(elements: &mut Vec<T>, index: usize) -> &mut T {
         elements.resize_with(index + 1, T::default);
     }
     &mut elements[index]
+}
+
+fn is_any(_: &Flow, _: &Flow) -> bool {
+    true
+}
+
+/// Neither is the first piece of a packet, which may turn out to lack another.
+fn is_whole(first: &Flow, last: &Flow) -> bool {
+    !first.is_fragment && !last.is_fragment
 }
 
 /// Whether two points saw the same bytes go to and fro: where clocks are coarse, a packet and a

@@ -137,6 +137,8 @@ fn direction(packet_type: PacketType) -> &'static str {
 /// # Errors
 /// Whatever `out` gives.
 pub fn write(packet: &Packet<'_>, out: &mut impl io::Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Record::of(packet))?;
-    out.write_all(b"\n")
+    // In one piece: a serializer writes each bracket by itself.
+    let mut line = serde_json::to_vec(&Record::of(packet))?;
+    line.push(b'\n');
+    out.write_all(&line)
 }

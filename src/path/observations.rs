@@ -70,6 +70,9 @@ impl Observations {
             &self.options.judging(&self.points.witnesses),
             Some(&mut both),
         );
+        // Frames are read again, and the notes know where each packet was seen.
+        drop(self.seen);
+        notes.sort();
         annotate::write(results, &self.points, &notes, &findings, &self.options)?;
         Ok(findings)
     }

@@ -59,7 +59,7 @@ impl Default for Room {
         Self {
             all: 1 << 15,
             waiting: 1 << 13,
-            delays: 1 << 16,
+            delays: 1 << 18,
             batch: 1 << 12,
         }
     }
@@ -68,11 +68,15 @@ impl Default for Room {
 /// How long a point that is held up waits before it is looked at anew.
 const REVIEW: Duration = Duration::from_millis(500);
 
+/// How long one that is ahead lets the others come up with it before anything is decided for want of
+/// room: as a rule they are being read.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// Packets of a number that are worth looking at one by one while more are coming.
 const PACKETS: usize = 20;
 
-/// So many of the last sightings of each point are known for that: more than there are packets of
-/// 256 numbers worth looking at.
+/// So many of the last sightings of each point are known for that, and up to twice as many: more than
+/// there are packets of 256 numbers worth looking at.
 const RECENT: usize = 1 << 13;
 
 /// Points whose frames come one by one, from whatever a program captures them with.
@@ -381,9 +385,19 @@ impl Window {
         taken.add(point, &mut batch);
         lock(&self.feeds[point]).spare = batch;
         taken.bound(self.room);
+        if let Taken::Some(bounded) = &mut *taken {
+            for (point, feed) in self.feeds.iter().enumerate() {
+                if lock(feed).has_ended {
+                    bounded.pending.end(point);
+                }
+            }
+        }
         self.moved.notify_all();
         if self.is_due(&taken) {
             self.decide(&mut taken, false);
+        }
+        if may_wait && self.is_full(&taken) && taken.is_ahead(point) && self.has_others(point) {
+            taken = self.let_come_up(taken, point);
         }
         let patience = Duration::from_nanos(self.options.wait_ns);
         let (mut seen, mut waiting_since) = (taken.taken(), Instant::now());
@@ -408,6 +422,24 @@ impl Window {
         self.moved.notify_all();
     }
 
+    /// Waits as long as other points come up with one that is ahead, until they have.
+    fn let_come_up<'a>(
+        &self,
+        mut taken: MutexGuard<'a, Taken>,
+        point: usize,
+    ) -> MutexGuard<'a, Taken> {
+        loop {
+            let known = taken.taken();
+            let is_ahead = |taken: &Taken| taken.coming(point) > self.room.batch;
+            let waits = |taken: &mut Taken| is_ahead(taken) && taken.taken() == known;
+            let waited = self.moved.wait_timeout_while(taken, PATIENCE, waits);
+            taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if !is_ahead(&taken) || taken.taken() == known {
+                return taken;
+            }
+        }
+    }
+
     /// Whether another point is still being read.
     fn has_others(&self, point: usize) -> bool {
         let mut others = self.feeds.iter().enumerate();
@@ -425,8 +457,12 @@ impl Window {
     }
 
     fn is_full(&self, taken: &Taken) -> bool {
-        let most = self.room.waiting.saturating_mul(4);
-        matches!(taken, Taken::Some(bounded) if bounded.waiting() > most)
+        taken.held() > self.most_held()
+    }
+
+    /// So many sightings are held at the most before some are decided that should wait.
+    fn most_held(&self) -> usize {
+        self.room.waiting.saturating_mul(4)
     }
 
     /// Decides what can be decided, or half of it all; whether most of what is left waits for points
@@ -472,6 +508,7 @@ impl Window {
             feed.observer.give(0, &mut batch);
             taken.add(point, &mut batch);
         }
+        taken.flush();
         let points = feeds.iter().zip(&self.labels).enumerate();
         let points = points.map(|(index, (feed, label))| {
             let sightings = sightings(taken, index);
@@ -532,6 +569,29 @@ impl Taken {
         *self = Self::Some(Box::new(bounded));
     }
 
+    /// Lets all that has come wait for its fate.
+    fn flush(&mut self) {
+        if let Self::Some(bounded) = self {
+            bounded.pending.flush();
+        }
+    }
+
+    /// Of points that some packets were forgotten of, sightings that are held.
+    fn held(&self) -> usize {
+        match self {
+            Self::All(_) => 0,
+            Self::Some(bounded) => bounded.pending.held().sum(),
+        }
+    }
+
+    /// Sightings of a point that others have not come to.
+    fn coming(&self, point: usize) -> usize {
+        match self {
+            Self::All(_) => 0,
+            Self::Some(bounded) => bounded.pending.coming(point),
+        }
+    }
+
     fn taken(&self) -> u64 {
         match self {
             Self::All(_) => 0,
@@ -552,8 +612,8 @@ impl Taken {
         let Self::Some(bounded) = self else {
             return false;
         };
-        let waiting: Vec<usize> = bounded.pending.waiting().collect();
-        waiting.iter().max() == Some(&waiting[point])
+        let held: Vec<usize> = bounded.pending.held().collect();
+        held.iter().max() == Some(&held[point])
     }
 
     /// A point's sightings that are still known, by rising timestamp.
@@ -598,8 +658,9 @@ impl Bounded {
         self.taken += 1;
         let recent = &mut self.recent[point];
         let new = batch.sightings.len().min(RECENT);
-        let old = recent.len().min(RECENT - new);
-        recent.drain(..recent.len() - old);
+        if recent.len() + new > 2 * RECENT {
+            recent.drain(..recent.len() - (RECENT - new));
+        }
         recent.extend_from_slice(&batch.sightings[batch.sightings.len() - new..]);
         self.pending.add(point, batch);
     }

@@ -22,8 +22,10 @@ const ROWS: usize = 64 * 1024;
 ///
 /// Those of `out`.
 pub fn packet_line(packet: &Packet, out: &mut impl io::Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, packet)?;
-    out.write_all(b"\n")
+    // In one piece: a serializer writes each bracket by itself.
+    let mut line = serde_json::to_vec(packet)?;
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 /// A file of packets. What cannot be written, [`PacketFile::finish`] says.

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs::{File, OpenOptions},
-    io::{self, Read},
+    io::{self, BufRead, Read},
     os::{
         fd::AsFd as _,
         unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _},
@@ -379,6 +379,17 @@ impl Read for Buffer {
         out[..len].copy_from_slice(&self.view()[..len]);
         self.consume(len);
         Ok(len)
+    }
+}
+
+impl BufRead for Buffer {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.fill(1)?;
+        Ok(self.view())
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.consume(len);
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::{
     error::Error as _,
-    io::{self, Read},
+    io::{self, BufRead, Read},
 };
 
 use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
-
-use super::input::Buffer;
 
 /// A frame's window may be as large as other decoders take it without being asked to.
 const LARGEST_WINDOW: u64 = 1 << 27;
@@ -22,8 +20,8 @@ const LARGEST_BLOCK: usize = 128 * 1024;
 const END: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 /// The content of all frames.
-pub(super) struct Frames {
-    input: Buffer,
+pub(super) struct Frames<R> {
+    input: R,
     decoder: FrameDecoder,
     is_within_frame: bool,
     /// What keeps the rest of the input from being decoded, and how many of the bytes that the decoder
@@ -31,8 +29,8 @@ pub(super) struct Frames {
     broken: Option<(io::Error, usize)>,
 }
 
-impl Frames {
-    pub(super) fn new(input: Buffer) -> Self {
+impl<R: BufRead> Frames<R> {
+    pub(super) fn new(input: R) -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(LARGEST_WINDOW);
         Self {
@@ -46,8 +44,7 @@ impl Frames {
     /// Begins the next frame that has content; `false` at the end.
     fn begin(&mut self) -> io::Result<bool> {
         loop {
-            self.input.fill(1)?;
-            if self.input.view().is_empty() {
+            if self.input.fill_buf()?.is_empty() {
                 return Ok(false);
             }
             match self.decoder.reset(&mut self.input) {
@@ -97,7 +94,7 @@ impl Frames {
     }
 }
 
-impl Read for Frames {
+impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             let decoded = self.decoder.can_collect();

@@ -2,9 +2,6 @@
 //! every encapsulation, whole, cut, in fragments and quoted; what is not HDP; and other tools'
 //! opinion of the same frames.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 #[cfg(feature = "libpcap")]
 mod candidates;
 mod control;
@@ -16,17 +13,18 @@ mod others;
 mod peers;
 mod rare_links;
 
+use crate::support;
 use std::net::IpAddr;
 
+use crate::support::frames::{
+    GreFields, Ip, Link, Network, Packet, ethernet_in_gre, gre, ip_in_ip, mpls, pppoe, qinq, vlan,
+    vxlan,
+};
 use hdp::{
     decode::{DEFAULT_WINDOW_NS, Datagram, Decoder, HeaderView, PacketType, Skip},
     hdp::Header,
     protocols::Carrier,
     source::{Frame, LinkType},
-};
-use support::frames::{
-    GreFields, Ip, Link, Network, Packet, ethernet_in_gre, gre, ip_in_ip, mpls, pppoe, qinq, vlan,
-    vxlan,
 };
 
 /// When the frames were captured: in September 2026.

@@ -2,9 +2,6 @@
 //! A test's number is that of its trap.
 #![cfg(feature = "cli")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod bystanders;
 mod clocks;
 mod decoding;
@@ -14,6 +11,7 @@ mod path;
 mod stages;
 mod watching;
 
+use crate::support;
 use std::{fs, path::Path};
 
 /// How many traps there are.

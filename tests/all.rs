@@ -1,0 +1,37 @@
+//! All tests in one program, which is linked once: but for those that want one of their own
+//! (`allocation.rs`), and those that are run optimised too (`sweep.rs`).
+
+mod support;
+
+mod annotate;
+mod anonymize;
+mod architecture;
+mod bounded;
+mod campaign;
+mod cli;
+mod decode;
+mod delays;
+mod diff;
+mod dissect;
+mod everyday;
+mod explain;
+mod first_use;
+mod fixtures;
+mod frames;
+mod html;
+mod library;
+mod live;
+mod live_path;
+mod logs;
+mod order;
+mod probe;
+mod properties;
+mod readme;
+mod source;
+mod tcpdump;
+mod trace;
+mod traps;
+mod verdicts;
+mod view;
+mod wireshark;
+mod witness;
