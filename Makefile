@@ -27,9 +27,11 @@ build: ## the whole hdp, at its full speed: target/release/hdp
 	@.ci/install $(BUILD)
 	cargo build --release --locked
 
+# Many tests wait for what hosts do: more of them at once than there are processors.
+THREADS := $(or $(RUST_TEST_THREADS),8)
 test: ## all tests
 	@.ci/install $(BUILD) $(NETWORK) tshark:tshark jq:jq tmux:tmux
-	cargo test --locked --all-targets
+	RUST_TEST_THREADS=$(THREADS) cargo test --locked --all-targets
 	cargo test --locked --doc
 
 test-library: ## the library alone, without the program and without any system library

@@ -30,19 +30,11 @@ pub(crate) struct Mark {
     pub is_last: bool,
     /// Packets of this flow with earlier timestamps that every point saw alike.
     pub passed: u64,
-    /// The same of all flows between the addresses that it has at the first point, with their index
-    /// there; `None` where it was first seen at the last point.
-    pub of_pair: Option<(u32, u64)>,
 }
 
 impl Passed {
     /// Notes the packets of a group, if some point did not see it.
-    pub(super) fn note(
-        &mut self,
-        group: &Group,
-        through: &FlowPairs<Through>,
-        of_pairs: impl Fn(u32) -> (u32, u64),
-    ) {
+    pub(super) fn note(&mut self, group: &Group, through: &FlowPairs<Through>) {
         let [first, .., last] = group.sightings else {
             return;
         };
@@ -65,7 +57,6 @@ impl Passed {
                 flow,
                 is_last,
                 passed: self.count((flow, is_last), through),
-                of_pair: (!is_last).then(|| of_pairs(flow)),
             });
         }
     }
@@ -108,16 +99,12 @@ impl Passed {
     }
 
     /// Takes in the marks of the stretch behind, before what went through there is added.
-    pub(super) fn append(&mut self, behind: Self, through: &FlowPairs<Through>, of_pairs: &[u64]) {
+    pub(super) fn append(&mut self, behind: Self, through: &FlowPairs<Through>) {
         self.learn(through);
         for mark in behind.marks {
             let before = self.count((mark.flow, mark.is_last), through);
             self.marks.push(Mark {
                 passed: before + mark.passed,
-                of_pair: mark.of_pair.map(|(pair, passed)| {
-                    let before = of_pairs.get(pair as usize).copied();
-                    (pair, before.unwrap_or_default() + passed)
-                }),
                 ..mark
             });
         }

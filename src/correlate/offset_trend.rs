@@ -29,6 +29,34 @@ pub(crate) struct Extremes {
     pub max: Difference,
 }
 
+impl Extremes {
+    fn times(&self) -> [i64; 2] {
+        [self.min.at_ns, self.max.at_ns]
+    }
+
+    fn of(difference: Difference) -> Self {
+        Self {
+            min: difference,
+            max: difference,
+        }
+    }
+
+    /// Takes in one more. Of the same differences the earliest stays, in whatever order they come.
+    #[inline]
+    fn note(&mut self, difference: Difference) {
+        let is_earlier = |than: &Difference| {
+            difference.offset_ns == than.offset_ns && difference.at_ns < than.at_ns
+        };
+        let Self { min, max } = self;
+        if difference.offset_ns < min.offset_ns || is_earlier(min) {
+            *min = difference;
+        }
+        if difference.offset_ns > max.offset_ns || is_earlier(max) {
+            *max = difference;
+        }
+    }
+}
+
 /// How the difference of two points' times went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trend {
@@ -59,25 +87,8 @@ impl Trend {
         // Times before the base wrap past the end.
         let stretch = usize::try_from(stretch.cast_unsigned()).unwrap_or(usize::MAX);
         match self.stretches.get_mut(stretch) {
-            Some(Some(extremes)) => {
-                // Of the same differences the earliest, in whatever order they come.
-                let is_earlier = |than: &Difference| {
-                    difference.offset_ns == than.offset_ns && difference.at_ns < than.at_ns
-                };
-                let Extremes { min, max } = extremes;
-                if difference.offset_ns < min.offset_ns || is_earlier(min) {
-                    *min = difference;
-                }
-                if difference.offset_ns > max.offset_ns || is_earlier(max) {
-                    *max = difference;
-                }
-            }
-            Some(none) => {
-                *none = Some(Extremes {
-                    min: difference,
-                    max: difference,
-                });
-            }
+            Some(Some(extremes)) => extremes.note(difference),
+            Some(none) => *none = Some(Extremes::of(difference)),
             None => self.grow_to(difference),
         }
     }
@@ -85,17 +96,10 @@ impl Trend {
     #[cold]
     fn grow_to(&mut self, difference: Difference) {
         let known: Vec<Extremes> = self.extremes().collect();
-        let times = known
-            .iter()
-            .flat_map(|extremes| [extremes.min.at_ns, extremes.max.at_ns])
-            .chain([difference.at_ns]);
-        let lowest = times.clone().min().unwrap_or_default();
-        let highest = times.max().unwrap_or_default();
-        let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
-        while span(self.shift) >= i64::from(STRETCHES) / 2 {
-            self.shift += 1;
-        }
-        self.base = (lowest >> self.shift) - (i64::from(STRETCHES) - span(self.shift)) / 2;
+        let times = known.iter().flat_map(Extremes::times);
+        let (lowest, span);
+        (self.shift, lowest, span) = divided(self.shift, times.chain([difference.at_ns]));
+        self.base = (lowest >> self.shift) - (i64::from(STRETCHES) - span) / 2;
         self.stretches.fill(None);
         for extremes in known {
             self.note(extremes.min);
@@ -126,10 +130,38 @@ impl Trend {
         [min, max].map(Option::unwrap_or_default)
     }
 
-    /// The extremes of each stretch that has any, in order of time.
+    /// The extremes of each stretch that has any, in order of time. The stretches are as long as the
+    /// whole is divided into, in whatever order it was noted.
     pub(crate) fn extremes(&self) -> impl Iterator<Item = Extremes> {
-        self.stretches.iter().flatten().copied()
+        let known = self.stretches.iter().flatten();
+        let times = known.clone().flat_map(Extremes::times);
+        let (shift, ..) = divided(self.shift, times);
+        let mut all: Vec<Extremes> = Vec::with_capacity(self.stretches.len());
+        for extremes in known {
+            match all.last_mut() {
+                Some(last) if last.min.at_ns >> shift == extremes.min.at_ns >> shift => {
+                    last.note(extremes.min);
+                    last.note(extremes.max);
+                }
+                _ => all.push(*extremes),
+            }
+        }
+        all.into_iter()
     }
+}
+
+/// How long the stretches are that times are divided into, at least this long; the first of the times,
+/// and how many stretches the last lies behind it.
+fn divided(mut shift: u32, times: impl Iterator<Item = i64>) -> (u32, i64, i64) {
+    let (mut lowest, mut highest) = (i64::MAX, i64::MIN);
+    for time in times {
+        (lowest, highest) = (lowest.min(time), highest.max(time));
+    }
+    let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
+    while span(shift) >= i64::from(STRETCHES) / 2 {
+        shift += 1;
+    }
+    (shift, lowest, span(shift))
 }
 
 #[cfg(test)]

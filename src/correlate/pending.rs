@@ -192,17 +192,29 @@ impl<T: Copy> Pending<T> {
             sightings.sort_by_key(|sighting| sighting.timestamp_ns);
         }
         let come_to = &mut self.come_to[point];
-        let in_order = sightings.partition_point(|sighting| sighting.timestamp_ns < *come_to);
         let coming = &mut told.sightings;
-        if in_order == 0 && coming.is_empty() {
+        if coming.is_empty()
+            && sightings
+                .first()
+                .is_some_and(|first| first.timestamp_ns >= *come_to)
+        {
             std::mem::swap(coming, sightings);
         } else {
-            coming.extend_from_slice(&sightings[in_order..]);
+            // What comes late goes to those that it belongs to: among what has come, or what waits.
+            let first_ns = coming.first().map_or(*come_to, |first| first.timestamp_ns);
+            let older = sightings.partition_point(|sighting| sighting.timestamp_ns < first_ns);
+            coming.extend_from_slice(&sightings[older..]);
+            if sightings
+                .get(older)
+                .is_some_and(|next| next.timestamp_ns < *come_to)
+            {
+                coming.sort_by_key(|sighting| sighting.timestamp_ns);
+            }
+            sightings.truncate(older);
         }
         if let Some(last) = coming.last() {
             *come_to = last.timestamp_ns.max(*come_to);
         }
-        sightings.truncate(in_order);
         self.place(point, sightings);
         sightings.clear();
         self.survey_coming(self.all_have_come_to());

@@ -29,8 +29,6 @@ pub(crate) struct Survey {
     trends: Vec<Vec<Option<Trend>>>,
     /// Packets that every point saw, by their flows at the first and the last point.
     through: FlowPairs<Through>,
-    /// How many those are, by the first point's address pairs.
-    through_by_pair: Vec<u64>,
     /// What had passed when a packet was not seen everywhere.
     passed: Passed,
     /// For each group of sightings that is left, the index of each point's next sighting.
@@ -96,7 +94,6 @@ impl Survey {
                 .collect(),
             trends: vec![Vec::new(); points * points],
             through: FlowPairs::default(),
-            through_by_pair: Vec::new(),
             passed: Passed::default(),
             rest: Vec::new(),
         }
@@ -131,12 +128,7 @@ impl Survey {
             if is_through {
                 continue;
             }
-            let passed = &self.through_by_pair;
-            self.passed.note(&group, &self.through, |flow| {
-                let pair = points[0].flows[flow as usize].pair;
-                let passed = passed.get(pair as usize).copied();
-                (pair, passed.unwrap_or_default())
-            });
+            self.passed.note(&group, &self.through);
             match &mut kept {
                 None => self.rest.extend(group.starts().map(index)),
                 Some(kept) => {
@@ -304,11 +296,7 @@ impl Survey {
         for (links, behind) in self.links.iter_mut().zip(behind.links) {
             links.append(behind, Link::append);
         }
-        self.passed
-            .append(behind.passed, &self.through, &self.through_by_pair);
-        for (pair, passed) in behind.through_by_pair.into_iter().enumerate() {
-            *at(&mut self.through_by_pair, pair) += passed;
-        }
+        self.passed.append(behind.passed, &self.through);
         self.through.append(behind.through, Through::append);
         for (trends, behind) in self.trends.iter_mut().zip(behind.trends) {
             for (pair, trend) in behind.into_iter().enumerate() {
@@ -432,11 +420,7 @@ impl Survey {
         };
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
-        through.last_timestamp_ns = first.timestamp_ns;
-        *at(
-            &mut self.through_by_pair,
-            p.flows[first.flow as usize].pair as usize,
-        ) += 1;
+        through.last_timestamp_ns = through.last_timestamp_ns.max(first.timestamp_ns);
         if last.is_reordered() {
             through.reordered_at_last_ns.push(offset_ns);
         }

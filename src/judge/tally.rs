@@ -174,7 +174,7 @@ impl PassedBefore {
 
     /// For a packet that was first seen at this point in this flow; `None` where that is no end of
     /// the path.
-    fn at(&mut self, timestamp_ns: u64, point: usize, flow: u32) -> Option<Mark> {
+    fn at(&mut self, timestamp_ns: u64, point: usize, flow: u32) -> Option<u64> {
         let behind = self.marks[self.next..].iter();
         self.next += behind
             .take_while(|mark| mark.timestamp_ns < timestamp_ns)
@@ -184,17 +184,15 @@ impl PassedBefore {
             .take_while(|mark| mark.timestamp_ns == timestamp_ns);
         let end = |mark: &Mark| if mark.is_last { self.last_point } else { 0 };
         here.find(|mark| (end(mark), mark.flow) == (point, flow))
-            .copied()
+            .map(|mark| mark.passed)
     }
 }
 
 /// A run of losses of whatever numbers, with no HDP recorded between by the point that missed them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Occasion {
-    /// The point, and when it should have seen the last packet.
-    last: Option<(usize, i64)>,
-    /// How many packets had passed then, between which addresses.
-    passed: Option<(u32, u64)>,
+    /// The point, and the time from the earliest to the latest that it should have seen one of them.
+    during: Option<(usize, i64, i64)>,
     /// The tallies of the numbers that lost packets.
     tallies: Vec<usize>,
 }
@@ -208,24 +206,19 @@ impl Occasion {
         &mut self,
         index: usize,
         (point, due_ns): (usize, i64),
-        passed: Option<(u32, u64)>,
         coverage: &Coverage,
         tallies: &mut Tallies,
     ) {
-        // What comes as fast as this the coverage does not tell apart.
-        let has_passed = match (self.passed, passed) {
-            (Some((pair, before)), Some((same, by_now))) => pair == same && before < by_now,
-            _ => false,
-        };
-        let goes_on = self.last.is_some_and(|(last_point, last_ns)| {
-            let (from_ns, to_ns) = (last_ns.min(due_ns), last_ns.max(due_ns));
-            last_point == point && !has_passed && !coverage.shows_hdp_between(from_ns, to_ns)
-        });
-        if !goes_on {
+        // From one loss to the next may be less than the coverage tells apart; all of them are not.
+        let during = self.during.filter(|(of_run, ..)| *of_run == point);
+        let during = during.map(|(_, from_ns, to_ns)| (from_ns.min(due_ns), to_ns.max(due_ns)));
+        let during =
+            during.filter(|(from_ns, to_ns)| !coverage.shows_hdp_between(*from_ns, *to_ns));
+        if during.is_none() {
             self.end(tallies);
         }
-        self.last = Some((point, due_ns));
-        self.passed = passed;
+        let (from_ns, to_ns) = during.unwrap_or((due_ns, due_ns));
+        self.during = Some((point, from_ns, to_ns));
         if !self.tallies.contains(&index) {
             self.tallies.push(index);
         }
@@ -585,14 +578,13 @@ impl Judgement<'_> {
         let passed = self
             .passed
             .at(journey.timestamp_ns, first.point, origin.flow);
-        tally.loss_runs += u64::from(of_flow.lose(passed.map(|mark| mark.passed)));
+        tally.loss_runs += u64::from(of_flow.lose(passed));
         tally.longest_run = tally.longest_run.max(of_flow.run);
         if dead.is_none() {
             let due_ns = self.expected_ns(journey.way, (from, end), to);
             self.decided.occasions[journey.way.index()].lose(
                 index,
                 (to, due_ns),
-                passed.and_then(|mark| mark.of_pair),
                 &self.coverages[to],
                 &mut self.decided.tallies,
             );

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// What a test waits for takes no longer than this, or never comes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two hosts with a cable between them: `10.77.9.1` and `fd77:9::1`, `10.77.9.2` and `fd77:9::2`.
 pub struct Hosts {
@@ -278,9 +278,23 @@ pub fn success(command: &mut Command) -> Output {
 
 /// Waits until something is so.
 pub fn until(what: &str, mut is: impl FnMut() -> bool) {
+    until_seen(what, || (), |()| is());
+}
+
+/// The same of something that can be seen, which a failure shows.
+pub fn until_seen<T: std::fmt::Debug>(
+    what: &str,
+    mut see: impl FnMut() -> T,
+    mut is: impl FnMut(&T) -> bool,
+) {
     let start = Instant::now();
-    while !is() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+    loop {
+        let seen = see();
+        if is(&seen) {
+            return;
+        }
+        let waited = start.elapsed();
+        assert!(waited < PATIENCE, "waited in vain until {what}: {seen:#?}");
         thread::sleep(Duration::from_millis(10));
     }
 }
