@@ -591,6 +591,32 @@ fn packed_files_in_one_another_are_one_capture() {
 }
 
 #[test]
+fn skippable_zstd_frames_hold_nothing_and_a_wrong_checksum_is_damage() {
+    let folder = Folder::new();
+    let capture = capture();
+    let format = Format::WITH_TIME[1];
+    let bytes = capture.to_bytes(format);
+    let parts = [&bytes[..100], &bytes[100..]].map(|part| Packing::Zstd.pack(part));
+    let skippable = [&[0x5c, 0x2a, 0x4d, 0x18, 5, 0, 0, 0][..], b"index"].concat();
+    let mut packed = [&parts[0], &skippable, &parts[1], &skippable]
+        .map(Vec::as_slice)
+        .concat();
+    let frames = expected(&capture, format);
+    assert_eq!(folder.read_whole(&packed).frames, frames);
+
+    let has_checksum = parts[1][4] & 4 != 0;
+    assert!(has_checksum, "nothing to damage");
+    let checksum = packed.len() - skippable.len() - 1;
+    packed[checksum] ^= 1;
+    let read = folder.read(&packed).unwrap();
+    assert_eq!(read.frames, frames);
+    let [warning] = &*read.summary.warnings else {
+        panic!("{:?}", read.summary.warnings)
+    };
+    assert!(warning.contains("checksum"), "{warning}");
+}
+
+#[test]
 fn damage_ends_the_reading_with_a_warning_that_says_where() {
     let folder = Folder::new();
     let capture = capture();

@@ -59,7 +59,7 @@ impl Default for Room {
         Self {
             all: 1 << 15,
             waiting: 1 << 13,
-            delays: 1 << 18,
+            delays: 1 << 20,
             batch: 1 << 12,
         }
     }
