@@ -27,6 +27,7 @@ const LAST_TTL: u8 = 61;
 /// Writes client.pcap and server.pcap into a folder, where they may be FIFOs, and prints their truth
 /// as JSON.
 #[derive(Parser)]
+#[allow(clippy::struct_excessive_bools)] // Options that exclude nothing.
 struct Arguments {
     /// Where to write the two captures.
     folder: PathBuf,

@@ -323,7 +323,7 @@ fn told(said: &str, verdict: &str) -> Vec<u8> {
             .trim_start()
             .split("  ")
             .filter(|column| !column.is_empty());
-        let (Some(_when), Some(list), Some(word)) =
+        let (Some(_time), Some(shown), Some(word)) =
             (columns.next(), columns.next(), columns.next())
         else {
             continue;
@@ -331,7 +331,7 @@ fn told(said: &str, verdict: &str) -> Vec<u8> {
         if word != verdict {
             continue;
         }
-        for range in list.split(", ") {
+        for range in shown.split(", ") {
             let range = range.split(' ').next().unwrap();
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             numbers.extend(first.parse::<u8>().unwrap()..=last.parse().unwrap());
