@@ -57,3 +57,8 @@ pub mod trace;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod view;
+
+/// For `fuzz/`, which compares two ways to the same result.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use observe::BothWays;

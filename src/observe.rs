@@ -8,6 +8,8 @@
 //!
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
+#[cfg(any(test, fuzzing))]
+mod both_ways;
 mod bystanders;
 mod coverage;
 mod fragments;
@@ -18,6 +20,8 @@ use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+#[cfg(fuzzing)]
+pub use both_ways::BothWays;
 pub(crate) use bystanders::{BystanderFlow, BystanderSeen, Bystanders};
 pub(crate) use coverage::Coverage;
 pub(crate) use log::{Claims, Refused};

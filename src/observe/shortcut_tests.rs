@@ -4,10 +4,10 @@
 
 use std::{fs, net::IpAddr, path::PathBuf};
 
+use super::both_ways::BothWays;
 use crate::{
-    decode::{DEFAULT_WINDOW_NS, Decoded, Decoder, Shortcut},
-    observe::{Flow, Observer, Point, Sighting},
-    source::{Frame, FrameDirection, LinkType, Origin, Source, Summary},
+    decode::DEFAULT_WINDOW_NS,
+    source::{Frame, FrameDirection, LinkType, Origin, Source},
 };
 use proptest::prelude::*;
 
@@ -19,66 +19,6 @@ use crate::frames_for_tests::{
 /// When the frames were captured, 1.5 s after their senders' timestamps.
 const TIME_NS: i64 = 1_790_000_000_123_456_789;
 const TIMESTAMP_NS: u64 = 1_789_999_998_623_456_789;
-
-/// Two observers of the same frames.
-struct Both {
-    decoder: Decoder,
-    walked: Observer,
-    shortcut: Shortcut,
-    cut: Observer,
-    /// Frames that did take the shortcut.
-    recalled: u64,
-}
-
-impl Both {
-    fn new() -> Self {
-        Self {
-            decoder: Decoder::new(DEFAULT_WINDOW_NS),
-            walked: Observer::default(),
-            shortcut: Shortcut::new(DEFAULT_WINDOW_NS),
-            cut: Observer::default(),
-            recalled: 0,
-        }
-    }
-
-    fn see(&mut self, frame: &Frame) {
-        self.walked.watch(frame);
-        self.walked.observe(frame, self.decoder.decode(frame));
-        self.cut.watch(frame);
-        let decoded = self.shortcut.decode(frame);
-        self.recalled += u64::from(matches!(decoded, Ok(Decoded::Again(_))));
-        self.cut.observe_decoded(frame, decoded);
-    }
-
-    /// That both saw the same; returns how many frames took the shortcut.
-    #[track_caller]
-    fn assert_alike(self, what: &str) -> u64 {
-        let finish =
-            |observer: Observer| observer.finish(String::new(), String::new(), Summary::default());
-        let (walked, cut) = (finish(self.walked), finish(self.cut));
-        for (a, b) in resolved(&walked).zip(resolved(&cut)) {
-            assert_eq!(a, b, "{what}, frame {}: walked, then shortcut", a.0.frame);
-        }
-        assert_eq!(walked.sightings.len(), cut.sightings.len(), "{what}");
-        assert_eq!(walked.frames, cut.frames, "{what}");
-        assert_eq!(walked.coverage, cut.coverage, "{what}");
-        assert_eq!(walked.skipped, cut.skipped, "{what}");
-        assert_eq!(walked.icmp, cut.icmp, "{what}");
-        self.recalled
-    }
-}
-
-/// Sightings with what their indices stand for in place of the indices.
-fn resolved(point: &Point) -> impl Iterator<Item = (Sighting, Flow, u64, (IpAddr, IpAddr))> {
-    point.sightings.iter().map(|sighting| {
-        let flow = sighting.flow as usize;
-        let mut sighting = *sighting;
-        sighting.flow = 0;
-        let entry = &point.flows[flow];
-        let addresses = point.pairs[entry.pair as usize];
-        (sighting, entry.flow, point.keys[flow], addresses)
-    })
-}
 
 fn frame<'a>(number: u64, link: &Link, bytes: &'a [u8]) -> Frame<'a> {
     Frame {
@@ -116,7 +56,7 @@ fn in_every_fixture() {
     assert!(files.len() > 20, "{files:?}");
     let mut recalled = 0;
     for file in files {
-        let mut both = Both::new();
+        let mut both = BothWays::default();
         let mut source = Source::open(Origin::Path(file.clone())).unwrap();
         while let Some(frame) = source.next_frame() {
             both.see(&frame);
@@ -146,7 +86,7 @@ fn when_one_byte_differs() {
                     .position(|bytes| bytes == datagram)
                     .unwrap();
                 let ports = ip_at + datagram.len() - packet.hdp().len()..;
-                let mut both = Both::new();
+                let mut both = BothWays::default();
                 let mut number = 0;
                 for at in 0..ports.start + 14 {
                     for value in 0..=u8::MAX {
@@ -359,7 +299,7 @@ fn captures() -> impl Strategy<Value = Vec<Seen>> {
 proptest! {
     #[test]
     fn in_any_sequence(capture in captures()) {
-        let mut both = Both::new();
+        let mut both = BothWays::default();
         for (number, seen) in (1..).zip(&capture) {
             let network = seen.network();
             if !seen.link.carries(&network) {

@@ -179,11 +179,16 @@ impl Host {
 
     /// Starts `tcpdump` on an interface and waits until it captures.
     pub fn capture(&self, interface: &str, file: &Path) -> Running {
+        self.capture_only("", interface, file)
+    }
+
+    /// The same, with a filter of tcpdump's.
+    pub fn capture_only(&self, filter: &str, interface: &str, file: &Path) -> Running {
         let mut command = self.command("tcpdump");
         // With tcpdump's own snapshot length its buffer holds a handful of packets.
         command
             .args(["-i", interface, "-U", "--immediate-mode", "-s", "2048"])
-            .args(["-B", "16384", "-w", text(file)])
+            .args(["-B", "16384", "-w", text(file), filter])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let running = Running::start(&mut command);

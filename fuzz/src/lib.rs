@@ -1,0 +1,21 @@
+//! What the targets share: scenes made from bytes, files for the front door, and what must hold of all
+//! findings.
+
+#[allow(dead_code, unreachable_pub, reason = "the tests' own; the targets use a part of it")]
+#[path = "../../tests/support"]
+mod support {
+    pub mod capture;
+    pub mod frames;
+}
+
+mod files;
+mod invariants;
+mod scene;
+
+pub use files::{Files, Folder, pcap};
+pub use invariants::{Counts, counts, hold, orders_agree, readings_agree, twice_loses_nothing};
+pub use scene::{Errors, Scene};
+pub use support::capture::{ByteOrder, Capture, Format};
+
+/// 2026-11-22T12:00:00Z, ns since the epoch.
+pub const START_NS: i64 = 1_795_348_800_000_000_000;

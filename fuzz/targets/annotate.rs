@@ -1,0 +1,36 @@
+//! Annotated captures read back: the same frames, and the same findings.
+#![no_main]
+
+use hdp::{
+    path::{self, Annotation, Frames, Options},
+    source::{Origin, Source},
+};
+use hdp_fuzz::{Errors, Files, Folder, Scene, hold, pcap};
+use libfuzzer_sys::fuzz_target;
+
+thread_local!(static FOLDER: Folder = Folder::new());
+
+fuzz_target!(|scene: Scene| {
+    let (captures, _) = scene.captures(&Errors::Any);
+    let bytes: Vec<Vec<u8>> = captures.iter().map(|frames| pcap(frames)).collect();
+    FOLDER.with(|folder| {
+        let files = Files::of(folder, &bytes);
+        let (_, packets) = hold(&files.points).expect("captures that are whole");
+        let mut written = Vec::new();
+        let annotation = Annotation { frames: Frames::All, name: "annotated".to_owned(), to: &mut written };
+        let mut noted = 0;
+        path::annotate(&files.points, &Options::default(), vec![annotation], |_| noted += 1).unwrap();
+        assert_eq!(noted, packets.len());
+        let file = folder.write("annotated", &written);
+        let mut source = Source::open(Origin::Path(file)).unwrap();
+        let mut before: Vec<&(i64, Vec<u8>)> = captures.iter().flatten().collect();
+        let mut after = Vec::new();
+        while let Some(frame) = source.next_frame() {
+            after.push((frame.time_ns.unwrap(), frame.bytes.to_vec()));
+        }
+        assert!(source.summary().warnings.is_empty(), "{:?}", source.summary().warnings);
+        before.sort();
+        after.sort();
+        assert!(before.into_iter().eq(after.iter()), "the same frames");
+    });
+});
