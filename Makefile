@@ -12,7 +12,7 @@ LUA := lua-check:luacheck lua5.2:luac5.2 lua5.4:luac5.4
 
 FIXTURE := fixtures/three-points
 
-.PHONY: help demo build test test-library test-browser test-spark test-speed sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
+.PHONY: help demo build test test-library test-browser test-spark test-speed test-damage test-dissector fuzz sweep trace-lab lint bench record install uninstall deb package test-install install-dissector
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -50,6 +50,22 @@ test-spark: ## a campaign of 1,000 paths, asked by DuckDB, pandas and Spark, whi
 test-speed: ## the instructions that a frame costs, against those in .ci/speed.json
 	@.ci/install $(BUILD) python3:python3 valgrind:valgrind
 	.ci/check-speed
+
+test-damage: ## every cut of every fixture and every wrong byte in the headers of ten: an hour
+	@.ci/install $(BUILD)
+	HDP_DAMAGE=all cargo test --locked --test all damaged:: -- --nocapture
+
+test-dissector: ## a million generated packets, read by dissector.lua and by hdp dissect
+	@.ci/install $(BUILD) tshark:tshark
+	HDP_DISSECTED=$(or $(HDP_DISSECTED),1000000) cargo test --locked --test all wireshark::it_reads_generated
+
+# Nothing here is unsafe, so no sanitizer is asked for: overflows and failed assertions end a run.
+FUZZ_SECONDS := $(or $(FUZZ_SECONDS),60)
+FUZZ_TARGETS := source frames captures scenes quotes logs annotate texts
+fuzz: ## each fuzz target for FUZZ_SECONDS=60, from the corpus in fuzz/corpus; installs nightly Rust and cargo-fuzz
+	@.ci/install $(BUILD)
+	@command -v rustup >/dev/null || { echo "make fuzz: skipped, there is no rustup to install nightly Rust with"; exit 0; }; \
+	.ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 trace-lab: ## 200 traces over eight real routers, a number dropped at each hop in turn, 200 of other trouble, 8,000 made-up paths
 	@.ci/install $(BUILD) $(NETWORK)

@@ -192,6 +192,7 @@ local frame_time = Field.new("frame.time_epoch")
 local frame_comment = Field.new("frame.comment")
 local ip_proto = Field.new("ip.proto")
 local ipv6_nxt = Field.new("ipv6.nxt")
+local icmp_type = Field.new("icmp.type")
 local icmpv6_type = Field.new("icmpv6.type")
 
 -- "Next header" of the transparent headers; not every version knows all of them.
@@ -265,6 +266,18 @@ local function quoted_len(tvb)
         return at - 9 + source(at - 7, 2):uint() - tvb:offset()
     end
     return at + 34 + source(at - 2, 2):uint() - tvb:offset()
+end
+
+-- Where an ICMP error's quote ends, if the error says so: what follows are extensions (RFC 4884).
+local function quote_end()
+    local v4, v6 = icmp_type(), icmpv6_type()
+    local icmp, words = v4 or v6, 0
+    if v4 and (v4.value == 3 or v4.value == 11 or v4.value == 12) then
+        words = v4.source(v4.offset + 5, 1):uint()
+    elseif not v4 and v6 and (v6.value == 1 or v6.value == 3) then
+        words = v6.source(v6.offset + 4, 1):uint() * 2
+    end
+    return words > 0 and icmp.offset + 8 + words * 4 or nil
 end
 
 -- Times -------------------------------------------------------------------------------------------
@@ -380,6 +393,10 @@ end
 -- stands in an ICMP error.
 local function add(tvb, pinfo, root, claim, number, reported, is_quote)
     claimed_frame, claimed_offset = pinfo.number, tvb:offset()
+    local finish = is_quote and quote_end()
+    if finish and finish > tvb:offset() and finish < tvb:offset() + tvb:captured_len() then
+        tvb = tvb(0, finish - tvb:offset()):tvb()
+    end
     local captured = tvb:captured_len()
     local tree = root:add(hdp, tvb())
     tree:add(f.ip_proto, number):set_generated()
@@ -406,7 +423,7 @@ local function add(tvb, pinfo, root, claim, number, reported, is_quote)
     tree:add(f.timestamp_ns, range):set_hidden()
     local len = reported - HEADER_LEN
     if is_quote then
-        return add_payload(tree, tvb, len, false)
+        return add_payload(tree, tvb, len, not pinfo.fragmented)
     end
     local time = frame_time()
     if time then

@@ -22,6 +22,7 @@ pub use tree::read_fields;
 
 use crate::{
     decode::{Datagram, HeaderView, Layer, LayerKind, PacketType},
+    printable::{printable, printable_bytes},
     protocols,
     source::{Frame, FrameDirection, Interface},
 };
@@ -86,12 +87,16 @@ impl<'a> Packet<'a> {
             Some(layer) if layer.kind == LayerKind::Pktap => {
                 let name = self.frame.bytes.get(layer.start + 12..layer.start + 36)?;
                 let name = name.split(|byte| *byte == 0).next()?;
-                Some(String::from_utf8_lossy(name).into_owned())
+                Some(printable_bytes(name))
             }
             Some(layer) if layer.kind == LayerKind::Sll2 => {
                 Some(format!("#{}", self.datagram.interface?))
             }
-            _ => self.interface.name.clone(),
+            _ => self
+                .interface
+                .name
+                .as_deref()
+                .map(|name| printable(name).into_owned()),
         }
     }
 

@@ -14,6 +14,8 @@ mod diff;
 mod reread;
 mod witness;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 pub use check::Check;
@@ -33,6 +35,10 @@ use crate::{
 use check::Search;
 use reread::Trace;
 
+/// Of packets, of sightings of one at one point and of ICMP errors about one no more are told: whoever
+/// sends under one timestamp again and again is told by a hundred as by a million.
+pub const MOST_TOLD: usize = 100;
+
 /// What became of the packets that were asked for, and how that shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
@@ -42,8 +48,10 @@ pub struct Explanation {
     pub generator: String,
     /// What was asked for, as typed.
     pub asked: String,
-    /// Several where a timestamp occurs in several packets.
+    /// Several where a timestamp occurs in several packets; [`MOST_TOLD`] at the most.
     pub packets: Vec<Life>,
+    /// So many more have that timestamp.
+    pub untold: u64,
     /// What a reader must know before trusting the rest. JSON has it in words too, as `warnings`.
     #[serde(rename = "warnings_typed")]
     pub warnings: Vec<Warning>,
@@ -62,8 +70,10 @@ pub struct Life {
     /// Of a packet that was not seen where it was expected: those sent next before and after it
     /// that were.
     pub neighbours: Option<[Option<Neighbour>; 2]>,
-    /// ICMP errors that quote it.
+    /// ICMP errors that quote it; [`MOST_TOLD`] at the most.
     pub icmp: Vec<IcmpError>,
+    /// So many more errors quote it.
+    pub icmp_untold: u64,
     /// What became of its fields, along its way.
     pub changes: Vec<FieldChange>,
     /// How to check what each capture and log holds of it without this program.
@@ -86,8 +96,10 @@ pub struct Station {
     pub last_ns: Option<i64>,
     /// When it recorded nothing in between, though it should have.
     pub gaps: Vec<[i64; 2]>,
-    /// Each time it saw the packet, in the order of its record.
+    /// Each time it saw the packet, in the order of its record; [`MOST_TOLD`] at the most.
     pub sightings: Vec<StationSighting>,
+    /// So many more times it saw the packet.
+    pub untold: u64,
 }
 
 /// One time that a point saw a packet.
@@ -236,16 +248,20 @@ pub(crate) fn explain(asked: &str, wanted: Wanted, material: Material) -> Explan
         sources,
         dates,
     } = material;
-    let all = &witness.found;
-    let mut journeys: Vec<Journey> = all
+    let claims = Claims::new(&witness.found, points);
+    let (meant, mut untold) = claims.meant_by(wanted, points);
+    let mut journeys: Vec<Journey> = meant
         .iter()
-        .map(|packet| Journey::of(packet, points, all, witness.is_reverse(packet)))
+        .map(|packet| Journey::of(packet, points, &claims, witness.is_reverse(packet)))
         .collect();
     if let Some((point, frame)) = wanted.place {
         journeys.retain(|journey| {
             let mut stops = journey.stops.iter();
             stops.any(|stop| stop.point == point && u64::from(stop.sighting.frame) == frame)
         });
+        if journeys.len() < MOST_TOLD {
+            untold = 0;
+        }
     }
     let traces: Vec<Vec<Trace>> = sources
         .iter_mut()
@@ -275,8 +291,80 @@ pub(crate) fn explain(asked: &str, wanted: Wanted, material: Material) -> Explan
         generator: findings.generator.clone(),
         asked: asked.to_owned(),
         packets: journeys.iter().map(|journey| told.life(journey)).collect(),
+        untold,
         warnings: findings.warnings.clone(),
     }
+}
+
+/// By which frames and lines the packets that may be meant were judged.
+struct Claims<'a> {
+    all: &'a [Packet],
+    /// By point, each sighting by which one was judged, by its frame.
+    seen: Vec<BTreeMap<u64, &'a Sighting>>,
+    /// By point and frame, which packets.
+    judged: BTreeMap<(usize, u64), Vec<usize>>,
+}
+
+impl<'a> Claims<'a> {
+    fn new(all: &'a [Packet], points: &'a [Point]) -> Self {
+        let mut judged: BTreeMap<(usize, u64), Vec<usize>> = BTreeMap::new();
+        for (packet, of) in all.iter().enumerate() {
+            let at = points.iter().enumerate();
+            for (point, frame) in at.filter_map(|(at, point)| Some((at, frame_at(of, point)?))) {
+                judged.entry((point, frame)).or_default().push(packet);
+            }
+        }
+        let sightings = |(at, point): (usize, &'a Point)| {
+            let framed = point.sightings.iter();
+            framed
+                .map(|sighting| (u64::from(sighting.frame), sighting))
+                .filter(|(frame, _)| judged.contains_key(&(at, *frame)))
+                .collect()
+        };
+        let seen = points.iter().enumerate().map(sightings).collect();
+        Self { all, seen, judged }
+    }
+
+    /// The sighting by which a packet was judged at a point.
+    fn judged(&self, packet: &Packet, index: usize, point: &Point) -> Option<&'a Sighting> {
+        self.seen[index].get(&frame_at(packet, point)?).copied()
+    }
+
+    /// Whether a packet other than this one was judged by the sighting.
+    fn has_another(&self, packet: &Packet, point: usize, sighting: &Sighting) -> bool {
+        let by = self.judged.get(&(point, u64::from(sighting.frame)));
+        by.is_some_and(|by| by.iter().any(|&other| self.all[other] != *packet))
+    }
+
+    /// The packets that are to be told, and how many are not. Of a frame those that it may have shown,
+    /// the likeliest first.
+    fn meant_by(&self, wanted: Wanted, points: &[Point]) -> (Vec<&'a Packet>, u64) {
+        let mut meant: Vec<&Packet> = self.all.iter().collect();
+        if let Some((point, frame)) = wanted.place
+            && let Some(shown) = sighting(&points[point], frame)
+        {
+            let of = &points[point];
+            let key = |sighting: &Sighting| of.keys[sighting.flow as usize];
+            let mut alike: Vec<(&Packet, &Sighting)> = meant
+                .into_iter()
+                .filter_map(|packet| Some((packet, self.judged(packet, point, of)?)))
+                .filter(|(_, judged)| shown.shows_bytes_of(key(shown), judged, key(judged)))
+                .collect();
+            alike.sort_by_key(|(_, judged)| {
+                (judged.frame != shown.frame, judged.ip_id != shown.ip_id)
+            });
+            meant = alike.into_iter().map(|(packet, _)| packet).collect();
+        }
+        let untold = meant.len().saturating_sub(MOST_TOLD);
+        meant.truncate(MOST_TOLD);
+        (meant, untold as u64)
+    }
+}
+
+/// The frame by which a packet was judged at a point.
+fn frame_at(packet: &Packet, point: &Point) -> Option<u64> {
+    let seen = packet.seen.iter().find(|seen| *seen.point == *point.name);
+    seen.map(|seen| seen.frame)
 }
 
 /// Every time that a packet was seen.
@@ -284,8 +372,10 @@ struct Journey<'a> {
     packet: &'a Packet,
     /// The points along its way.
     order: Vec<usize>,
-    /// Along its way.
+    /// Along its way, by rising frame at each point.
     stops: Vec<Stop<'a>>,
+    /// By point, how many more times it was seen.
+    untold: Vec<u64>,
 }
 
 /// One time that a packet was seen.
@@ -300,20 +390,23 @@ struct Stop<'a> {
 }
 
 impl<'a> Journey<'a> {
-    fn of(packet: &'a Packet, points: &'a [Point], all: &[Packet], is_reverse: bool) -> Self {
+    fn of(packet: &'a Packet, points: &'a [Point], claims: &Claims<'a>, is_reverse: bool) -> Self {
         let mut order: Vec<usize> = (0..points.len()).collect();
         if is_reverse {
             order.reverse();
         }
-        let stops = order
-            .iter()
-            .flat_map(|&point| stops(packet, point, &points[point], all))
-            .collect();
-        Self {
+        let mut journey = Self {
             packet,
             order,
-            stops,
+            stops: Vec::new(),
+            untold: vec![0; points.len()],
+        };
+        for index in journey.order.clone() {
+            let (stops, untold) = stops(packet, index, &points[index], claims);
+            journey.stops.extend(stops);
+            journey.untold[index] = untold;
         }
+        journey
     }
 
     fn at(&self, point: usize) -> impl Iterator<Item = &Stop<'a>> {
@@ -322,14 +415,15 @@ impl<'a> Journey<'a> {
 }
 
 /// Each time that a point saw a packet: where it was judged, and all sightings like that one which
-/// no other packet claims.
-fn stops<'a>(packet: &Packet, index: usize, point: &'a Point, all: &[Packet]) -> Vec<Stop<'a>> {
-    let judged_at = |packet: &Packet| {
-        let seen = packet.seen.iter().find(|seen| *seen.point == *point.name);
-        seen.map(|seen| seen.frame)
-    };
-    let Some(judged) = judged_at(packet).and_then(|frame| sighting(point, frame)) else {
-        return Vec::new();
+/// no other packet claims. How many more there are.
+fn stops<'a>(
+    packet: &Packet,
+    index: usize,
+    point: &'a Point,
+    claims: &Claims<'a>,
+) -> (Vec<Stop<'a>>, u64) {
+    let Some(judged) = claims.judged(packet, index, point) else {
+        return (Vec::new(), 0);
     };
     let key = |sighting: &Sighting| point.keys[sighting.flow as usize];
     let way = |sighting: &Sighting| {
@@ -341,34 +435,34 @@ fn stops<'a>(packet: &Packet, index: usize, point: &'a Point, all: &[Packet]) ->
         .filter(|sighting| sighting.shows_bytes_of(key(sighting), judged, key(judged)))
         .filter(|sighting| way(sighting) != (destination, source))
         .collect();
-    let is_claimed = all.iter().filter(|other| *other != packet).any(|other| {
-        let frame = judged_at(other);
-        alike
-            .iter()
-            .any(|sighting| Some(u64::from(sighting.frame)) == frame)
-    });
+    let is_claimed = alike
+        .iter()
+        .any(|sighting| claims.has_another(packet, index, sighting));
     let mut own: Vec<&Sighting> = alike
         .into_iter()
         // Only the IP ID then says which copy is whose.
         .filter(|sighting| !is_claimed || sighting.ip_id == judged.ip_id)
         .collect();
     own.sort_by_key(|sighting| sighting.frame);
-    let mut places = Vec::new();
-    own.into_iter()
-        .map(|sighting| {
-            let flow = point.flow(sighting);
-            let place = (flow.stage, flow.ttl);
-            let is_duplicate = places.contains(&place);
-            places.push(place);
-            Stop {
-                point: index,
-                sighting,
-                flow,
-                is_judged: sighting.frame == judged.frame,
-                is_duplicate,
-            }
-        })
-        .collect()
+    let untold = own.len().saturating_sub(MOST_TOLD);
+    if untold > 0 {
+        own.truncate(MOST_TOLD);
+        if own[MOST_TOLD - 1].frame < judged.frame {
+            own[MOST_TOLD - 1] = judged;
+        }
+    }
+    let mut places = BTreeSet::new();
+    let stops = own.into_iter().map(|sighting| {
+        let flow = point.flow(sighting);
+        Stop {
+            point: index,
+            sighting,
+            flow,
+            is_judged: sighting.frame == judged.frame,
+            is_duplicate: !places.insert((flow.stage, flow.ttl)),
+        }
+    });
+    (stops.collect(), untold as u64)
 }
 
 /// Makes lives of journeys.
@@ -384,6 +478,7 @@ struct Telling<'a> {
 impl Telling<'_> {
     fn life(&self, journey: &Journey) -> Life {
         let packet = journey.packet;
+        let mut icmp = self.icmp(packet);
         let stations = journey
             .order
             .iter()
@@ -393,7 +488,8 @@ impl Telling<'_> {
             keyword: protocols::keyword(packet.protocol).map(ToString::to_string),
             stations: stations.collect(),
             neighbours: self.neighbours(journey),
-            icmp: self.icmp(packet),
+            icmp_untold: icmp.split_off(icmp.len().min(MOST_TOLD)).len() as u64,
+            icmp,
             changes: self.changes(journey),
             checks: self.checks(journey),
         }
@@ -422,7 +518,8 @@ impl Telling<'_> {
     fn trace(&self, stop: &Stop) -> Option<&Trace> {
         let traces = self.traces.get(stop.point)?;
         let frame = u64::from(stop.sighting.frame);
-        traces.iter().find(|trace| trace.frame == frame)
+        let at = traces.binary_search_by_key(&frame, |trace| trace.frame);
+        traces.get(at.ok()?)
     }
 
     fn station(&self, journey: &Journey, index: usize) -> Station {
@@ -460,6 +557,7 @@ impl Telling<'_> {
             last_ns: recorded.last_ns,
             gaps: recorded.gaps.clone(),
             sightings: sightings.collect(),
+            untold: journey.untold[index],
         }
     }
 

@@ -41,11 +41,10 @@ use crate::{
         Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
         Point as PointFindings, PointKind, Protocol, Refusal, Segment, System, Warning,
     },
+    keyed::KeyedMap,
     observe::{self, Coverage, Point, Witnesses},
     protocols::{self, Carrier},
 };
-
-use rustc_hash::FxHashMap;
 
 use bystanders::Bystanders;
 use clocks::Clocks;
@@ -379,7 +378,7 @@ impl<'a> Judgement<'a> {
             capture_drops: point.summary.capture_drops,
             missed: self.decided.missed[index],
             copies: self.decided.copies[index],
-            incomplete: point.incomplete.len() as u64,
+            incomplete: point.incomplete.len() as u64 + point.left_out.incomplete,
             skipped: point.skipped,
         }
     }
@@ -521,8 +520,8 @@ impl<'a> Judgement<'a> {
     }
 
     /// The judged packets of each number by their ports, where any were lost.
-    fn by_ports(&self, way: Way) -> FxHashMap<(u8, Carrier), ByPorts> {
-        let mut by_ports: FxHashMap<_, ByPorts> = FxHashMap::default();
+    fn by_ports(&self, way: Way) -> KeyedMap<(u8, Carrier), ByPorts> {
+        let mut by_ports: KeyedMap<_, ByPorts> = KeyedMap::default();
         for (index, point) in self.points.iter().enumerate() {
             let flows = point
                 .flows

@@ -312,7 +312,7 @@ pub struct ListenEnd {
 /// The symbol of an error number, such as `EPROTONOSUPPORT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Symbol(ArrayString<24>);
+pub struct Symbol(#[serde(deserialize_with = "symbol")] ArrayString<24>);
 
 impl Symbol {
     pub(crate) fn of(errno: Errno) -> Self {
@@ -321,6 +321,17 @@ impl Symbol {
         let _ = write!(symbol, "{errno:?}");
         Self(symbol)
     }
+}
+
+/// What another program wrote; what is no symbol is cut.
+fn symbol<'de, D: Deserializer<'de>>(from: D) -> Result<ArrayString<24>, D::Error> {
+    let text = ArrayString::<24>::deserialize(from)?;
+    let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    let mut symbol = ArrayString::new();
+    for c in text.chars().take_while(is_part) {
+        symbol.push(c);
+    }
+    Ok(symbol)
 }
 
 impl fmt::Display for Symbol {

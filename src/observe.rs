@@ -9,6 +9,7 @@
 //! The module knows when its point was watching ([`Coverage`]), and nothing of other points.
 
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(test, allow(unreachable_pub))] // Public to fuzz/ alone.
 mod both_ways;
 mod bystanders;
 mod coverage;
@@ -18,7 +19,7 @@ mod witness;
 
 use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHasher;
 
 #[cfg(fuzzing)]
 pub use both_ways::BothWays;
@@ -33,6 +34,7 @@ use crate::{
         PacketType, Piece, Quote, Shortcut, Skip,
     },
     findings::{ClockFault, Input, PointKind, Side, Skipped},
+    keyed::KeyedMap,
     protocols::Carrier,
     source::{Frame, FrameDirection, Summary},
 };
@@ -349,6 +351,8 @@ pub(crate) struct Point {
     pub icmp: Vec<IcmpSighting>,
     /// What is HDP only if a box on the way wrote into its timestamp, in the order of the capture.
     pub doubtful: Vec<Sighting>,
+    /// What is no longer among these, in bounded memory.
+    pub left_out: LeftOut,
     /// What is HDP only if a clock is off by more than the window.
     pub off_date: OffDate,
     /// Numbers of which frames were cut within what would be the HDP header: whether such a packet
@@ -358,6 +362,17 @@ pub(crate) struct Point {
     pub bystanders: Bystanders,
     /// What a program's log tells beyond its packets; nothing of a capture.
     pub claims: Claims,
+}
+
+/// What bounded memory has no room for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// ICMP errors: the last.
+    pub errors: u64,
+    /// What is HDP only if its timestamp was written into: the first.
+    pub doubtful: u64,
+    /// Packets that lack a piece, and have been decided.
+    pub incomplete: u64,
 }
 
 impl Point {
@@ -399,23 +414,22 @@ impl Point {
         protocol: u8,
         carrier: Carrier,
     ) -> Option<u32> {
-        let start = self
+        let key = |sighting: &Sighting| {
+            let flow = self.flow(sighting);
+            (sighting.timestamp_ns, flow.carrier, flow.protocol)
+        };
+        let wanted = (timestamp_ns, carrier, protocol);
+        let at = self
             .incomplete
-            .partition_point(|incomplete| incomplete.sighting.timestamp_ns < timestamp_ns);
-        self.incomplete[start..]
-            .iter()
-            .take_while(|incomplete| incomplete.sighting.timestamp_ns == timestamp_ns)
-            .find(|incomplete| {
-                let flow = self.flow(&incomplete.sighting);
-                (flow.protocol, flow.carrier) == (protocol, carrier)
-            })
-            .map(|incomplete| incomplete.missing_from)
+            .partition_point(|incomplete| key(&incomplete.sighting) < wanted);
+        let incomplete = self.incomplete.get(at)?;
+        (key(&incomplete.sighting) == wanted).then_some(incomplete.missing_from)
     }
 
     /// Finds anew which sightings a later packet of the same stream came before, as when only
     /// some of them are left.
     pub(crate) fn find_reordered(&mut self) {
-        let mut latest: FxHashMap<(u32, u64), u64> = FxHashMap::default();
+        let mut latest: KeyedMap<(u32, u64), u64> = KeyedMap::default();
         let mut in_order: Vec<usize> = (0..self.sightings.len()).collect();
         in_order.sort_by_key(|&index| self.sightings[index].frame);
         for index in in_order {
@@ -467,16 +481,19 @@ pub(crate) struct Observer {
     flows: Vec<FlowEntry>,
     briefs: Vec<Brief>,
     keys: Vec<u64>,
-    flow_ids: FxHashMap<Flow, u32>,
+    flow_ids: KeyedMap<Flow, u32>,
     /// The flow of the datagrams with certain headers, by their number.
     flows_by_headers: Vec<u32>,
     pairs: Vec<(IpAddr, IpAddr)>,
-    pair_ids: FxHashMap<(IpAddr, IpAddr), u32>,
+    pair_ids: KeyedMap<(IpAddr, IpAddr), u32>,
     /// Latest timestamp seen so far of each stream: an address pair under one number.
     latest: Vec<u64>,
-    stream_ids: FxHashMap<(u32, u8, Carrier), u32>,
+    stream_ids: KeyedMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
     doubtful: Vec<Sighting>,
+    /// So many ICMP errors are kept, and as many doubtful packets; all where it is not said.
+    most_evidence: Option<usize>,
+    left_out: LeftOut,
     off_date: OffDate,
     cut_short: BTreeSet<u8>,
     bystanders: Bystanders,
@@ -583,6 +600,13 @@ impl Observer {
             (None, HeaderView::Whole(header)) => header,
             (Some(quote), header) => {
                 self.skipped.icmp_quote += 1;
+                if self
+                    .most_evidence
+                    .is_some_and(|most| self.icmp.len() >= most)
+                {
+                    self.left_out.errors += 1;
+                    return;
+                }
                 self.icmp.push(IcmpSighting {
                     frame: frame.number,
                     time_ns: frame.time_ns,
@@ -675,6 +699,13 @@ impl Observer {
             let rest = (datagram.ip_id, datagram.payload, datagram.payload_len);
             let sighting = Sighting::new(seen, flow, header.timestamp_ns, rest, 0);
             self.doubtful.push(sighting);
+            if let Some(most) = self
+                .most_evidence
+                .filter(|most| self.doubtful.len() > 2 * most)
+            {
+                // What comes later may continue packets that are yet to be decided.
+                self.left_out.doubtful += self.doubtful.drain(..most).len() as u64;
+            }
         }
     }
 
@@ -881,6 +912,16 @@ impl Observer {
         }
     }
 
+    /// Keeps no more than so many ICMP errors, and about as many doubtful packets.
+    pub(crate) fn bound_evidence(&mut self, most: usize) {
+        self.most_evidence = Some(most);
+    }
+
+    /// Forgets which packets with these timestamps, which rise, lack a piece.
+    pub(crate) fn forget_incomplete(&mut self, timestamps: &[u64]) {
+        self.left_out.incomplete += self.fragments.forget(timestamps);
+    }
+
     /// Whether all sightings that are still held belong behind those that were handed over.
     ///
     /// # Errors
@@ -910,13 +951,14 @@ impl Observer {
         Ok(())
     }
 
-    /// The sightings of which a piece is missing, taken out from among the others.
+    /// The sightings of which a piece is missing, taken out from among the others, in the order of
+    /// timestamp, carrier and number.
     fn take_out_incomplete(&mut self) -> Vec<Incomplete> {
         let lacking = self.fragments.lacking();
         if lacking.is_empty() {
             return Vec::new();
         }
-        let missing_from: FxHashMap<First, u32> = lacking
+        let missing_from: KeyedMap<First, u32> = lacking
             .iter()
             .map(|lacking| (lacking.first, lacking.missing_from))
             .collect();
@@ -927,12 +969,17 @@ impl Observer {
         let incomplete = self
             .sightings
             .extract_if(.., |sighting| missing_from.contains_key(&first(sighting)));
-        incomplete
+        let mut incomplete: Vec<Incomplete> = incomplete
             .map(|sighting| Incomplete {
                 sighting,
                 missing_from: missing_from[&first(&sighting)],
             })
-            .collect()
+            .collect();
+        incomplete.sort_by_key(|Incomplete { sighting, .. }| {
+            let flow = &self.flows[sighting.flow as usize].flow;
+            (sighting.timestamp_ns, flow.carrier, flow.protocol)
+        });
+        incomplete
     }
 
     /// The point, complete.
@@ -943,6 +990,9 @@ impl Observer {
         // A live capture may have dropped frames since it last said until when it watched.
         if let Some((start, end)) = summary.watched_ns.filter(|_| summary.is_live) {
             self.coverage.limit_to(start, end);
+        }
+        if let Some((first, last)) = summary.sound_ns {
+            self.coverage.limit_to(first, last);
         }
         // dumpcap up to 4.0 states these times in microseconds on interfaces that count nanoseconds:
         // what does not enclose the capture's own frames is not believed.
@@ -980,6 +1030,7 @@ impl Observer {
             pairs: self.pairs,
             icmp: self.icmp,
             doubtful: self.doubtful,
+            left_out: self.left_out,
             off_date: self.off_date,
             cut_short: self.cut_short,
             bystanders: self.bystanders,

@@ -45,6 +45,7 @@ pub(crate) mod table;
 mod trace;
 #[cfg(feature = "cli")]
 pub(crate) mod units;
+pub(crate) mod whole;
 mod words;
 
 #[cfg(all(test, feature = "cli"))]

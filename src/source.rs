@@ -44,7 +44,11 @@ pub use live::LiveOptions;
 pub use log::{Line, Log};
 pub use packing::Packing;
 
+use crate::{printable::printable, shell};
 use input::Buffer;
+
+/// A frame that is so far off from the one before may be none.
+const DAY_NS: u64 = 86_400_000_000_000;
 
 /// One captured frame, borrowed from the source's buffer.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +137,9 @@ pub struct Summary {
     /// Whether this process captured it from an interface: then its times are those of this host's
     /// clock, and it has not watched beyond [`Summary::watched_ns`].
     pub is_live: bool,
+    /// Of a damaged capture whose last frame is more than a day off from the one before, as what is read out
+    /// of place is: the time of the first frame, and of that one before.
+    pub sound_ns: Option<(i64, i64)>,
     /// Bytes of the file, once it has been read; `None` of pipes and interfaces.
     pub bytes: Option<u64>,
     /// Their SHA-256 in hexadecimal, if [`Source::digest`] asked for it.
@@ -221,8 +228,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("-"),
-            Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Live(interface) => write!(f, "live:{interface}"),
+            Self::Path(path) => f.write_str(&printable(&path.to_string_lossy())),
+            Self::Live(interface) => write!(f, "live:{}", printable(interface)),
         }
     }
 }
@@ -269,6 +276,16 @@ pub enum Error {
         origin: Origin,
         /// The first bytes, readable.
         start: String,
+    },
+    /// The content is a capture in another format, or packed by what is not unpacked here.
+    #[error("{origin}: is {format}, which hdp does not read: {remedy}")]
+    Foreign {
+        /// The source as the user named it.
+        origin: Origin,
+        /// What it is.
+        format: &'static str,
+        /// The command that makes a capture of it.
+        remedy: String,
     },
     /// The content is a log, which has no frames.
     #[error("{origin}: is a log of hdp send or hdp listen: it holds no frames, hdp path reads it")]
@@ -319,6 +336,32 @@ pub enum Error {
         /// libpcap's own words.
         why: String,
     },
+}
+
+impl Error {
+    fn foreign(origin: Origin, foreign: &magic::Foreign) -> Self {
+        let name = origin.to_string();
+        let from = match &origin {
+            Origin::Path(_) => format!(" {}", shell::quoted(&name)),
+            _ => String::new(),
+        };
+        let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
+        let to = shell::quoted(&match &origin {
+            Origin::Path(_) => format!("{}.pcap", stem.trim_end_matches(".pcap")),
+            _ => "capture.pcap".to_owned(),
+        });
+        let remedy = match foreign.converter {
+            magic::Converter::Editcap if from.is_empty() => format!("editcap -F pcap - {to}"),
+            magic::Converter::Editcap => format!("editcap -F pcap{from} {to}"),
+            magic::Converter::Unpack(command) => format!("{command}{from} > {to}"),
+        };
+        let format = foreign.format;
+        Self::Foreign {
+            origin,
+            format,
+            remedy,
+        }
+    }
 }
 
 #[cfg(feature = "libpcap")]
@@ -395,6 +438,8 @@ pub struct Source {
     summary: Summary,
     /// Bytes of the view up to the end of the frame that was given out last.
     given_out: usize,
+    /// Times of the first frame, and of the last two.
+    times: [Option<i64>; 3],
     /// Nothing more comes. A packed input that failed once may give bytes again when asked again.
     ended: bool,
 }
@@ -462,6 +507,7 @@ impl Source {
             frames: 0,
             summary,
             given_out: 0,
+            times: [None; 3],
             ended: false,
         })
     }
@@ -491,6 +537,11 @@ impl Source {
                 if log::is_log(&mut buffer) {
                     return Err(Error::Log { origin });
                 }
+                // What could not be read does not matter here: the message shows what could.
+                let _ = buffer.fill(magic::FOREIGN_LEN);
+                if let Some(foreign) = magic::foreign(buffer.view()) {
+                    return Err(Error::foreign(origin, &foreign));
+                }
                 let start = input::readable_start(&mut buffer);
                 return Err(Error::NotACapture { origin, start });
             }
@@ -502,6 +553,7 @@ impl Source {
             frames: 0,
             summary,
             given_out: 0,
+            times: [None; 3],
             ended: false,
         };
         // A pcapng file whose very first block is damaged is no capture.
@@ -567,6 +619,8 @@ impl Source {
         };
         self.frames += 1;
         self.given_out = record.offset + record.len;
+        let [first, _, last] = self.times;
+        self.times = [first.or(record.time_ns), last, record.time_ns];
         Some(record)
     }
 
@@ -586,6 +640,11 @@ impl Source {
                 Step::Broken(why) => {
                     self.ended = true;
                     self.summary.warnings.push(why);
+                    if let [Some(first), Some(before), Some(last)] = self.times
+                        && last.abs_diff(before) > DAY_NS
+                    {
+                        self.summary.sound_ns = Some((first, before));
+                    }
                 }
             }
         }

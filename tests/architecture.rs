@@ -7,7 +7,9 @@ use std::{
 };
 
 /// The modules of the library, lowest first: each may use those before it.
-const STAGES: [&str; 25] = [
+const STAGES: [&str; 27] = [
+    "keyed",
+    "printable",
     "hdp",
     "protocols",
     "shell",

@@ -20,6 +20,7 @@ use std::{
 use crate::support::{
     capture::{ByteOrder, Capture, Format, OwnedFrame, Packing},
     frames::{Extension, Ip, Link, Packet, QUOTES, Quote, icmp_error, ip, ip_in_ip, udp, vlan},
+    world::Random,
 };
 use serde_json::Value;
 
@@ -740,6 +741,90 @@ fn it_reads_oddities_as_hdp_does() {
     if is_there("it_reads_oddities_as_hdp_does") {
         let folder = tempfile::tempdir().unwrap();
         assert_same(&write(&oddities(), &folder, "oddities.pcap"), 60);
+    }
+}
+
+/// So many packets of all kinds, each another one.
+fn generated(seed: u64, count: usize) -> Capture {
+    let mut random = Random::new(seed);
+    let mut capture = Capture::new(1);
+    for index in 0..count {
+        let version = random.pick(&[4, 6]);
+        let payload: Vec<u8> = match random.below(4) {
+            0 => random
+                .pick(&[&b"SGVsbG8="[..], b"SGVsbG8gd29ybGQh\r\n", b"password", b""])
+                .to_vec(),
+            1 => (0..random.below(20)).map(|_| random.byte()).collect(),
+            2 => (0..random.below(20))
+                .map(|_| b' ' + random.byte() % 95)
+                .collect(),
+            _ => vec![random.byte(); random.below(1_300)],
+        };
+        let mut packet = hdp(version, random.byte(), &payload);
+        let [from, to] = [random.byte(), random.byte()].map(|byte| 40_000 + u16::from(byte));
+        packet.srcport = random.pick(&[420, 0, 65_535, from]);
+        // A control from port 420 to one of another protocol's stays that one's in Wireshark.
+        let known = if packet.srcport == 420 { to } else { 53 };
+        packet.dstport = random.pick(&[420, known, to]);
+        packet.ip.ttl = random.byte();
+        packet.ip.id = u32::try_from(index).unwrap();
+        // Most within the window, some at its edges or beyond.
+        let day = 86_400_000_000_000;
+        let off = match random.below(10) {
+            0 => random.within(-2 * day..2 * day),
+            1 => random.pick(&[-day, -day - 1, day, day + 1, 0, 1, -1]),
+            _ => random.within(-2_000_000_000..1_000_000),
+        };
+        packet.timestamp_ns = (TIME_NS + off).cast_unsigned();
+        let datagram = match random.below(12) {
+            0 => packet.to_udp(),
+            1 | 2 => {
+                let back = Ip::new(packet.ip.dst, packet.ip.src, 1);
+                let icmp_type = random.pick(if version == 4 {
+                    &[3, 11, 12]
+                } else {
+                    &[1, 3, 4]
+                });
+                let code = random.byte() % 4;
+                let quoted = if random.happens(200) {
+                    packet.to_udp()
+                } else {
+                    packet.to_ip()
+                };
+                icmp_error(&back, icmp_type, code, &quoted, random.pick(&QUOTES))
+            }
+            3 if !payload.is_empty() => packet.to_fragments(96).swap_remove(0),
+            _ => packet.to_ip(),
+        };
+        let mut network = ip(datagram);
+        if random.happens(100) {
+            network = vlan(5, &network);
+        }
+        let mut frame = OwnedFrame::new(TIME_NS, Link::ETHERNET.frame(&network));
+        if random.happens(100) {
+            frame
+                .bytes
+                .truncate(34 + random.below(frame.bytes.len() - 33));
+        }
+        capture.frames.push(frame);
+    }
+    capture
+}
+
+/// `make test-dissector` asks for a million.
+#[test]
+fn it_reads_generated_packets_as_hdp_does() {
+    const IN_A_FILE: usize = 50_000;
+    if !is_there("it_reads_generated_packets_as_hdp_does") {
+        return;
+    }
+    let asked = std::env::var("HDP_DISSECTED").ok();
+    let count: usize = asked.map_or(3_000, |count| count.parse().expect("a number of packets"));
+    let folder = tempfile::tempdir().unwrap();
+    for (seed, from) in (1..).zip((0..count).step_by(IN_A_FILE)) {
+        let count = IN_A_FILE.min(count - from);
+        let file = write(&generated(seed, count), &folder, "generated.pcap");
+        assert_same(&file, count / 2);
     }
 }
 

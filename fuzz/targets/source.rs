@@ -50,7 +50,7 @@ struct NoControls;
 
 impl Write for NoControls {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let control = bytes.iter().find(|byte| **byte == 0x7f || **byte < 0x20 && **byte != b'\n');
+        let control = bytes.iter().find(|byte| **byte == 0x7f || **byte < 0x20 && !matches!(byte, b'\n' | b'\t'));
         assert_eq!(control, None, "a control byte: {:?}", String::from_utf8_lossy(bytes));
         Ok(bytes.len())
     }

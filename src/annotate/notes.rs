@@ -2,12 +2,11 @@
 
 use std::{cell::Cell, fmt::Write as _};
 
-use rustc_hash::FxHashMap;
-
 use super::clocks::{self, Clocks, Shortest};
 use crate::{
     decode::{Datagram, HeaderView},
     findings::{Carrier, Fate, Findings, Packet, PointKind},
+    keyed::KeyedMap,
     observe::Point,
 };
 
@@ -38,7 +37,7 @@ pub(crate) struct Record {
     /// The point of the whole record, or the first of its two.
     pub(super) point: usize,
     /// Of two sides, the one that a frame with HDP belongs to.
-    sides: FxHashMap<u64, u16>,
+    sides: KeyedMap<u64, u16>,
     /// The packet that a frame holds.
     by_frame: ByFrame,
 }
@@ -133,7 +132,7 @@ impl Notes {
                     name: point.capture.clone(),
                     kind: point.kind,
                     point: index,
-                    sides: FxHashMap::default(),
+                    sides: KeyedMap::default(),
                     by_frame: ByFrame::default(),
                 });
                 records.len() - 1

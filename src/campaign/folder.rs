@@ -24,7 +24,6 @@ use parquet::{
     file::reader::{FileReader as _, SerializedFileReader},
     record::{Field, ListAccessor as _},
 };
-use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use super::{
@@ -33,6 +32,7 @@ use super::{
 };
 use crate::{
     findings::Packet,
+    keyed::KeyedMap,
     tables::{self, Context, Packets, Run, Runs, Verdicts},
 };
 
@@ -125,7 +125,7 @@ pub struct Folder {
     path: PathBuf,
     has_packets: bool,
     /// The paths that are in it: by their ids, what they were judged from.
-    done: FxHashMap<u128, u128>,
+    done: KeyedMap<u128, u128>,
     /// Rulesets that they were judged by.
     rulesets: BTreeSet<i64>,
     /// Locked while it is open.
@@ -182,7 +182,7 @@ impl Folder {
         let mut folder = Self {
             path: path.to_owned(),
             has_packets,
-            done: FxHashMap::default(),
+            done: KeyedMap::default(),
             rulesets: BTreeSet::new(),
             _mark: mark,
         };

@@ -9,19 +9,21 @@
 //! program was started in.
 
 use std::{
+    borrow::Cow,
     fs::{self, File},
     io::{self, BufRead, BufReader},
     time::Duration,
 };
 
-use rustc_hash::FxHashSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     duration,
+    keyed::KeyedSet,
     path::{self, Memory, Options, Order, Points, Room},
+    printable::printable,
     protocols,
 };
 
@@ -198,7 +200,7 @@ pub struct Lines<R> {
     number: u64,
     text: Vec<u8>,
     /// Those so far, where the same one twice is an error.
-    known: Option<FxHashSet<u128>>,
+    known: Option<KeyedSet<u128>>,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -217,7 +219,7 @@ impl<R: BufRead> Lines<R> {
     #[must_use]
     pub fn unique(self) -> Self {
         Self {
-            known: Some(FxHashSet::default()),
+            known: Some(KeyedSet::default()),
             ..self
         }
     }
@@ -242,6 +244,11 @@ impl<R: BufRead> Lines<R> {
         })?;
         if entry.id.is_empty() {
             return Err(error("the id is empty".to_owned()));
+        }
+        if let Cow::Owned(shown) = printable(&entry.id) {
+            return Err(error(format!(
+                "the id {shown} has a character that is no text"
+            )));
         }
         if let Some(known) = &mut self.known
             && !known.insert(fingerprint(entry.id.as_bytes()))

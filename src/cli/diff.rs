@@ -11,7 +11,7 @@ use super::{
     output::{self, ReportFormat},
     terminal,
 };
-use crate::{diff, report, shell, source::Origin, source::Recording};
+use crate::{diff, printable::printable_json, report, shell, source::Origin, source::Recording};
 
 /// What does the path do otherwise than before? Compares two results of path or trace
 ///
@@ -90,7 +90,7 @@ fn read(name: &str) -> anyhow::Result<Read> {
     }
     .with_context(|| format!("{name}: cannot read"))?;
     let value: Value = match serde_json::from_slice(&bytes) {
-        Ok(value) => value,
+        Ok(value) => printable_json(value),
         Err(_) if name != "-" && Recording::open(Origin::from_argument(name)).is_ok() => {
             let name = shell::quoted(name);
             bail!(

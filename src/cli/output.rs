@@ -90,7 +90,7 @@ pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Output> {
         |file| file.display().to_string(),
     );
     let (writer, is_terminal): (Box<dyn Write + Send>, _) = if let Some(file) = file {
-        let file = create_unbuffered(file)?;
+        let file = create(file)?;
         let is_terminal = file.is_terminal();
         (Box::new(file), is_terminal)
     } else {
@@ -105,12 +105,7 @@ pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Output> {
     })
 }
 
-/// Creates a file for writing.
-pub(super) fn create(file: &Path) -> anyhow::Result<BufWriter<File>> {
-    Ok(BufWriter::new(create_unbuffered(file)?))
-}
-
-fn create_unbuffered(file: &Path) -> anyhow::Result<File> {
+fn create(file: &Path) -> anyhow::Result<File> {
     File::create(file).with_context(|| format!("{}: cannot write", file.display()))
 }
 

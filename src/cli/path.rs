@@ -29,7 +29,7 @@ use crate::{
         self, Annotation, Event, Frames, Memory, Named, Options, Points, Room, Session, Subject,
     },
     probe, protocols,
-    report::{self, PacketFile},
+    report::{self, PacketFile, whole::Unfinished},
     source::Origin,
     trace,
 };
@@ -271,7 +271,7 @@ fn say(bar: &Bar, event: Event) {
 struct Results {
     out: Output,
     packets: Option<PacketFile>,
-    frames: Vec<Annotation<BufWriter<File>>>,
+    frames: Vec<(Annotation<BufWriter<File>>, Unfinished)>,
 }
 
 impl Results {
@@ -301,11 +301,13 @@ impl Results {
                      it to one first"
                 );
             }
-            annotations.push(Annotation {
+            let (to, unfinished) = Unfinished::begin(file)?;
+            let annotation = Annotation {
                 frames,
                 name: file.display().to_string(),
-                to: output::create(file)?,
-            });
+                to: BufWriter::new(to),
+            };
+            annotations.push((annotation, unfinished));
         }
         Ok(Self {
             out: output::open(output)?,
@@ -389,7 +391,8 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
             }
         }
     };
-    let frames = mem::take(&mut results.frames);
+    let frames = mem::take(&mut results.frames).into_iter();
+    let (frames, unfinished): (Vec<_>, Vec<_>) = frames.unzip();
     let findings = if points.have_streams() {
         let session = watch(points, options)?;
         match options.memory {
@@ -397,7 +400,9 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
             _ => session.finish()?,
         }
     } else if !frames.is_empty() {
-        path::annotate(points, options, frames, note)?
+        let findings = path::annotate(points, options, frames, note)?;
+        unfinished.into_iter().try_for_each(Unfinished::finish)?;
+        findings
     } else if options.memory == Memory::Unbounded {
         path::packets(points, options, note)?
     } else {

@@ -11,11 +11,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::{Difference, Trend, Way};
 use crate::{
     decode::{BystanderKind, PacketType},
+    keyed::{KeyedMap, KeyedSet},
     observe::{BystanderFlow, BystanderSeen, Point},
 };
 
@@ -128,7 +127,7 @@ impl Crossings {
         let crossing = without_outliers(&crossing);
         let ways = ways(&crossing, way_of_hdp);
         let mut found = Self::default();
-        let mut crossed: [FxHashSet<Conversation>; 2] = Default::default();
+        let mut crossed: [KeyedSet<Conversation>; 2] = Default::default();
         for crossing in &crossing {
             let Some(&way) = ways.get(&pair(crossing.first.0)) else {
                 continue;
@@ -208,10 +207,13 @@ impl<'a> Sight<'a> {
 }
 
 /// What a point saw of a kind, up to a fingerprint.
-fn sights(point: &Point, kind: BystanderKind, limit: u64) -> FxHashMap<u64, Sight<'_>> {
+fn sights(point: &Point, kind: BystanderKind, limit: u64) -> KeyedMap<u64, Sight<'_>> {
     const INSIDE_A_HOST_NS: u64 = 1_000_000;
-    let mut sights: FxHashMap<u64, Sight> = FxHashMap::default();
-    for (fingerprint, flow, seen) in point.bystanders.of(kind) {
+    let mut sights: KeyedMap<u64, Sight> = KeyedMap::default();
+    let mut all: Vec<_> = point.bystanders.of(kind).collect();
+    // In an order that does not hang on the hashing.
+    all.sort_unstable_by_key(|(fingerprint, flow, seen)| (*fingerprint, seen.time_ns, **flow));
+    for (fingerprint, flow, seen) in all {
         if fingerprint > limit {
             continue;
         }

@@ -1,8 +1,7 @@
 //! Counting by pairs of flows: the flow of a packet at one point and the one at another.
 
+use crate::keyed::KeyedMap;
 use std::collections::hash_map::Entry;
-
-use rustc_hash::FxHashMap;
 
 /// A value for each flow of one point and the flow that it went on as at another.
 ///
@@ -11,7 +10,7 @@ use rustc_hash::FxHashMap;
 pub(crate) struct FlowPairs<T> {
     /// By flow of the first point: the flow it went on as last, and where its value is.
     recent: Vec<Option<(u32, u32)>>,
-    places: FxHashMap<(u32, u32), u32>,
+    places: KeyedMap<(u32, u32), u32>,
     values: Vec<((u32, u32), T)>,
 }
 
@@ -19,7 +18,7 @@ impl<T> Default for FlowPairs<T> {
     fn default() -> Self {
         Self {
             recent: Vec::new(),
-            places: FxHashMap::default(),
+            places: KeyedMap::default(),
             values: Vec::new(),
         }
     }

@@ -58,26 +58,38 @@ impl Extremes {
 }
 
 /// How the difference of two points' times went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Trend {
     /// A time shifted right by this is the number of its stretch.
     shift: u32,
-    /// The number of the first stretch.
+    /// The number of the first stretch that there may be, of [`STRETCHES`].
+    lowest: i64,
+    /// The number of the first stretch that is held.
     base: i64,
-    stretches: Box<[Option<Extremes>; STRETCHES as usize]>,
+    /// Those from the first to the last with a difference: most trends are those of one packet.
+    stretches: Vec<Option<Extremes>>,
 }
+
+/// Trends are the same where they tell the same, in whatever order it was noted.
+impl PartialEq for Trend {
+    fn eq(&self, other: &Self) -> bool {
+        self.extremes().eq(other.extremes())
+    }
+}
+
+impl Eq for Trend {}
 
 impl Trend {
     /// The trend of one difference.
     #[must_use]
     pub(crate) fn of(difference: Difference) -> Self {
-        let mut trend = Self {
+        let base = difference.at_ns >> FIRST_SHIFT;
+        Self {
             shift: FIRST_SHIFT,
-            base: (difference.at_ns >> FIRST_SHIFT) - i64::from(STRETCHES) / 2,
-            stretches: Box::new([None; STRETCHES as usize]),
-        };
-        trend.note(difference);
-        trend
+            lowest: base - i64::from(STRETCHES) / 2,
+            base,
+            stretches: vec![Some(Extremes::of(difference))],
+        }
     }
 
     /// Takes in one more.
@@ -95,17 +107,36 @@ impl Trend {
 
     #[cold]
     fn grow_to(&mut self, difference: Difference) {
-        let known: Vec<Extremes> = self.extremes().collect();
-        let times = known.iter().flat_map(Extremes::times);
-        let (lowest, span);
-        (self.shift, lowest, span) = divided(self.shift, times.chain([difference.at_ns]));
-        self.base = (lowest >> self.shift) - (i64::from(STRETCHES) - span) / 2;
-        self.stretches.fill(None);
-        for extremes in known {
-            self.note(extremes.min);
-            self.note(extremes.max);
+        let number = difference.at_ns >> self.shift;
+        let room = self.lowest..self.lowest + i64::from(STRETCHES);
+        if room.contains(&number) {
+            self.hold(number);
+        } else {
+            let known: Vec<Extremes> = self.extremes().collect();
+            let times = known.iter().flat_map(Extremes::times);
+            let (earliest, span);
+            (self.shift, earliest, span) = divided(self.shift, times.chain([difference.at_ns]));
+            self.base = earliest >> self.shift;
+            self.lowest = self.base - (i64::from(STRETCHES) - span) / 2;
+            self.stretches.clear();
+            self.hold(self.base + span);
+            for extremes in known {
+                self.note(extremes.min);
+                self.note(extremes.max);
+            }
         }
         self.note(difference);
+    }
+
+    /// Holds the stretch of this number too.
+    fn hold(&mut self, number: i64) {
+        let before = usize::try_from(self.base - number).unwrap_or(0);
+        self.stretches
+            .splice(0..0, std::iter::repeat_n(None, before));
+        self.base = self.base.min(number);
+        let last = usize::try_from(number - self.base).unwrap_or(0);
+        self.stretches
+            .resize((last + 1).max(self.stretches.len()), None);
     }
 
     /// Takes in another.

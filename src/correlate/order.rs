@@ -11,12 +11,11 @@
 
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
-
 use super::Survey;
 use crate::{
     decode::PacketType,
     findings::{OrderSign, PointKind},
+    keyed::KeyedMap,
     observe::Point,
 };
 
@@ -128,7 +127,7 @@ struct Stream {
 
 impl Streams {
     fn find(points: &[Point], survey: &Survey) -> Self {
-        let mut ids: FxHashMap<(IpAddr, IpAddr), usize> = FxHashMap::default();
+        let mut ids: KeyedMap<(IpAddr, IpAddr), usize> = KeyedMap::default();
         let of_points: Vec<Vec<usize>> = points
             .iter()
             .map(|point| {
@@ -288,7 +287,7 @@ struct Signs {
 impl Signs {
     fn collect(points: &[Point], survey: &Survey, streams: &Streams) -> Self {
         let count = points.len();
-        let mut groups: FxHashMap<usize, Votes> = FxHashMap::default();
+        let mut groups: KeyedMap<usize, Votes> = KeyedMap::default();
         for (index, point) in points.iter().enumerate() {
             for (entry, flow) in point.flows.iter().zip(0..) {
                 let stream = streams.of(points, index, flow);
@@ -455,23 +454,36 @@ enum Role {
 /// For each flow twice its TTL, or the middle between the two where the point shows the same
 /// packets with one hop more or less at another place inside its host.
 fn heights(point: &Point) -> Vec<i16> {
-    let mut alike: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
-    for (flow, key) in point.keys.iter().enumerate() {
-        alike.entry(*key).or_default().push(flow);
-    }
     let flow = |index: usize| &point.flows[index].flow;
+    // Translation changes one of the two ends.
+    let ends = |index: usize| {
+        let own = flow(index);
+        let (source, destination) = (own.source, own.destination);
+        [(Some(source), None), (None, Some(destination))]
+    };
+    // The first flow, and the first of another stage: one of them is of another than any third.
+    let mut alike: KeyedMap<_, Vec<usize>> = KeyedMap::default();
+    for index in 0..point.flows.len() {
+        let own = flow(index);
+        for end in ends(index) {
+            let firsts = alike.entry((point.keys[index], end, own.ttl)).or_default();
+            if firsts.len() < 2 && firsts.iter().all(|&first| flow(first).stage != own.stage) {
+                firsts.push(index);
+            }
+        }
+    }
     (0..point.flows.len())
         .map(|index| {
             let own = flow(index);
-            let mut steps = alike[&point.keys[index]].iter().filter_map(|&other| {
-                let other = flow(other);
-                // Translation changes one of the two.
-                let is_same = own.source == other.source || own.destination == other.destination;
-                (own.stage != other.stage && is_same)
-                    .then(|| i16::from(other.ttl) - i16::from(own.ttl))
-                    .filter(|step| step.abs() == 1)
-            });
-            2 * i16::from(own.ttl) + steps.next().unwrap_or(0)
+            let near = [own.ttl.checked_sub(1), own.ttl.checked_add(1)];
+            let keys = near
+                .into_iter()
+                .flatten()
+                .flat_map(|ttl| ends(index).map(|end| (point.keys[index], end, ttl)));
+            let others = keys.filter_map(|key| alike.get(&key)).flatten().copied();
+            let first = others.filter(|&other| flow(other).stage != own.stage).min();
+            let step = first.map_or(0, |other| i16::from(flow(other).ttl) - i16::from(own.ttl));
+            2 * i16::from(own.ttl) + step
         })
         .collect()
 }

@@ -10,7 +10,6 @@
 //! none of them can be known any more it is left out and counted ([`Pending::stale`]).
 
 use arrayvec::ArrayVec;
-use rustc_hash::FxHashMap;
 
 use super::{
     Survey,
@@ -18,6 +17,7 @@ use super::{
     journey::{Group, Seen, Stretch},
     recent::Generations,
 };
+use crate::keyed::KeyedMap;
 use crate::observe::{Batch, Point, Sighting, Trace};
 
 /// So many of the last complete packets are known by their copies.
@@ -84,6 +84,12 @@ impl Places {
         Self(self.0 | 1 << point)
     }
 
+    /// Takes a point out.
+    #[must_use]
+    pub(crate) fn without(self, point: usize) -> Self {
+        Self(self.0 & !(1 << point))
+    }
+
     /// Whether the point is among them.
     #[must_use]
     pub(crate) fn contains(self, point: usize) -> bool {
@@ -141,7 +147,7 @@ pub(crate) struct Pending<T> {
     surveyed: usize,
     complete: Generations<u64, Complete>,
     given_up: Generations<u64, GivenUp<T>>,
-    again: FxHashMap<Again, Copies>,
+    again: KeyedMap<Again, Copies>,
     returned: Vec<Returned<T>>,
     stale: Vec<u64>,
     /// By point, of the sightings that were forgotten those that a mirror port may have made.
@@ -171,7 +177,7 @@ impl<T: Copy> Pending<T> {
             surveyed: 0,
             complete: Generations::new(COMPLETE),
             given_up: Generations::new(GIVEN_UP),
-            again: FxHashMap::default(),
+            again: KeyedMap::default(),
             returned: Vec::new(),
             stale: vec![0; points],
             twins: vec![0; points],
@@ -246,6 +252,11 @@ impl<T: Copy> Pending<T> {
     pub(crate) fn held(&self) -> impl Iterator<Item = usize> {
         let waiting = self.waiting().enumerate();
         waiting.map(|(point, waiting)| waiting + self.coming(point))
+    }
+
+    /// Flows of all points.
+    pub(crate) fn flows(&self) -> usize {
+        self.points.iter().map(|point| point.flows.len()).sum()
     }
 
     /// Sightings of a point that others have not come to.

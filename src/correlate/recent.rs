@@ -1,8 +1,7 @@
 //! What happened lately: several values under one key, of which the oldest are forgotten.
 
+use crate::keyed::KeyedMap;
 use std::hash::Hash;
-
-use rustc_hash::FxHashMap;
 
 /// Values that were entered one after the other.
 #[derive(Debug, Clone)]
@@ -10,7 +9,7 @@ struct Generation<K, V> {
     /// Those whose key was above all others when they were entered: most.
     in_order: Vec<(K, V)>,
     /// By their key and how many the key had before.
-    others: FxHashMap<(K, u32), V>,
+    others: KeyedMap<(K, u32), V>,
 }
 
 /// Where a generation has a value.
@@ -24,7 +23,7 @@ impl<K: Copy + Ord + Hash, V> Generation<K, V> {
     fn new() -> Self {
         Self {
             in_order: Vec::new(),
-            others: FxHashMap::default(),
+            others: KeyedMap::default(),
         }
     }
 

@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::{Crossings, Difference, Spans, Survey, Trend, companions::Companions};
 use crate::{
     decode::{HeaderView, PacketType, Quote},
     findings::{RelatedBy, Side},
     hdp,
+    keyed::{KeyedMap, KeyedSet},
     observe::{IcmpSighting, Point},
 };
 
@@ -113,19 +112,19 @@ pub(crate) struct Relations {
     /// The way of each flow, by point.
     ways: Vec<Vec<Way>>,
     /// The way of each address pair that occurs anywhere.
-    pair_ways: FxHashMap<(IpAddr, IpAddr), Way>,
+    pair_ways: KeyedMap<(IpAddr, IpAddr), Way>,
     /// By point and flow: whether others sent such packets, or were sent them.
     foreign: Vec<Vec<bool>>,
     /// Address pairs at two points that had a packet in common.
     linked: Linked,
     /// For each two points (first below second) and way: second's time less first's.
-    offsets: FxHashMap<(usize, usize, Way), Offsets>,
+    offsets: KeyedMap<(usize, usize, Way), Offsets>,
     /// The same, over time.
-    trends: FxHashMap<(usize, usize, Way), Trend>,
+    trends: KeyedMap<(usize, usize, Way), Trend>,
     /// For each two points, how many ICMP errors crossed.
-    errors: FxHashMap<(usize, usize), u64>,
+    errors: KeyedMap<(usize, usize), u64>,
     /// For each two points, what crossed of everything that is not HDP.
-    crossings: FxHashMap<(usize, usize), Crossings>,
+    crossings: KeyedMap<(usize, usize), Crossings>,
 }
 
 /// Packets of a point with the same addresses, number, carrier and ports: the index of the address
@@ -136,11 +135,11 @@ type Channel = (u32, u64);
 #[derive(Debug, Default)]
 struct Linked {
     /// Address pairs that had a packet in common.
-    pairs: FxHashSet<((usize, u32), (usize, u32))>,
+    pairs: KeyedSet<((usize, u32), (usize, u32))>,
     /// The other points that saw packets of an address pair.
-    by_pair: FxHashSet<(usize, u32, usize)>,
+    by_pair: KeyedSet<(usize, u32, usize)>,
     /// The same of a channel.
-    by_channel: FxHashSet<(usize, Channel, usize)>,
+    by_channel: KeyedSet<(usize, Channel, usize)>,
 }
 
 impl Linked {
@@ -180,8 +179,8 @@ impl Linked {
             }
         };
         let has_senders = Way::BOTH.map(|way| beside(way, true).any(|other| sees(&other, way)));
-        let mut numbers: FxHashSet<Channel> = FxHashSet::default();
-        let mut channels: FxHashMap<Channel, Way> = FxHashMap::default();
+        let mut numbers: KeyedSet<Channel> = KeyedSet::default();
+        let mut channels: KeyedMap<Channel, Way> = KeyedMap::default();
         for flow in 0..index_of_next(own) {
             let way = ways[point][flow as usize];
             let channel = channel(own, flow);
@@ -191,7 +190,7 @@ impl Linked {
                 numbers.insert(number(channel));
             }
         }
-        let pairs: FxHashMap<(IpAddr, IpAddr), u32> = own.pairs.iter().copied().zip(0..).collect();
+        let pairs: KeyedMap<(IpAddr, IpAddr), u32> = own.pairs.iter().copied().zip(0..).collect();
         // What comes from elsewhere than the points before, though they saw what goes this way: from
         // other addresses, or from other ports than those that came from there under the number.
         let comes_from_elsewhere = |channel: Channel, way: Way| {
@@ -286,7 +285,7 @@ impl Relations {
     /// Learns from all packets that were one at sight.
     #[must_use]
     pub(crate) fn learn(points: &[Point], survey: &Survey) -> Self {
-        let mut pair_ids: FxHashMap<(IpAddr, IpAddr), usize> = FxHashMap::default();
+        let mut pair_ids: KeyedMap<(IpAddr, IpAddr), usize> = KeyedMap::default();
         let mut votes: Vec<Votes> = Vec::new();
         // For each point, the index into `votes` of each of its flows.
         let mut pairs_of_flows: Vec<Vec<usize>> = Vec::new();
@@ -318,14 +317,14 @@ impl Relations {
         let pair_ways = ways_of_pairs(&addresses, &votes, &companions);
         let by_pair: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
 
-        let mut by_way: FxHashMap<(usize, usize, Way), Offsets> = FxHashMap::default();
+        let mut by_way: KeyedMap<(usize, usize, Way), Offsets> = KeyedMap::default();
         for ((first, second, pair), offsets) in offsets {
             by_way
                 .entry((first, second, by_pair[pair]))
                 .and_modify(|sum| sum.merge(&offsets))
                 .or_insert(offsets);
         }
-        let mut trends: FxHashMap<(usize, usize, Way), Trend> = FxHashMap::default();
+        let mut trends: KeyedMap<(usize, usize, Way), Trend> = KeyedMap::default();
         for first in 0..points.len() {
             for second in first + 1..points.len() {
                 for (pair, trend) in survey.trends(points.len(), first, second) {
@@ -339,7 +338,7 @@ impl Relations {
         }
         let way_of_quoted =
             |error: &IcmpSighting| way_between(&pair_ways, error.source, error.destination);
-        let mut errors: FxHashMap<(usize, usize), u64> = FxHashMap::default();
+        let mut errors: KeyedMap<(usize, usize), u64> = KeyedMap::default();
         for (first, second, way, difference) in crossing_errors(points, way_of_quoted) {
             *errors.entry((first, second)).or_default() += 1;
             trends
@@ -454,7 +453,7 @@ fn ways_of_pairs(
     addresses: &[(IpAddr, IpAddr)],
     votes: &[Votes],
     companions: &Companions,
-) -> FxHashMap<(IpAddr, IpAddr), Way> {
+) -> KeyedMap<(IpAddr, IpAddr), Way> {
     let mut sums: Vec<Votes> = vec![Votes::default(); votes.len()];
     for (pair, own) in votes.iter().enumerate() {
         let (lead, is_turned) = companions.lead(pair);
@@ -490,7 +489,7 @@ fn learn_by_ends(
     companions: &Companions,
     of_leads: &mut [Option<Way>],
 ) {
-    let mut is_far: FxHashMap<IpAddr, bool> = FxHashMap::default();
+    let mut is_far: KeyedMap<IpAddr, bool> = KeyedMap::default();
     for (pair, (source, destination)) in addresses.iter().enumerate() {
         let (lead, is_turned) = companions.lead(pair);
         if let Some(way) = of_leads[lead] {
@@ -520,7 +519,7 @@ fn companions(
     survey: &Survey,
     pairs_of_flows: &[Vec<usize>],
     addresses: &[(IpAddr, IpAddr)],
-    pair_ids: &FxHashMap<(IpAddr, IpAddr), usize>,
+    pair_ids: &KeyedMap<(IpAddr, IpAddr), usize>,
 ) -> Companions {
     let mut companions = Companions::new(addresses.len());
     for first in 0..points.len() {
@@ -544,7 +543,7 @@ fn companions(
 
 /// Which way packets between two addresses go, if such were seen, or such that go back.
 fn way_between(
-    pair_ways: &FxHashMap<(IpAddr, IpAddr), Way>,
+    pair_ways: &KeyedMap<(IpAddr, IpAddr), Way>,
     source: IpAddr,
     destination: IpAddr,
 ) -> Option<Way> {
@@ -555,11 +554,11 @@ fn way_between(
 /// What crossed between any two points of everything that is not HDP.
 fn crossings(
     points: &[Point],
-    pair_ways: &FxHashMap<(IpAddr, IpAddr), Way>,
-) -> FxHashMap<(usize, usize), Crossings> {
+    pair_ways: &KeyedMap<(IpAddr, IpAddr), Way>,
+) -> KeyedMap<(usize, usize), Crossings> {
     let way_of_hdp =
         |source: IpAddr, destination: IpAddr| way_between(pair_ways, source, destination);
-    let mut crossings = FxHashMap::default();
+    let mut crossings = KeyedMap::default();
     for first in 0..points.len() {
         for second in first + 1..points.len() {
             let found = Crossings::find(&points[first], &points[second], way_of_hdp);
@@ -571,9 +570,9 @@ fn crossings(
 
 /// Compares the times of what went between two addresses with those of what came back.
 fn vote_by_round_trips(
-    offsets: &FxHashMap<(usize, usize, usize), Offsets>,
+    offsets: &KeyedMap<(usize, usize, usize), Offsets>,
     addresses: &[(IpAddr, IpAddr)],
-    pair_ids: &FxHashMap<(IpAddr, IpAddr), usize>,
+    pair_ids: &KeyedMap<(IpAddr, IpAddr), usize>,
     votes: &mut [Votes],
 ) {
     for (&(first, second, pair), forth) in offsets {
@@ -598,7 +597,7 @@ fn crossing_errors(
     way: impl Fn(&IcmpSighting) -> Option<Way>,
 ) -> Vec<(usize, usize, Way, Difference)> {
     type Identity = (Quote, hdp::Header, u8);
-    let mut seen: FxHashMap<Identity, Vec<Vec<&IcmpSighting>>> = FxHashMap::default();
+    let mut seen: KeyedMap<Identity, Vec<Vec<&IcmpSighting>>> = KeyedMap::default();
     for (index, point) in points.iter().enumerate() {
         for error in &point.icmp {
             if let HeaderView::Whole(header) = error.header
@@ -630,7 +629,10 @@ fn crossing_errors(
         }
     }
     // In an order that does not hang on the hashing.
-    crossing.sort_by_key(|(first, second, _, difference)| (*first, *second, difference.at_ns));
+    crossing.sort_unstable_by_key(|(first, second, way, difference)| {
+        let Difference { at_ns, offset_ns } = *difference;
+        (*first, *second, at_ns, offset_ns, *way)
+    });
     crossing
 }
 
@@ -670,8 +672,8 @@ fn compare_points(
     survey: &Survey,
     pairs_of_flows: &[Vec<usize>],
     votes: &mut [Votes],
-) -> FxHashMap<(usize, usize, usize), Offsets> {
-    let mut offsets: FxHashMap<(usize, usize, usize), Offsets> = FxHashMap::default();
+) -> KeyedMap<(usize, usize, usize), Offsets> {
+    let mut offsets: KeyedMap<(usize, usize, usize), Offsets> = KeyedMap::default();
     for first in 0..points.len() {
         for second in first + 1..points.len() {
             for ((flow_a, flow_b), link) in survey.links(points.len(), first, second) {

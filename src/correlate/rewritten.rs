@@ -6,10 +6,9 @@
 //! there are several candidates, none of them is called lost; nor is what only may go on as
 //! another, because it came out of time or shorter than it was.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::{Journey, Relations, Survey, Way, journey::Seen, journey::journeys_as_seen};
 use crate::{
+    keyed::{KeyedMap, KeyedSet},
     observe::{Flow, Point, Sighting},
     protocols::Carrier,
 };
@@ -153,11 +152,11 @@ pub(crate) struct SecondChance {
     pub(super) wait_ns: u64,
     /// What was seen further along the path, by where the packet was seen last under its own
     /// timestamp.
-    continued: FxHashMap<Place, Start>,
+    continued: KeyedMap<Place, Start>,
     /// Where the packets continue: they are none of their own.
-    taken: FxHashSet<Place>,
+    taken: KeyedSet<Place>,
     /// Packets with several candidates, by where they were seen last.
-    unclear: FxHashSet<Place>,
+    unclear: KeyedSet<Place>,
 }
 
 impl SecondChance {
@@ -243,7 +242,7 @@ impl SecondChance {
 
     /// Puts those together that are the only candidates for each other.
     fn settle(&mut self, ends: &[(Place, Found)]) {
-        let mut claims: FxHashMap<Place, usize> = FxHashMap::default();
+        let mut claims: KeyedMap<Place, usize> = KeyedMap::default();
         for start in ends.iter().flat_map(|(_, found)| &found.fitting) {
             *claims.entry(start.place()).or_default() += 1;
         }
@@ -322,7 +321,7 @@ impl SecondChance {
 /// The packets that were seen first behind their sender's end, and those that are doubtful.
 fn starts(points: &[Point], relations: &Relations, survey: &Survey, wait_ns: u64) -> Vec<Start> {
     let mut starts: Vec<Start> = Vec::new();
-    let mut places: FxHashMap<Packet, Vec<usize>> = FxHashMap::default();
+    let mut places: KeyedMap<Packet, Vec<usize>> = KeyedMap::default();
     journeys_as_seen(points, relations, survey, wait_ns, |journey| {
         let Some(first) = journey.stations().next().filter(|first| first.position > 0) else {
             return;
@@ -418,10 +417,10 @@ enum Fit {
 struct Candidates<'a> {
     points: &'a [Point],
     relations: &'a Relations,
-    by_key: FxHashMap<Key, Vec<&'a Start>>,
+    by_key: KeyedMap<Key, Vec<&'a Start>>,
     /// Two points and what flows have for a key of which packets came from the one to the other
     /// as they were: nobody writes into them in between.
-    untouched: FxHashSet<(usize, usize, Way, u64)>,
+    untouched: KeyedSet<(usize, usize, Way, u64)>,
 }
 
 impl<'a> Candidates<'a> {
@@ -431,7 +430,7 @@ impl<'a> Candidates<'a> {
         survey: &Survey,
         starts: &'a [Start],
     ) -> Self {
-        let mut by_key: FxHashMap<Key, Vec<&Start>> = FxHashMap::default();
+        let mut by_key: KeyedMap<Key, Vec<&Start>> = KeyedMap::default();
         for start in starts {
             for lower_half_changed in [false, true] {
                 if !lower_half_changed || start.packet.protocol == LOWER_HALF {
@@ -558,8 +557,8 @@ fn untouched(
     points: &[Point],
     relations: &Relations,
     survey: &Survey,
-) -> FxHashSet<(usize, usize, Way, u64)> {
-    let mut untouched = FxHashSet::default();
+) -> KeyedSet<(usize, usize, Way, u64)> {
+    let mut untouched = KeyedSet::default();
     for first in 0..points.len() {
         for second in first + 1..points.len() {
             for ((flow, _), link) in survey.links(points.len(), first, second) {

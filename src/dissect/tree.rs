@@ -23,6 +23,7 @@ use super::{
 use crate::{
     decode::{HeaderView, Layer, LayerKind, PacketType, icmp_meaning},
     hdp,
+    printable::{printable, printable_bytes},
 };
 
 /// Bytes or characters of a payload that are shown.
@@ -304,7 +305,7 @@ fn frame(packet: &Packet<'_>, out: &mut impl io::Write) -> io::Result<()> {
     writeln!(out, "    Link type: {}", frame.link_type)?;
     write!(out, "    Interface: {}", frame.interface)?;
     match &packet.interface.name {
-        Some(name) => writeln!(out, " ({})", name.escape_debug())?,
+        Some(name) => writeln!(out, " ({})", printable(name))?,
         None => writeln!(out)?,
     }
     if let Some(packet_type) = packet.packet_type() {
@@ -655,5 +656,5 @@ fn packet_type(bytes: &[u8]) -> String {
 /// Text that ends at its first zero byte.
 fn c_string(bytes: &[u8]) -> String {
     let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).escape_debug().to_string()
+    printable_bytes(text)
 }

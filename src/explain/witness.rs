@@ -1,6 +1,8 @@
 //! The witness: watches all packets go by, and remembers the one that is asked for, its neighbours
 //! and how fast packets crossed each stretch.
 
+use std::collections::BTreeSet;
+
 use super::with_timestamp;
 use crate::{
     findings::{Carrier, Packet},
@@ -44,7 +46,7 @@ pub(crate) struct Witness<'a> {
     points: Vec<&'a str>,
     timestamp_ns: u64,
     /// Points and frames that have this timestamp: on the way it may have been altered.
-    frames: Vec<(usize, u64)>,
+    frames: BTreeSet<(usize, u64)>,
     /// By way (0 along the points), first and second point.
     stretches: Vec<Stretch>,
     /// The packets that may be meant.
@@ -63,7 +65,11 @@ impl<'a> Witness<'a> {
         Self::waiting_for(names, timestamp_ns, frames.collect())
     }
 
-    fn waiting_for(points: Vec<&'a str>, timestamp_ns: u64, frames: Vec<(usize, u64)>) -> Self {
+    fn waiting_for(
+        points: Vec<&'a str>,
+        timestamp_ns: u64,
+        frames: BTreeSet<(usize, u64)>,
+    ) -> Self {
         Self {
             timestamp_ns,
             frames,
@@ -77,10 +83,8 @@ impl<'a> Witness<'a> {
     pub(crate) fn see(&mut self, packet: &Packet) {
         let is_meant = packet.timestamp_ns == self.timestamp_ns
             || packet.seen.iter().any(|seen| {
-                let mut frames = self.frames.iter();
-                frames.any(|&(point, frame)| {
-                    frame == seen.frame && *self.points[point] == *seen.point
-                })
+                let point = self.points.iter().position(|name| **name == *seen.point);
+                point.is_some_and(|point| self.frames.contains(&(point, seen.frame)))
             });
         if is_meant {
             self.found.push(packet.clone());
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_the_nearest_in_the_order_of_sending_whatever_order_they_come_in() {
-        let mut witness = Witness::waiting_for(vec!["a", "b"], 50, Vec::new());
+        let mut witness = Witness::waiting_for(vec!["a", "b"], 50, BTreeSet::new());
         for (timestamp, frame) in [(70, 7), (10, 1), (60, 6), (40, 4), (20, 2)] {
             witness.see(&packet(timestamp, &[("a", frame, 0), ("b", frame, 9)]));
         }
@@ -200,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_fastest_is_the_smallest_difference_of_any_packet_also_below_zero() {
-        let mut witness = Witness::waiting_for(vec!["a", "b"], 1, Vec::new());
+        let mut witness = Witness::waiting_for(vec!["a", "b"], 1, BTreeSet::new());
         for (timestamp, there) in [(1, -3), (2, -9), (3, 4)] {
             witness.see(&packet(timestamp, &[("a", 1, 0), ("b", 1, there)]));
         }

@@ -59,6 +59,15 @@ pub enum Warning {
     },
     /// More packets than bounded memory keeps.
     BoundedMemory,
+    /// Bounded memory had no room for all that a capture tells of packets beside themselves.
+    LeftOut {
+        /// The capture.
+        point: String,
+        /// ICMP errors that are not looked at, nor counted.
+        errors: u64,
+        /// Packets that may go on as others whose timestamps something wrote into, no longer known.
+        rewritten: u64,
+    },
     /// Packets are ambiguous because bounded memory had no room to wait for them.
     NoRoomToWait {
         /// How many packets.

@@ -7,14 +7,13 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::{
     Judgement,
     fate::{Ruling, ends},
     order,
 };
 use crate::correlate::{Journey, Station, Way};
+use crate::keyed::{KeyedMap, KeyedSet};
 
 /// While packets are still coming, so many of others may wait for their answers under one number; the
 /// oldest are forgotten.
@@ -27,10 +26,10 @@ const MOST_ANSWERED: usize = 4096;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Askers {
     /// By point: times and frames of those that no answer was found to.
-    waiting: FxHashMap<(usize, Line), BTreeSet<(i64, u32)>>,
+    waiting: KeyedMap<(usize, Line), BTreeSet<(i64, u32)>>,
     answered: BTreeSet<Place>,
     /// Where the answers were seen.
-    answers: FxHashSet<Place>,
+    answers: KeyedSet<Place>,
 }
 
 /// A point and a frame there.
@@ -123,7 +122,7 @@ impl Judgement<'_> {
         }
         let mut asked = Vec::new();
         let mut alone = Vec::new();
-        let mut are_translated: FxHashMap<(usize, u32), bool> = FxHashMap::default();
+        let mut are_translated: KeyedMap<(usize, u32), bool> = KeyedMap::default();
         journeys(&mut |journey| {
             let Some((first, last)) = ends(journey) else {
                 return;

@@ -13,8 +13,6 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
-
 use super::{
     Known, TALLIES,
     clocks::{Clocks, Window},
@@ -23,6 +21,7 @@ use super::{
 };
 use crate::{
     correlate::{Journey, Relations, SecondChance, Station, Survey, Way, journeys},
+    keyed::KeyedMap,
     observe::{Coverage, Point},
 };
 
@@ -187,7 +186,7 @@ pub(super) struct Watches {
     pub(super) coverages: Vec<Coverage>,
     /// By point and number: what came by, and how much of it the point missed while it was recording
     /// other packets.
-    pub(super) passed: Vec<FxHashMap<u8, Passed>>,
+    pub(super) passed: Vec<KeyedMap<u8, Passed>>,
 }
 
 /// Takes out the gaps that show by what other points saw.
@@ -213,7 +212,7 @@ fn find(
     let mut silences: Vec<Silence> = coverages.iter().enumerate().flat_map(of_point).collect();
     let has_middle = points.len() > 2;
     if silences.is_empty() && !has_middle {
-        let passed = vec![FxHashMap::default(); points.len()];
+        let passed = vec![KeyedMap::default(); points.len()];
         return Watches { coverages, passed };
     }
     for ((first_flow, _), through) in survey.through() {
@@ -243,7 +242,7 @@ fn find(
         });
     });
     let passed = (0..points.len()).map(|point| passed(&records[point], &silences, point));
-    let passed: Vec<FxHashMap<u8, Passed>> = passed.collect();
+    let passed: Vec<KeyedMap<u8, Passed>> = passed.collect();
     for silence in &mut silences {
         let hidden = |subject: &usize| {
             let of_number = passed[silence.point].get(&number_of(*subject));
@@ -273,8 +272,8 @@ fn find(
 
 /// What came by a point of each number, and how much of it the point missed. What it missed in one
 /// silence counts once: the capture may have stopped.
-fn passed(records: &[Record], silences: &[Silence], point: usize) -> FxHashMap<u8, Passed> {
-    let mut passed: FxHashMap<u8, Passed> = FxHashMap::default();
+fn passed(records: &[Record], silences: &[Silence], point: usize) -> KeyedMap<u8, Passed> {
+    let mut passed: KeyedMap<u8, Passed> = KeyedMap::default();
     for (subject, record) in records.iter().enumerate() {
         if record.seen + record.missed > 0 {
             let of_number = passed.entry(number_of(subject)).or_default();

@@ -8,16 +8,18 @@
 //! The module promises never to call more packets answered than there are errors. That nobody
 //! answered is never evidence: hosts limit the rate of their errors (RFC 1812, section 4.3.2.8).
 
-use std::{collections::BTreeSet, net::IpAddr};
-
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::order;
 use crate::{
     correlate::{Journey, Relations, Spans, Way},
     decode::{HeaderView, PacketType, icmp_meaning},
     findings::{IcmpEvidence, PointKind, Quoted, RoundTrip, Side},
-    observe::{Flow, IcmpSighting, Point, Stage},
+    keyed::{KeyedMap, KeyedSet},
+    observe::{Flow, IcmpSighting, Point, Sighting, Stage},
     protocols::Carrier,
 };
 
@@ -26,6 +28,13 @@ pub(super) type Answer = (IpAddr, u8, u8, u8);
 
 /// What an error is about: a number that went one way.
 type Subject = (Way, Carrier, u8);
+
+/// HDP's ports.
+type Ports = (u16, u16);
+
+/// Of the hosts that quote the same half of a timestamp with the same ports, so many may be about a
+/// packet. Errors of more are counted, and answer none: with so many nothing tells which is whose.
+const MOST_ABOUT_ONE: usize = 64;
 
 /// Whether an error says that its packet went no further. After a redirect it was forwarded all
 /// the same, and a source quench is sent for packets that were forwarded too (RFC 6633).
@@ -38,16 +47,20 @@ fn is_refusal((_, version, icmp_type, _): Answer) -> bool {
 pub(super) struct Evidence {
     accounts: Vec<Account>,
     /// The accounts of each number, by rising answer.
-    of_subject: FxHashMap<Subject, Vec<usize>>,
-    /// Refusals that quote a whole timestamp.
-    whole: FxHashMap<(Subject, u64), Vec<Whole>>,
-    /// Refusals that quote a timestamp's upper half, as indices into `halves`.
-    of_half: FxHashMap<(Subject, u32), Vec<usize>>,
+    of_subject: KeyedMap<Subject, Vec<usize>>,
+    /// Timestamps that refusals quote whole.
+    quoted: KeyedSet<(Subject, u64)>,
+    /// Refusals that quote them, by HDP's ports where the error was seen.
+    whole: KeyedMap<(Subject, u64, Ports), Wholes>,
+    /// Upper halves of timestamps that refusals quote.
+    quoted_halves: KeyedSet<(Subject, u32)>,
+    /// Refusals that quote them, by HDP's ports where the errors were seen, as indices into `halves`.
+    of_half: KeyedMap<(Subject, u32, Ports), Vec<usize>>,
     halves: Vec<Halves>,
     /// Lost packets that such a refusal may be about, counted.
     candidates: usize,
     /// Timestamps that the very host quotes which the packets were for: they arrived there.
-    arrived: FxHashSet<(Subject, u64)>,
+    arrived: KeyedSet<(Subject, u64)>,
 }
 
 /// All errors of one kind from one host about one number.
@@ -64,14 +77,20 @@ struct Account {
     answered: u64,
 }
 
-/// Errors that quote one whole timestamp.
-#[derive(Debug)]
+/// Errors that quote one whole timestamp with the same ports, each about a packet of its own.
+#[derive(Debug, Default)]
+struct Wholes {
+    all: Vec<Whole>,
+    /// So many of them have their packets.
+    spent: usize,
+    /// Who says first that a TTL ran out.
+    expiry: Option<IpAddr>,
+}
+
+/// An error that quotes a whole timestamp.
+#[derive(Debug, Clone, Copy)]
 struct Whole {
     account: usize,
-    /// HDP's ports where the error was seen.
-    ports: (u16, u16),
-    /// How many packets they can still be about.
-    left: u64,
     /// The sender's capture, and when the first came by there.
     arrival: Option<(usize, i64)>,
     /// The farthest position along the way at which one was seen.
@@ -82,11 +101,13 @@ struct Whole {
 #[derive(Debug)]
 struct Halves {
     account: usize,
-    ports: (u16, u16),
+    ports: Ports,
     point: usize,
     is_senders: bool,
     /// Times and quoted IP IDs, by rising time.
     errors: Vec<(i64, Option<u16>)>,
+    /// When the last one came that quotes an IP ID.
+    last_of_id: BTreeMap<u16, i64>,
     /// Lost packets with the same half, seen at the same point.
     candidates: Vec<Candidate>,
 }
@@ -160,14 +181,22 @@ impl Evidence {
         entries.sort_by_key(|entry| (entry.key(), entry.place(), entry.error.time_ns));
         let mut evidence = Self::default();
         let of_account = |a: &Entry, b: &Entry| (a.subject, a.answer) == (b.subject, b.answer);
+        let mut sent: Option<(Subject, Option<u8>)> = None;
         for same in entries.chunk_by(of_account) {
-            evidence.open(points, relations, same);
+            let subject = same[0].subject;
+            let ttl = match sent {
+                Some((known, ttl)) if known == subject => ttl,
+                _ => ttl_at_sender(points, relations, subject),
+            };
+            sent = Some((subject, ttl));
+            evidence.open(points, ttl, same);
         }
         evidence
     }
 
-    /// Takes in all errors of one kind from one host about one number.
-    fn open(&mut self, points: &[Point], relations: &Relations, errors: &[Entry]) {
+    /// Takes in all errors of one kind from one host about one number, all of whose packets left with
+    /// this TTL, if they had one.
+    fn open(&mut self, points: &[Point], sent_ttl: Option<u8>, errors: &[Entry]) {
         let (subject, answer, _) = errors[0].key();
         let index = self.accounts.len();
         let mut seen_at = vec![false; points.len()];
@@ -195,10 +224,7 @@ impl Evidence {
             };
         }
         let mut quoted = quoted.unwrap_or_default();
-        quoted.hops = quoted.ttl.and_then(|ttl| {
-            let sent = ttl_at_sender(points, relations, subject)?;
-            sent.checked_sub(ttl)
-        });
+        quoted.hops = quoted.ttl.and_then(|ttl| sent_ttl?.checked_sub(ttl));
         self.accounts.push(Account {
             answer,
             count,
@@ -232,16 +258,22 @@ impl Evidence {
         if is_refusal(errors[0].answer) {
             let sender = senders_capture(points, key.0.0);
             let farthest = errors.iter().map(|error| error.position).max();
-            for &ports in &most {
-                let at_sender = errors
-                    .iter()
-                    .filter(|e| Some(e.point) == sender && e.ports == ports);
-                let arrival = at_sender.filter_map(|e| Some((e.point, e.error.time_ns?)));
-                self.whole.entry(key).or_default().push(Whole {
+            let mut arrivals: BTreeMap<Ports, (usize, i64)> = BTreeMap::new();
+            for error in errors.iter().filter(|e| Some(e.point) == sender) {
+                if let Some(time_ns) = error.error.time_ns {
+                    let first = arrivals
+                        .entry(error.ports)
+                        .or_insert((error.point, time_ns));
+                    first.1 = first.1.min(time_ns);
+                }
+            }
+            self.quoted.insert(key);
+            for ports in &most {
+                let same = self.whole.entry((key.0, key.1, *ports)).or_default();
+                same.expiry = same.expiry.or_else(|| expiry(errors[0].answer));
+                same.all.push(Whole {
                     account,
-                    ports,
-                    left: 1,
-                    arrival: arrival.min_by_key(|&(_, time_ns)| time_ns),
+                    arrival: arrivals.get(ports).copied(),
                     farthest: farthest.unwrap_or_default(),
                 });
             }
@@ -267,22 +299,35 @@ impl Evidence {
         // need not be about one that was lost.
         let by_others = |error: &&Entry| error.error.quote.by != error.error.destination;
         let of_lost: Vec<&Entry> = most.into_iter().filter(by_others).collect();
-        let mut ports: Vec<_> = of_lost.iter().map(|error| error.ports).collect();
-        ports.sort_unstable();
-        ports.dedup();
+        let mut by_ports: BTreeMap<Ports, Vec<(i64, Option<u16>)>> = BTreeMap::new();
+        for error in &of_lost {
+            let of_ports = by_ports.entry(error.ports).or_default();
+            of_ports.extend(
+                error
+                    .error
+                    .time_ns
+                    .map(|time_ns| (time_ns, error.error.ip_id)),
+            );
+        }
         if is_refusal(errors[0].answer) {
-            for ports in ports {
-                let same = of_lost.iter().filter(|error| error.ports == ports);
+            for (ports, mut errors) in by_ports {
                 let point = of_lost[0].point;
-                let errors = same.filter_map(|e| Some((e.error.time_ns?, e.error.ip_id)));
-                let mut errors: Vec<_> = errors.collect();
                 errors.sort_unstable();
-                self.of_half.entry(key).or_default().push(self.halves.len());
+                self.quoted_halves.insert(key);
+                let alike = self.of_half.entry((key.0, key.1, ports)).or_default();
+                if alike.len() == MOST_ABOUT_ONE {
+                    continue;
+                }
+                alike.push(self.halves.len());
+                let of_id = errors
+                    .iter()
+                    .filter_map(|&(time_ns, id)| Some((id?, time_ns)));
                 self.halves.push(Halves {
                     account,
                     ports,
                     point,
                     is_senders: senders_capture(points, key.0.0) == Some(point),
+                    last_of_id: of_id.collect(),
                     errors,
                     candidates: Vec::new(),
                 });
@@ -295,8 +340,8 @@ impl Evidence {
     pub(super) fn concerns(&self, journey: &Journey, flow: &Flow) -> bool {
         let subject = (journey.way, flow.carrier, flow.protocol);
         let upper_half = (journey.timestamp_ns >> 32) as u32;
-        self.whole.contains_key(&(subject, journey.timestamp_ns))
-            || self.of_half.contains_key(&(subject, upper_half))
+        self.quoted.contains(&(subject, journey.timestamp_ns))
+            || self.quoted_halves.contains(&(subject, upper_half))
     }
 
     /// The refusal of a lost packet, if an error quotes its timestamp. Where one may quote its half,
@@ -325,11 +370,21 @@ impl Evidence {
         journey: &Journey,
         subject: Subject,
     ) -> Option<Answered> {
-        let errors = self.whole.get_mut(&(subject, journey.timestamp_ns))?;
-        let error = errors
-            .iter_mut()
-            .find(|error| error.left > 0 && has_ports(points, journey, error.ports))?;
-        error.left -= 1;
+        if !self.quoted.contains(&(subject, journey.timestamp_ns)) {
+            return None;
+        }
+        let keys = ports(points, journey).map(|ports| (subject, journey.timestamp_ns, ports));
+        // Of several places the one whose error comes first.
+        let first = |key: &(Subject, u64, Ports)| {
+            let same = self.whole.get(key)?;
+            Some((same.all.get(same.spent)?.account, *key))
+        };
+        let (_, key) = keys
+            .filter_map(|key| first(&key))
+            .min_by_key(|(account, _)| *account)?;
+        let same = self.whole.get_mut(&key)?;
+        let error = same.all[same.spent];
+        same.spent += 1;
         let account = &mut self.accounts[error.account];
         account.answered += 1;
         let departure = |point: usize| Some(journey.seen[point]?.sighting.time_ns);
@@ -352,25 +407,25 @@ impl Evidence {
         subject: Subject,
         (tally, lost_at): (usize, (usize, usize)),
     ) {
-        let key = (subject, upper_half(journey));
-        let Some(halves) = self.of_half.get(&key) else {
+        let half = upper_half(journey);
+        if !self.quoted_halves.contains(&(subject, half)) {
             return;
-        };
+        }
         let id = self.candidates;
-        for &index in halves {
-            let half = &mut self.halves[index];
-            let Some(seen) = journey.seen[half.point] else {
-                continue;
-            };
-            let flow = points[half.point].flow(seen.sighting);
-            if (flow.source_port, flow.destination_port) == half.ports {
+        for ports in ports(points, journey) {
+            let alike = self.of_half.get(&(subject, half, ports));
+            for &index in alike.into_iter().flatten() {
+                let half = &mut self.halves[index];
+                let Some(seen) = seen_with(points, journey, half) else {
+                    continue;
+                };
                 self.candidates = id + 1;
                 half.candidates.push(Candidate {
                     id,
                     tally,
                     lost_at,
-                    time_ns: seen.sighting.time_ns,
-                    ip_id: seen.sighting.ip_id,
+                    time_ns: seen.time_ns,
+                    ip_id: seen.ip_id,
                 });
             }
         }
@@ -385,31 +440,20 @@ impl Evidence {
         flow: &Flow,
     ) -> Option<IpAddr> {
         let subject = (journey.way, flow.carrier, flow.protocol);
-        let expiry = |account: usize| {
-            let (from, version, icmp_type, code) = self.accounts[account].answer;
-            matches!((version, icmp_type, code), (4, 11, 0) | (6, 3, 0)).then_some(from)
-        };
-        let whole = self.whole.get(&(subject, journey.timestamp_ns));
-        let mut whole = whole.into_iter().flatten();
-        let by_whole = whole.find_map(|error| {
-            expiry(error.account).filter(|_| has_ports(points, journey, error.ports))
+        let mut by_whole = ports(points, journey).filter_map(|ports| {
+            let same = self.whole.get(&(subject, journey.timestamp_ns, ports));
+            same?.expiry
         });
-        by_whole.or_else(|| {
-            let halves = self.of_half.get(&(subject, upper_half(journey)))?;
-            halves
-                .iter()
-                .map(|&half| &self.halves[half])
-                .find_map(|half| {
-                    let seen = journey.seen[half.point]?.sighting;
-                    let seen_flow = points[half.point].flow(seen);
-                    let has_its_ports =
-                        (seen_flow.source_port, seen_flow.destination_port) == half.ports;
-                    let is_quoted = |&(time_ns, ip_id): &(i64, Option<u16>)| {
-                        seen.ip_id != 0 && ip_id == Some(seen.ip_id) && seen.time_ns <= time_ns
-                    };
-                    let is_quoted = has_its_ports && half.errors.iter().any(is_quoted);
-                    expiry(half.account).filter(|_| is_quoted)
-                })
+        by_whole.next().or_else(|| {
+            let half = upper_half(journey);
+            let alike = ports(points, journey)
+                .filter_map(|ports| self.of_half.get(&(subject, half, ports)));
+            alike.flatten().find_map(|&index| {
+                let half = &self.halves[index];
+                let seen = seen_with(points, journey, half).filter(|seen| seen.ip_id != 0)?;
+                let last_ns = half.last_of_id.get(&seen.ip_id)?;
+                expiry(self.accounts[half.account].answer).filter(|_| seen.time_ns <= *last_ns)
+            })
         })
     }
 
@@ -429,16 +473,32 @@ impl Evidence {
         for half in &mut self.halves {
             half.candidates.sort_by_key(|candidate| candidate.time_ns);
             let account = &mut self.accounts[half.account];
+            let positions = half.candidates.iter().enumerate();
+            let mut by_id: BTreeSet<(u16, usize)> = positions
+                .map(|(at, candidate)| (candidate.ip_id, at))
+                .collect();
+            let mut free: BTreeSet<usize> = (0..half.candidates.len()).collect();
+            let by_id_too = |at: usize| (half.candidates[at].ip_id, at);
+            // Another half's error may be about it.
+            for at in 0..half.candidates.len() {
+                if is_taken[half.candidates[at].id] {
+                    free.remove(&at);
+                    by_id.remove(&by_id_too(at));
+                }
+            }
             for &(time_ns, ip_id) in &half.errors {
                 let before = half.candidates.partition_point(|c| c.time_ns <= time_ns);
-                let is_free = |candidate: &&Candidate| !is_taken[candidate.id];
-                let mut free = half.candidates[..before].iter().rev().filter(is_free);
                 let ip_id = ip_id.filter(|&id| id != 0);
-                let by_id = free.clone().find(|c| ip_id == Some(c.ip_id));
-                let Some(&packet) = by_id.or_else(|| free.next()) else {
+                let same = ip_id.and_then(|id| by_id.range((id, 0)..(id, before)).next_back());
+                let by_own_id = same.map(|&(_, at)| at);
+                let Some(at) = by_own_id.or_else(|| free.range(..before).next_back().copied())
+                else {
                     continue;
                 };
-                if by_id.is_some() && half.is_senders {
+                free.remove(&at);
+                by_id.remove(&by_id_too(at));
+                let packet = half.candidates[at];
+                if by_own_id.is_some() && half.is_senders {
                     account.rtts_ns.push(time_ns - packet.time_ns);
                 }
                 is_taken[packet.id] = true;
@@ -602,11 +662,23 @@ fn ttl_at_sender(
     ttls.all(|other| other == ttl).then_some(ttl)
 }
 
-/// Whether a packet had these ports at some point.
-fn has_ports(points: &[Point], journey: &Journey, ports: (u16, u16)) -> bool {
-    let mut stations = journey.stations();
-    stations.any(|station| {
+/// The ports that a packet had at the points that saw it, each once.
+fn ports(points: &[Point], journey: &Journey) -> impl Iterator<Item = Ports> + use<> {
+    let at = journey.stations().map(|station| {
         let flow = points[station.point].flow(station.seen.sighting);
-        (flow.source_port, flow.destination_port) == ports
-    })
+        (flow.source_port, flow.destination_port)
+    });
+    at.collect::<BTreeSet<Ports>>().into_iter()
+}
+
+/// The sighting of a packet at the point that saw errors, if its ports were theirs there.
+fn seen_with<'a>(points: &[Point], journey: &Journey<'a>, half: &Halves) -> Option<&'a Sighting> {
+    let seen = journey.seen[half.point]?.sighting;
+    let flow = points[half.point].flow(seen);
+    ((flow.source_port, flow.destination_port) == half.ports).then_some(seen)
+}
+
+/// Who says by an error that a TTL ran out.
+fn expiry((from, version, icmp_type, code): Answer) -> Option<IpAddr> {
+    matches!((version, icmp_type, code), (4, 11, 0) | (6, 3, 0)).then_some(from)
 }

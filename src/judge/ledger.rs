@@ -9,8 +9,6 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::{
     Judgement, Known, Options, TALLIES,
     askers::Askers,
@@ -28,6 +26,7 @@ use crate::{
         Station, Survey, Way, journeys,
     },
     findings::{Absence, Warning},
+    keyed::{KeyedMap, KeyedSet},
     observe::{Point, Sighting},
 };
 
@@ -305,10 +304,11 @@ impl Judgement<'_> {
             is_over: bool,
             is_reached: bool,
             age_ns: i64,
+            packets: usize,
         }
         let mut groups: Vec<Group> = Vec::with_capacity(survey.rest_len(self.points.len()));
         let mut unreached = 0;
-        let mut last_seen: FxHashMap<(usize, u32), u64> = FxHashMap::default();
+        let mut last_seen: KeyedMap<(usize, u32), u64> = KeyedMap::default();
         let as_seen = SecondChance::none(self.options.wait_ns);
         journeys(self.points, &known.relations, survey, &as_seen, |journey| {
             let timestamp_ns = journey.timestamp_ns;
@@ -320,12 +320,14 @@ impl Judgement<'_> {
                     group.is_over &= is_ripe;
                     group.is_reached &= is_reached;
                     group.age_ns = group.age_ns.min(age_ns);
+                    group.packets += 1;
                 }
                 _ => groups.push(Group {
                     timestamp_ns,
                     is_over: is_ripe,
                     is_reached,
                     age_ns,
+                    packets: 1,
                 }),
             }
             if let Some(last) = journey.stations().last()
@@ -338,14 +340,17 @@ impl Judgement<'_> {
         });
         let is_over = |group: &&Group| group.is_over;
         let is_held_up = unreached > groups.len() / 2;
-        if reading.is_full && groups.iter().filter(is_over).count() < groups.len() / 2 {
-            let middle = groups.len() / 2;
+        let packets = |group: &Group| group.packets;
+        let all: usize = groups.iter().map(packets).sum();
+        let ripe: usize = groups.iter().filter(is_over).map(packets).sum();
+        if reading.is_full && 2 * ripe < all {
             // What a point may tell of any moment goes last.
-            groups.select_nth_unstable_by_key(middle, |group| {
-                (!group.is_reached, std::cmp::Reverse(group.age_ns))
-            });
-            for group in &mut groups[..middle] {
-                group.is_over = true;
+            groups
+                .sort_unstable_by_key(|group| (!group.is_reached, std::cmp::Reverse(group.age_ns)));
+            let mut decided = 0;
+            for group in &mut groups {
+                group.is_over |= 2 * decided < all;
+                decided += group.packets;
             }
         }
         let over = groups.iter().filter(is_over);
@@ -353,7 +358,7 @@ impl Judgement<'_> {
         drop(groups);
         over.sort_unstable();
         // What belongs together is decided together.
-        let mut kept: FxHashSet<u64> = FxHashSet::default();
+        let mut kept: KeyedSet<u64> = KeyedSet::default();
         for (end, starts) in known.second_chance.continued() {
             let parts: Vec<u64> = last_seen
                 .get(&end)

@@ -10,8 +10,6 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use super::clocks::Clocks;
 use crate::{
     correlate::{Relations, Way},
@@ -20,6 +18,7 @@ use crate::{
         number::{ICMP, ICMPV6, TCP},
     },
     findings::{PointKind, Warning},
+    keyed::{KeyedMap, KeyedSet},
     observe::{BystanderFlow, Coverage, Point, Sighting},
 };
 
@@ -38,7 +37,7 @@ struct Recorder {
     /// Numbers of which it has any packet, HDP or not.
     recorded: BTreeSet<u8>,
     /// By number: packets that came by for certain, and those of them that it lacks.
-    passed: FxHashMap<u8, Passed>,
+    passed: KeyedMap<u8, Passed>,
     /// By number, whether it has no say about it; nothing where it has about all.
     hidden: Vec<bool>,
 }
@@ -66,7 +65,7 @@ impl Recorders {
         relations: &Relations,
         clocks: &Clocks,
         coverages: &[Coverage],
-        mut passed: Vec<FxHashMap<u8, Passed>>,
+        mut passed: Vec<KeyedMap<u8, Passed>>,
     ) -> Self {
         let by_point = (0..points.len()).map(|point| {
             let own = &points[point];
@@ -189,7 +188,7 @@ struct Answered<'a> {
 impl Answered<'_> {
     /// Packets that came to the other point while it was watching, which never recorded their
     /// number, by number.
-    fn unrecorded(&self, recorded: &BTreeSet<u8>) -> FxHashMap<u8, u64> {
+    fn unrecorded(&self, recorded: &BTreeSet<u8>) -> KeyedMap<u8, u64> {
         let way = if self.from < self.to {
             Way::Forward
         } else {
@@ -197,7 +196,7 @@ impl Answered<'_> {
         };
         let here = &self.points[self.from];
         let destinations = self.destinations(way);
-        let mut packets: FxHashMap<u8, u64> = FxHashMap::default();
+        let mut packets: KeyedMap<u8, u64> = KeyedMap::default();
         if destinations.is_empty() {
             return packets;
         }
@@ -209,7 +208,7 @@ impl Answered<'_> {
         // What boxes on the way answer in its place is left out: lookups of names, and TCP by a reset.
         for kind in [BystanderKind::Echo, BystanderKind::TcpStart] {
             let seen = || here.bystanders.of(kind);
-            let flows: FxHashSet<_> = seen().map(|(_, flow, _)| conversation(flow)).collect();
+            let flows: KeyedSet<_> = seen().map(|(_, flow, _)| conversation(flow)).collect();
             for (_, flow, seen) in seen() {
                 let (source, destination, (from, to)) = conversation(flow);
                 let answers = (destination, source, (to, from));
@@ -219,7 +218,7 @@ impl Answered<'_> {
             }
         }
         // Errors of the destination itself, about packets that it got.
-        let mut quoted = FxHashSet::default();
+        let mut quoted = KeyedSet::default();
         for error in &here.icmp {
             if let (HeaderView::Whole(header), Some(time_ns)) = (error.header, error.time_ns)
                 && error.quote.by == error.destination
@@ -252,13 +251,13 @@ impl Answered<'_> {
     }
 
     /// Where HDP goes this way, as both points know it.
-    fn destinations(&self, way: Way) -> FxHashSet<IpAddr> {
+    fn destinations(&self, way: Way) -> KeyedSet<IpAddr> {
         let of_point = |point: usize| {
             let flows = self.points[point].flows.iter().zip(0..);
             let along = flows.filter(move |(_, flow)| self.relations.way(point, *flow) == way);
             along.map(|(entry, _)| entry.flow.destination)
         };
-        let here: FxHashSet<IpAddr> = of_point(self.from).collect();
+        let here: KeyedSet<IpAddr> = of_point(self.from).collect();
         of_point(self.to)
             .filter(|address| here.contains(address))
             .collect()

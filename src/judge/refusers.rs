@@ -1,6 +1,9 @@
 //! Refusers: the hosts that answer with ICMP errors, and how their answers look in all.
 
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::tally::Tally;
 use crate::{
@@ -8,42 +11,62 @@ use crate::{
     protocols::Carrier,
 };
 
-/// The hosts that refused packets of these numbers, and how their answers look in all.
-pub(super) fn find(numbers: &[(Carrier, &Tally, &[IcmpEvidence])]) -> Vec<Refuser> {
-    let mut hosts: Vec<&str> = Vec::new();
-    for error in numbers.iter().flat_map(|(.., icmp)| *icmp) {
-        if error.refuses && !hosts.contains(&error.from.as_str()) {
-            hosts.push(&error.from);
-        }
-    }
-    hosts.sort_by_key(|host| host.parse::<IpAddr>().ok());
-    hosts.iter().map(|host| refuser(host, numbers)).collect()
+/// What one host said.
+#[derive(Default)]
+struct Answers {
+    /// Of each number that it refused, by its index: how many.
+    own: BTreeMap<usize, u64>,
+    /// Where packets were lost that it answered.
+    stretches: BTreeSet<(usize, usize)>,
+    /// Numbers that it refused though they came to it.
+    arrive: BTreeSet<Carrier>,
 }
 
-fn refuser(host: &str, numbers: &[(Carrier, &Tally, &[IcmpEvidence])]) -> Refuser {
-    let by_host = |icmp: &&IcmpEvidence| icmp.refuses && icmp.from == host;
-    // Where it is, packets are lost that it answers; what arrives at it, it may answer too.
-    let mut stretches = Vec::new();
-    let mut arrive = Vec::new();
-    for (carrier, tally, icmp) in numbers {
-        let answered = tally.answered.iter();
-        let by_host_too = answered.filter(|(((from, ..), _), _)| from.to_string() == host);
-        stretches.extend(by_host_too.map(|((_, stretch), _)| *stretch));
-        let is_destination = |icmp: &IcmpEvidence| icmp.quoted.destination.as_deref() == Some(host);
-        if icmp.iter().filter(by_host).any(is_destination) {
-            arrive.push(*carrier);
+/// The hosts that refused packets of these numbers, and how their answers look in all.
+pub(super) fn find(numbers: &[(Carrier, &Tally, &[IcmpEvidence])]) -> Vec<Refuser> {
+    let mut hosts: BTreeMap<(Option<IpAddr>, &str), Answers> = BTreeMap::new();
+    for (number, (carrier, _, icmp)) in numbers.iter().enumerate() {
+        for error in icmp.iter().filter(|error| error.refuses) {
+            let host = (error.from.parse().ok(), error.from.as_str());
+            let answers = hosts.entry(host).or_default();
+            *answers.own.entry(number).or_default() += error.count;
+            if error.quoted.destination.as_ref() == Some(&error.from) {
+                answers.arrive.insert(*carrier);
+            }
         }
     }
+    let mut stretches: BTreeMap<IpAddr, BTreeSet<(usize, usize)>> = BTreeMap::new();
+    for (_, tally, _) in numbers {
+        for ((from, ..), stretch) in tally.answered.keys() {
+            stretches.entry(*from).or_default().insert(*stretch);
+        }
+    }
+    for ((address, _), answers) in &mut hosts {
+        let own = address.and_then(|address| stretches.remove(&address));
+        answers.stretches = own.unwrap_or_default();
+    }
+    let hosts = hosts.iter();
+    hosts
+        .map(|((_, host), answers)| refuser(host, answers, numbers))
+        .collect()
+}
+
+/// Where it is, packets are lost that it answers; what arrives at it, it may answer too.
+fn refuser(
+    host: &str,
+    answers: &Answers,
+    numbers: &[(Carrier, &Tally, &[IcmpEvidence])],
+) -> Refuser {
     let (mut errors, mut of, mut all_lost) = (0, 0, 0);
     let (mut in_part, mut several_in_full) = (false, false);
-    for (carrier, tally, icmp) in numbers {
-        let own: u64 = icmp.iter().filter(by_host).map(|icmp| icmp.count).sum();
+    for (number, (carrier, tally, _)) in numbers.iter().enumerate() {
+        let own = answers.own.get(&number).copied().unwrap_or(0);
         let lost_at = tally.lost_at.iter();
         let lost: u64 = lost_at
-            .filter(|(stretch, _)| stretches.contains(stretch))
+            .filter(|(stretch, _)| answers.stretches.contains(stretch))
             .map(|(_, count)| count)
             .sum();
-        let arrived = if arrive.contains(carrier) {
+        let arrived = if answers.arrive.contains(carrier) {
             tally.delivered
         } else {
             0

@@ -25,7 +25,7 @@ pub(super) struct Tally {
     pub(super) late: u64,
     pub(super) ambiguous: u64,
     /// Lost packets that a drop witness recorded, by the rule that took them and where they were lost.
-    pub(super) dropped_by: Vec<(DroppedAt, u64)>,
+    pub(super) dropped_by: BTreeMap<DroppedAt, u64>,
     /// Sent with a TTL that could not suffice.
     pub(super) expired: u64,
     /// The largest TTL that ran out, and where.
@@ -48,9 +48,9 @@ pub(super) struct Tally {
     /// The first lost packet: the point that saw it last, and its frame there.
     pub(super) first_lost: Option<(usize, u32)>,
     /// Lost packets of which some fragments came: the point where, and the first byte that did not.
-    pub(super) missing_pieces: Vec<((usize, u32), u64)>,
+    pub(super) missing_pieces: BTreeMap<(usize, u32), u64>,
     /// Lost packets that an ICMP error quotes, by the error and where they were lost.
-    pub(super) answered: Vec<(AnswerAt, u64)>,
+    pub(super) answered: BTreeMap<AnswerAt, u64>,
     /// Lost packets whose ICMP error was seen where they were not, by the farthest such point.
     pub(super) answered_beyond: Vec<(usize, u64)>,
     /// Timestamps of the first packet that was lost and of the last that was delivered.
@@ -368,7 +368,7 @@ impl Tally {
         for (at, count) in &mut self.dropped_by {
             *count -= u64::from(*at == (rule, place));
         }
-        self.dropped_by.retain(|(_, count)| *count > 0);
+        self.dropped_by.retain(|_, count| *count > 0);
     }
 
     /// Takes back what was counted of a packet that was first seen at this time, and not at the end of its
@@ -570,7 +570,7 @@ impl Judgement<'_> {
         } = *self.points[first.point].flow(origin);
         let missing = self.points[to].missing_piece(journey.timestamp_ns, protocol, carrier);
         if let Some(byte) = missing {
-            add(&mut tally.missing_pieces, (to, byte));
+            *tally.missing_pieces.entry((to, byte)).or_default() += 1;
         }
         let of_flow = &mut self.decided.by_flow[first.point][origin.flow as usize];
         of_flow.judged.packets += 1;
@@ -593,13 +593,14 @@ impl Judgement<'_> {
         let rule = witnesses.rule(protocol, carrier, journey.timestamp_ns);
         let tally = self.decided.tallies.of(index);
         if let Some(rule) = rule {
-            add(&mut tally.dropped_by, (rule, (from, to)));
+            *tally.dropped_by.entry((rule, (from, to))).or_default() += 1;
         }
         let flow = self.points[first.point].flow(origin);
         let counted_at = (index, (from, to));
         let error = self.evidence.about(self.points, journey, flow, counted_at);
         if let Some(error) = error {
-            add(&mut tally.answered, (error.answer, (from, to)));
+            let answered = (error.answer, (from, to));
+            *tally.answered.entry(answered).or_default() += 1;
             let position = |point: usize| match journey.way {
                 Way::Forward => point,
                 Way::Reverse => count - 1 - point,
@@ -635,7 +636,8 @@ impl Judgement<'_> {
     pub(super) fn settle_answers(&mut self) {
         for settled in self.evidence.settle() {
             let tally = self.decided.tallies.of(settled.tally);
-            add(&mut tally.answered, (settled.answer, settled.lost_at));
+            let answered = (settled.answer, settled.lost_at);
+            *tally.answered.entry(answered).or_default() += 1;
         }
     }
 

@@ -592,7 +592,7 @@ fn reasons(
                 hop,
                 address: address.to_string(),
             }));
-            reasons.extend(tally.missing_pieces.iter().map(|&((point, byte), count)| {
+            reasons.extend(tally.missing_pieces.iter().map(|(&(point, byte), &count)| {
                 Reason::MissingFragment {
                     point: name(point),
                     from_byte: byte,
@@ -660,7 +660,7 @@ fn reasons(
 /// The rules that took packets between two points.
 fn witnessed(subject: &Subject, tally: &Tally, place: (usize, usize)) -> Vec<Witnessed> {
     let here = tally.dropped_by.iter().filter(|((_, at), _)| *at == place);
-    here.map(|&((rule, _), count)| Witnessed {
+    here.map(|(&(rule, _), &count)| Witnessed {
         by: subject.witnesses.named(rule),
         count,
     })
@@ -687,12 +687,9 @@ fn dropped_by(subject: &Subject, tally: &Tally) -> impl Iterator<Item = Reason> 
 
 /// The hosts that answered lost packets.
 fn answers(tally: &Tally) -> impl Iterator<Item = Reason> {
-    let mut counts: Vec<(Answer, u64)> = Vec::new();
-    for &((answer, _), count) in &tally.answered {
-        match counts.iter_mut().find(|(known, _)| *known == answer) {
-            Some((_, sum)) => *sum += count,
-            None => counts.push((answer, count)),
-        }
+    let mut counts: BTreeMap<Answer, u64> = BTreeMap::new();
+    for (&(answer, _), count) in &tally.answered {
+        *counts.entry(answer).or_default() += count;
     }
     let lost = tally.lost;
     counts

@@ -44,6 +44,14 @@ fn of_source(source: &Point) -> Vec<Warning> {
         fault,
         hdp: source.hdp,
     }));
+    let left_out = &source.left_out;
+    if left_out.errors + left_out.doubtful > 0 {
+        warnings.push(Warning::LeftOut {
+            point: point(),
+            errors: left_out.errors,
+            rewritten: left_out.doubtful,
+        });
+    }
     let skipped = &source.skipped;
     if skipped.unsupported_link > 0 {
         let link_types = source.summary.link_types.iter();

@@ -10,11 +10,10 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use rustc_hash::FxHashMap;
-
 use super::{Stage, stage};
 use crate::{
     decode::{Bystander, BystanderKind},
+    keyed::KeyedMap,
     source::Frame,
 };
 
@@ -36,14 +35,14 @@ pub(crate) struct Bystanders {
 struct Sample {
     /// Fingerprints up to this are kept.
     limit: u64,
-    seen: FxHashMap<(u64, BystanderFlow), BystanderSeen>,
+    seen: KeyedMap<(u64, BystanderFlow), BystanderSeen>,
 }
 
 impl Default for Sample {
     fn default() -> Self {
         Self {
             limit: u64::MAX,
-            seen: FxHashMap::default(),
+            seen: KeyedMap::default(),
         }
     }
 }

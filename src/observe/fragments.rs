@@ -5,9 +5,10 @@
 //! has not come (RFC 7680, section 4). Pieces are counted by the lengths in their IP headers, so a
 //! snapshot length hides none.
 
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 use crate::decode::{FragmentSet, PacketType, Piece};
+use crate::keyed::KeyedMap;
 
 /// How long the pieces of a datagram are waited for: an identification is not used anew within
 /// that time (RFC 6864; RFC 8200 gives reassembly a minute).
@@ -43,7 +44,7 @@ pub(super) struct Lacking {
 /// All sets of pieces that a point saw.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fragments {
-    open: FxHashMap<Key, Set>,
+    open: KeyedMap<Key, Set>,
     lacking: Vec<Lacking>,
     /// So many open sets are looked through for old ones.
     many: usize,
@@ -54,23 +55,28 @@ struct Set {
     since_ns: i64,
     /// Several where the capture or the network doubled the piece.
     firsts: Vec<First>,
-    /// Start and end of each piece in the IP payload.
-    pieces: Vec<(u32, u32)>,
+    /// What came of the IP payload: where each stretch begins, and where it ends.
+    came: BTreeMap<u32, u32>,
     /// Where the last piece ends.
     end: Option<u32>,
 }
 
 impl Set {
-    /// The first byte that did not come; `None` when the set is whole.
-    fn missing_from(&mut self) -> Option<u32> {
-        self.pieces.sort_unstable();
-        let mut covered = 0;
-        for &(start, end) in &self.pieces {
-            if start > covered {
-                break;
-            }
-            covered = end.max(covered);
+    /// Takes in a piece of the payload, and joins it to what it touches.
+    fn add(&mut self, mut start: u32, mut end: u32) {
+        while let Some((&other, &other_end)) = self.came.range(..=end).next_back()
+            && other_end >= start
+        {
+            self.came.remove(&other);
+            start = start.min(other);
+            end = end.max(other_end);
         }
+        self.came.insert(start, end);
+    }
+
+    /// The first byte that did not come; `None` when the set is whole.
+    fn missing_from(&self) -> Option<u32> {
+        let covered = self.came.get(&0).copied().unwrap_or(0);
         (self.end != Some(covered)).then_some(covered)
     }
 }
@@ -80,8 +86,9 @@ impl Fragments {
     pub(super) fn add(&mut self, key: Key, time_ns: i64, piece: &Piece, first: Option<First>) {
         let is_another = |set: &Set| {
             let is_old = set.since_ns.abs_diff(time_ns) > JOINED_WITHIN_NS;
-            let mut firsts = set.firsts.iter().zip(first);
-            is_old || firsts.any(|(known, new)| known.timestamp_ns != new.timestamp_ns)
+            // All that are known have the same.
+            let mut known = set.firsts.first().into_iter().zip(first);
+            is_old || known.any(|(known, new)| known.timestamp_ns != new.timestamp_ns)
         };
         if self.open.get(&key).is_some_and(is_another)
             && let Some(before) = self.open.remove(&key)
@@ -94,12 +101,12 @@ impl Fragments {
         let set = self.open.entry(key).or_insert_with(|| Set {
             since_ns: time_ns,
             firsts: Vec::new(),
-            pieces: Vec::new(),
+            came: BTreeMap::new(),
             end: None,
         });
         set.firsts.extend(first);
-        let end = piece.offset + piece.len;
-        set.pieces.push((piece.offset, end));
+        let end = piece.offset.saturating_add(piece.len);
+        set.add(piece.offset, end);
         if piece.is_last {
             set.end = Some(end);
         }
@@ -120,7 +127,7 @@ impl Fragments {
     }
 
     /// Takes note of what is missing from a set that nothing joins any more.
-    fn close(&mut self, mut set: Set) {
+    fn close(&mut self, set: Set) {
         let Some(missing_from) = set.missing_from() else {
             return;
         };
@@ -129,6 +136,17 @@ impl Fragments {
             first,
             missing_from,
         }));
+    }
+
+    /// Forgets those that lack a piece and have one of these timestamps, which rise; how many.
+    pub(super) fn forget(&mut self, timestamps: &[u64]) -> u64 {
+        let before = self.lacking.len();
+        self.lacking.retain(|lacking| {
+            timestamps
+                .binary_search(&lacking.first.timestamp_ns)
+                .is_err()
+        });
+        (before - self.lacking.len()) as u64
     }
 
     /// The packets that lack a piece, now that no more come.

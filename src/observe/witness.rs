@@ -10,11 +10,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rustc_hash::FxHashMap;
-
 use crate::{
     decode::{Decoder, HeaderView, Logged},
     findings::{Input, Point, PointKind, Skipped, WitnessRule},
+    keyed::KeyedMap,
+    printable::printable,
     protocols::Carrier,
     source::{Frame, Summary},
 };
@@ -37,8 +37,8 @@ type Key = (u8, Carrier, u64);
 /// The rules that took the last packets. Of a capture that does not end the oldest are forgotten.
 #[derive(Debug)]
 struct Recent {
-    newer: FxHashMap<Key, usize>,
-    older: FxHashMap<Key, usize>,
+    newer: KeyedMap<Key, usize>,
+    older: KeyedMap<Key, usize>,
     /// How many the newer ones are at the most.
     most: usize,
 }
@@ -62,8 +62,8 @@ impl Recent {
 impl Default for Recent {
     fn default() -> Self {
         Self {
-            newer: FxHashMap::default(),
-            older: FxHashMap::default(),
+            newer: KeyedMap::default(),
+            older: KeyedMap::default(),
             most: usize::MAX,
         }
     }
@@ -127,11 +127,12 @@ impl<'a> Witness<'a> {
         let place = (logged.hook, logged.in_interface, logged.out_interface);
         let mut all = self.all.lock();
         let name = &self.name;
-        let key = (logged.prefix.to_owned(), place);
+        let rule = printable(logged.prefix).into_owned();
+        let key = (rule.clone(), place);
         let rule = *self.rules.entry(key).or_insert_with(|| {
             all.rules.push(WitnessRule {
                 witness: name.clone(),
-                rule: logged.prefix.to_owned(),
+                rule,
                 hook: logged.hook.map(str::to_owned),
                 in_interface: logged.in_interface,
                 out_interface: logged.out_interface,

@@ -6,6 +6,7 @@ use super::Error;
 use crate::{
     decode::Dates,
     observe::Witnesses,
+    printable::printable,
     source::{self, Origin, Recording, Source},
 };
 
@@ -61,6 +62,7 @@ impl Points {
                 });
             }
             let name = label.map_or_else(|| default_name(&origin, points.len()), str::to_owned);
+            let name = printable(&name).into_owned();
             labels.push(label);
             points.push(Named { name, origin });
         }

@@ -12,14 +12,13 @@
 //! answers coming in, bridges, bonds and mirrors, whose copies keep their TTL, and captures on one
 //! interface are no such points.
 
-use std::net::IpAddr;
-
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
     correlate::{Relations, Survey, Way},
     decode::PacketType,
     findings::Side,
+    keyed::{KeyedMap, KeyedSet},
     observe::{BystanderFlow, Flow, FlowEntry, Incomplete, Point, Sighting},
 };
 
@@ -130,9 +129,9 @@ struct Passage {
     /// Packets on one side that a point on the other side of the host saw too.
     missed: u64,
     /// Address pairs of packets that only came in.
-    stayed: FxHashSet<(IpAddr, IpAddr)>,
+    stayed: KeyedSet<(IpAddr, IpAddr)>,
     /// Address pairs, as they came in, of packets that went out too.
-    crossed: FxHashSet<(IpAddr, IpAddr)>,
+    crossed: KeyedSet<(IpAddr, IpAddr)>,
 }
 
 impl<'a> Host<'a> {
@@ -152,7 +151,7 @@ impl<'a> Host<'a> {
     /// they go under the addresses which other points saw too.
     fn follow_translated(&mut self) {
         let point = self.point();
-        let mut translated: FxHashSet<(u32, u32)> = FxHashSet::default();
+        let mut translated: BTreeSet<(u32, u32)> = BTreeSet::new();
         self.packets(|copies| {
             let entry = |copy: &Sighting| &point.flows[copy.flow as usize];
             for (a, b) in copies
@@ -166,25 +165,23 @@ impl<'a> Host<'a> {
             }
         });
         let others = (0..self.points.len()).filter(|&other| other != self.index);
-        let elsewhere: FxHashSet<(IpAddr, IpAddr)> = others
+        let elsewhere: KeyedSet<(IpAddr, IpAddr)> = others
             .flat_map(|other| &self.points[other].pairs)
             .copied()
             .collect();
         let is_elsewhere = |pair: u32| elsewhere.contains(&point.pairs[pair as usize]);
+        let mut of_pair: Vec<Vec<usize>> = vec![Vec::new(); point.pairs.len()];
+        for (flow, entry) in point.flows.iter().enumerate() {
+            of_pair[entry.pair as usize].push(flow);
+        }
         for (known, unknown) in translated {
-            let known_way = point.flows.iter().position(|entry| entry.pair == known);
-            let Some(way) = known_way
-                .map(|flow| self.ways[flow])
-                .filter(|_| is_elsewhere(known))
-            else {
-                continue;
-            };
-            if is_elsewhere(unknown) {
+            if !is_elsewhere(known) || is_elsewhere(unknown) {
                 continue;
             }
-            for (own, entry) in self.ways.iter_mut().zip(&point.flows) {
-                if entry.pair == unknown {
-                    *own = way;
+            if let Some(&first) = of_pair[known as usize].first() {
+                let way = self.ways[first];
+                for &flow in &of_pair[unknown as usize] {
+                    self.ways[flow] = way;
                 }
             }
         }
@@ -224,7 +221,7 @@ impl<'a> Host<'a> {
         let way = |flow: u32| self.way(flow);
         // Where the capture does not say, an interface has one role for what goes one way, and the
         // other for what goes back.
-        let mut votes: FxHashMap<(Way, u32), [u64; 2]> = FxHashMap::default();
+        let mut votes: KeyedMap<(Way, u32), [u64; 2]> = KeyedMap::default();
         self.packets(|copies| {
             let of_copy = |copy: &Sighting| &flows[copy.flow as usize].flow;
             for a in copies {
@@ -405,8 +402,8 @@ fn sides_of_bystanders(
     flows: &[FlowEntry],
     sides: &[Side],
 ) -> impl Fn(&BystanderFlow) -> Option<Side> {
-    let mut of_interfaces: FxHashMap<u32, Option<Side>> = FxHashMap::default();
-    let mut of_addresses: FxHashMap<(IpAddr, IpAddr, bool), Side> = FxHashMap::default();
+    let mut of_interfaces: KeyedMap<u32, Option<Side>> = KeyedMap::default();
+    let mut of_addresses: KeyedMap<(IpAddr, IpAddr, bool), Side> = KeyedMap::default();
     for (entry, &side) in flows.iter().zip(sides) {
         let Flow {
             source,

@@ -53,6 +53,18 @@ impl Room {
     }
 }
 
+impl Room {
+    /// So many ICMP errors of a point are kept, and as many packets that something wrote into.
+    fn evidence(self) -> usize {
+        self.waiting.saturating_mul(4)
+    }
+
+    /// So many sightings are held at the least before some are decided that should wait.
+    fn most_held(self) -> usize {
+        self.waiting.saturating_mul(4)
+    }
+}
+
 impl Default for Room {
     /// Less than 64 MiB in all, for two points.
     fn default() -> Self {
@@ -147,10 +159,15 @@ enum Taken {
 struct Bounded {
     pending: Pending<Decision>,
     decided: Ledger,
-    /// When so many wait, some are decided.
+    /// When so many wait, some are decided. To decide takes as long as there is to know, so a share of
+    /// that must have come before.
     decide_at: usize,
+    /// When so many are held, some are decided that should wait; likewise.
+    full_at: usize,
     /// How often something was taken in.
     taken: u64,
+    /// The points whose readers wait for others.
+    at_rest: Places,
     /// The last sightings of each point, by rising timestamp or nearly so.
     recent: Vec<Vec<Sighting>>,
 }
@@ -201,11 +218,18 @@ impl Window {
         room: Room,
     ) -> Self {
         let nothing = labels.iter().map(|_| Batch::default()).collect();
+        let feed = |_| {
+            let mut feed = Feed::default();
+            if room.all < usize::MAX {
+                feed.observer.bound_evidence(room.evidence());
+            }
+            Mutex::new(feed)
+        };
         Self {
             options: judging,
             dates: options.dates(),
             room,
-            feeds: labels.iter().map(|_| Mutex::default()).collect(),
+            feeds: labels.iter().map(feed).collect(),
             taken: Mutex::new(Taken::All(nothing)),
             moved: Condvar::new(),
             labels,
@@ -396,7 +420,7 @@ impl Window {
         if self.is_due(&taken) {
             self.decide(&mut taken, false);
         }
-        if may_wait && self.is_full(&taken) && taken.is_ahead(point) && self.has_others(point) {
+        if may_wait && self.is_full(&taken) && taken.is_ahead(point) {
             taken = self.let_come_up(taken, point);
         }
         let patience = Duration::from_nanos(self.options.wait_ns);
@@ -410,14 +434,17 @@ impl Window {
             if seen != taken.taken() {
                 (seen, waiting_since) = (taken.taken(), Instant::now());
             }
-            let waits = may_wait && is_held_up && self.has_others(point);
+            let waits = may_wait && is_held_up && self.has_others(&taken, point);
             if !waits || waiting_since.elapsed() > patience {
                 self.decide(&mut taken, true);
                 break;
             }
-            let until = |taken: &mut Taken| self.is_full(taken);
-            let waited = self.moved.wait_timeout_while(taken, REVIEW, until);
-            taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let until = |taken: &mut Taken| self.is_full(taken) && taken.is_ahead(point);
+            taken = self.rest(taken, point, REVIEW, until);
+            // The others come up with this one in turn, and even so nothing more can be decided.
+            if taken.is_overfull() {
+                self.decide(&mut taken, true);
+            }
         }
         self.moved.notify_all();
     }
@@ -428,22 +455,42 @@ impl Window {
         mut taken: MutexGuard<'a, Taken>,
         point: usize,
     ) -> MutexGuard<'a, Taken> {
-        loop {
+        while self.has_others(&taken, point) {
             let known = taken.taken();
             let is_ahead = |taken: &Taken| taken.coming(point) > self.room.batch;
             let waits = |taken: &mut Taken| is_ahead(taken) && taken.taken() == known;
-            let waited = self.moved.wait_timeout_while(taken, PATIENCE, waits);
-            taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+            taken = self.rest(taken, point, PATIENCE, waits);
             if !is_ahead(&taken) || taken.taken() == known {
-                return taken;
+                break;
             }
         }
+        taken
     }
 
-    /// Whether another point is still being read.
-    fn has_others(&self, point: usize) -> bool {
+    /// Waits so long at the most, as long as it has to.
+    fn rest<'a>(
+        &self,
+        mut taken: MutexGuard<'a, Taken>,
+        point: usize,
+        time: Duration,
+        has_to: impl FnMut(&mut Taken) -> bool,
+    ) -> MutexGuard<'a, Taken> {
+        taken.rest(point, true);
+        // Who waits for this point waits for nothing now.
+        self.moved.notify_all();
+        let waited = self.moved.wait_timeout_while(taken, time, has_to);
+        taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+        taken.rest(point, false);
+        taken
+    }
+
+    /// Whether another point is still being read, and does not wait itself.
+    fn has_others(&self, taken: &Taken, point: usize) -> bool {
         let mut others = self.feeds.iter().enumerate();
-        others.any(|(other, feed)| other != point && !lock(feed).has_ended)
+        others.any(|(other, feed)| {
+            let waits = taken.is_at_rest(other) && taken.is_ahead(other);
+            other != point && !waits && !lock(feed).has_ended
+        })
     }
 
     fn is_due(&self, taken: &Taken) -> bool {
@@ -457,12 +504,10 @@ impl Window {
     }
 
     fn is_full(&self, taken: &Taken) -> bool {
-        taken.held() > self.most_held()
-    }
-
-    /// So many sightings are held at the most before some are decided that should wait.
-    fn most_held(&self) -> usize {
-        self.room.waiting.saturating_mul(4)
+        match taken {
+            Taken::All(_) => false,
+            Taken::Some(bounded) => bounded.held() > bounded.full_at,
+        }
     }
 
     /// Decides what can be decided, or half of it all; whether most of what is left waits for points
@@ -490,7 +535,18 @@ impl Window {
             pending.put_back(point, sightings);
         }
         pending.settle(&settled.timestamps);
-        bounded.decide_at = (2 * bounded.waiting()).max(self.room.waiting);
+        for feed in &self.feeds {
+            lock(feed).observer.forget_incomplete(&settled.timestamps);
+        }
+        let flows = bounded.pending.flows();
+        bounded.decide_at = (2 * bounded.waiting())
+            .max(flows / 4)
+            .max(self.room.waiting);
+        if is_full {
+            let held = bounded.held();
+            let more = held.max(flows) / 2;
+            bounded.full_at = (held + more).max(self.room.most_held());
+        }
         settled.is_held_up
     }
 
@@ -560,7 +616,9 @@ impl Taken {
             decided: Ledger::new(kept.len()),
             pending: Pending::new(kept.len()),
             decide_at: room.waiting,
+            full_at: room.most_held(),
             taken: 0,
+            at_rest: Places::default(),
             recent: vec![Vec::new(); kept.len()],
         };
         for (point, batch) in kept.iter_mut().enumerate() {
@@ -576,20 +634,33 @@ impl Taken {
         }
     }
 
-    /// Of points that some packets were forgotten of, sightings that are held.
-    fn held(&self) -> usize {
-        match self {
-            Self::All(_) => 0,
-            Self::Some(bounded) => bounded.pending.held().sum(),
-        }
-    }
-
     /// Sightings of a point that others have not come to.
     fn coming(&self, point: usize) -> usize {
         match self {
             Self::All(_) => 0,
             Self::Some(bounded) => bounded.pending.coming(point),
         }
+    }
+
+    /// Notes whether a point's reader waits for others.
+    fn rest(&mut self, point: usize, rests: bool) {
+        if let Self::Some(bounded) = self {
+            let at_rest = &mut bounded.at_rest;
+            *at_rest = if rests {
+                at_rest.with(point)
+            } else {
+                at_rest.without(point)
+            };
+        }
+    }
+
+    /// Whether twice as much is held as should be.
+    fn is_overfull(&self) -> bool {
+        matches!(self, Self::Some(bounded) if bounded.held() > 2 * bounded.full_at)
+    }
+
+    fn is_at_rest(&self, point: usize) -> bool {
+        matches!(self, Self::Some(bounded) if bounded.at_rest.contains(point))
     }
 
     fn taken(&self) -> u64 {
@@ -663,6 +734,11 @@ impl Bounded {
         }
         recent.extend_from_slice(&batch.sightings[batch.sightings.len() - new..]);
         self.pending.add(point, batch);
+    }
+
+    /// Sightings that are held.
+    fn held(&self) -> usize {
+        self.pending.held().sum()
     }
 
     fn waiting(&self) -> usize {

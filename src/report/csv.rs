@@ -1,5 +1,7 @@
 //! One row a direction and protocol number, for spreadsheets and scripts.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::findings::{Carrier, DelayReference, Direction, Findings, Grade, Protocol, Verdict};
@@ -31,8 +33,40 @@ pub fn csv(findings: &Findings) -> String {
                 .expect("every row has the header's columns");
         }
     }
+    finish(writer)
+}
+
+/// What was written, with every cell as it is meant: what begins like a formula and is no number has an
+/// apostrophe before it, which spreadsheets take for "this is text".
+pub(super) fn finish(writer: ::csv::Writer<Vec<u8>>) -> String {
+    let bytes = writer.into_inner().expect("writing to memory succeeds");
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(bytes.as_slice());
+    let records = reader.records();
+    let records: Vec<::csv::StringRecord> = records
+        .collect::<Result<_, _>>()
+        .expect("what was written can be read");
+    let mut writer = ::csv::WriterBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_writer(Vec::new());
+    for record in &records {
+        writer
+            .write_record(record.iter().map(|cell| as_text(cell).into_owned()))
+            .expect("writing to memory succeeds");
+    }
     let bytes = writer.into_inner().expect("writing to memory succeeds");
     String::from_utf8(bytes).expect("all fields are text")
+}
+
+fn as_text(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@']) && cell.parse::<f64>().is_err() && cell != "-" {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
 }
 
 /// The names of [`Row`]'s members.

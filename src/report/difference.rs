@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::csv::finish;
 use crate::{
     diff::{Caution, Compared, Difference, Outcome, State},
     findings::{Carrier, Grade},
@@ -54,8 +55,7 @@ pub fn difference_csv(difference: &Difference) -> String {
             .serialize(Row::new(number))
             .expect("every row has the same columns");
     }
-    let bytes = writer.into_inner().expect("writing to memory succeeds");
-    String::from_utf8(bytes).expect("all fields are text")
+    finish(writer)
 }
 
 #[derive(Serialize)]

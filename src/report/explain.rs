@@ -34,6 +34,15 @@ pub fn explanation(explanation: &Explanation, layout: &Layout) -> String {
         }
         page.life(life);
     }
+    if explanation.untold > 0 {
+        page.line("");
+        let text = format!(
+            "{} may be meant too, and {} not told.",
+            count(explanation.untold, "more packet"),
+            if explanation.untold == 1 { "is" } else { "are" }
+        );
+        page.paragraph("", "  ", &text);
+    }
     if !explanation.warnings.is_empty() {
         page.title("Warnings");
         for warning in &explanation.warnings {
@@ -117,6 +126,12 @@ impl Page<'_> {
             self.title("ICMP errors that quote it");
             let rows: Vec<_> = life.icmp.iter().map(icmp).collect();
             self.grid(&rows, 0);
+            if life.icmp_untold > 0 {
+                self.line(&unglued(&format!(
+                    "  and {}",
+                    count(life.icmp_untold, "more error")
+                )));
+            }
         }
         if !life.changes.is_empty() {
             let has_bytes = life.changes.iter().any(|change| change.bytes.is_some());
@@ -160,6 +175,14 @@ impl Page<'_> {
                     .iter()
                     .map(|sighting| row(station, sighting)),
             );
+            if station.untold > 0 {
+                let more = unglued(&format!("and {}", count(station.untold, "more time")));
+                rows.push(
+                    [&station.point, "-", &more, "", "", ""]
+                        .map(str::to_owned)
+                        .to_vec(),
+                );
+            }
         }
         self.grid(&rows, 1);
         let mut stretches: Vec<String> = Vec::new();

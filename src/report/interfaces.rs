@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, TableStyle, presets::ASCII_MARKDOWN};
 
-use super::markdown::escape;
+use super::{csv::finish, markdown::escape};
 use crate::source::Device;
 
 const TITLES: [&str; 5] = ["Interface", "Up", "Capture", "Link type", "Addresses"];
@@ -80,8 +80,7 @@ pub fn interfaces_csv(devices: &[Device]) -> String {
             &addresses(device, " "),
         ]);
     }
-    let bytes = writer.into_inner().expect("writing to memory succeeds");
-    String::from_utf8(bytes).expect("all fields are text")
+    finish(writer)
 }
 
 fn cells(device: &Device) -> [String; 5] {

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle, presets::ASCII_MARKDOWN};
 
-use super::markdown::escape;
+use super::{csv::finish, markdown::escape};
 use crate::{
     probe::loopback::{Loopback, Number},
     protocols,
@@ -74,8 +74,7 @@ pub fn loopback_csv(loopback: &Loopback) -> String {
             .serialize(number)
             .expect("every row has the same columns");
     }
-    let bytes = writer.into_inner().expect("writing to memory succeeds");
-    String::from_utf8(bytes).expect("all fields are text")
+    finish(writer)
 }
 
 /// The article's columns.

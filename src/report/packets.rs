@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::whole::{Unfinished, cannot_write};
 use crate::findings::Packet;
 #[cfg(feature = "parquet")]
 use crate::tables::ManyPackets;
@@ -28,11 +29,13 @@ pub fn packet_line(packet: &Packet, out: &mut impl io::Write) -> io::Result<()> 
     out.write_all(&line)
 }
 
-/// A file of packets. What cannot be written, [`PacketFile::finish`] says.
+/// A file of packets, which has its name once it is finished. What cannot be written,
+/// [`PacketFile::finish`] says.
 #[derive(Debug)]
 pub struct PacketFile {
     path: PathBuf,
     to: To,
+    unfinished: Unfinished,
     written: io::Result<()>,
 }
 
@@ -49,7 +52,7 @@ impl PacketFile {
     /// # Errors
     /// Where it cannot be created, or this build has no tables. Errors name the file.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create(path).map_err(|error| cannot_write(path, &error))?;
+        let (file, unfinished) = Unfinished::begin(path)?;
         let is_table = path.extension().is_some_and(|ending| ending == "parquet");
         let to = if is_table {
             table(file).map_err(|error| cannot_write(path, &error))?
@@ -59,6 +62,7 @@ impl PacketFile {
         Ok(Self {
             path: path.to_owned(),
             to,
+            unfinished,
             written: Ok(()),
         })
     }
@@ -83,14 +87,9 @@ impl PacketFile {
             #[cfg(feature = "parquet")]
             To::Table(table) => table.finish().map_err(io::Error::other),
         });
-        finished.map_err(|error| cannot_write(&self.path, &error))
+        finished.map_err(|error| cannot_write(&self.path, &error))?;
+        self.unfinished.finish()
     }
-}
-
-/// The same error with the file's name. It keeps its kind.
-fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
-    let why = format!("{}: cannot write: {error}", path.display());
-    io::Error::new(error.kind(), why)
 }
 
 #[cfg(feature = "parquet")]

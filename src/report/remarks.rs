@@ -1,5 +1,10 @@
 //! What else was seen in one direction, a paragraph each, before any layout.
 
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
+
 use super::{
     GLUE,
     answer::{answers, count_numbers, group_by, how_refused, list_numbers, points, seen_at, total},
@@ -160,7 +165,7 @@ fn fields(findings: &Findings, here: &[Changed], came: &[&Protocol]) -> String {
         let of_field = || here.iter().filter(|(_, change)| change.field == *field);
         let values = distinct(of_field().map(|(_, change)| becomes(change)));
         if values.len() > 2 {
-            let protocols = distinct(of_field().map(|&(protocol, _)| protocol));
+            let protocols = distinct_numbers(of_field().map(|&(protocol, _)| protocol));
             let (name, under) = (field_name(field), under(&protocols, came));
             let packets = of_field().map(|(_, change)| change.count).sum();
             let packets = count(packets, "packet");
@@ -171,7 +176,7 @@ fn fields(findings: &Findings, here: &[Changed], came: &[&Protocol]) -> String {
         } else {
             for value in values {
                 let same = || of_field().filter(|(_, change)| becomes(change) == value);
-                let protocols = distinct(same().map(|&(protocol, _)| protocol));
+                let protocols = distinct_numbers(same().map(|&(protocol, _)| protocol));
                 let part = some_only(findings, &protocols, same().copied());
                 clauses.push(format!("{value} {}{part}", under(&protocols, came)));
             }
@@ -181,7 +186,7 @@ fn fields(findings: &Findings, here: &[Changed], came: &[&Protocol]) -> String {
         let explained: Vec<_> = explained.collect();
         for why in distinct(explained.iter().map(|(_, why)| *why)) {
             let protocols = explained.iter().filter(|(_, own)| *own == why);
-            let protocols = distinct(protocols.map(|(protocol, _)| *protocol));
+            let protocols = distinct_numbers(protocols.map(|(protocol, _)| *protocol));
             let (name, under) = (field_name(field), under(&protocols, came));
             explanations.push(format!("; {name} {under}: {why}"));
         }
@@ -267,20 +272,31 @@ fn refuses_lost(icmp: &IcmpEvidence) -> bool {
     icmp.refuses && icmp.answered > 0
 }
 
+/// So many hosts that refuse packets are told of one by one.
+const MOST_HOSTS: usize = 16;
+
 /// Who refused lost packets, how they looked there, and how long the way there and back took.
 fn refused_by(direction: &Direction) -> Option<String> {
-    let errors = || {
-        direction.protocols.iter().flat_map(|protocol| {
-            let refusals = protocol.icmp.iter().filter(|icmp| refuses_lost(icmp));
-            refusals.map(move |icmp| (protocol, icmp))
-        })
-    };
-    let hosts = distinct(errors().map(|(_, icmp)| icmp.from.as_str()));
-    let clauses: Vec<_> = hosts
+    let errors = direction.protocols.iter().flat_map(|protocol| {
+        let refusals = protocol.icmp.iter().filter(|icmp| refuses_lost(icmp));
+        refusals.map(move |icmp| (protocol, icmp))
+    });
+    let mut hosts: Vec<(&str, Vec<(&Protocol, &IcmpEvidence)>)> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for (protocol, icmp) in errors {
+        let host = *known.entry(&icmp.from).or_insert(hosts.len());
+        if host == hosts.len() {
+            hosts.push((&icmp.from, Vec::new()));
+        }
+        hosts[host].1.push((protocol, icmp));
+    }
+    let untold = hosts.len().saturating_sub(MOST_HOSTS);
+    let mut clauses: Vec<_> = hosts
         .iter()
-        .map(|host| {
-            let own = || errors().filter(|(_, icmp)| icmp.from == *host);
-            let protocols = distinct(own().map(|(protocol, _)| protocol));
+        .take(MOST_HOSTS)
+        .map(|(host, own)| {
+            let own = || own.iter().copied();
+            let protocols = distinct_numbers(own().map(|(protocol, _)| protocol));
             let looks = looked(own().map(|(_, icmp)| icmp));
             let mut medians: Vec<i64> = own()
                 .filter_map(|(_, icmp)| icmp.rtt_ns)
@@ -303,13 +319,16 @@ fn refused_by(direction: &Direction) -> Option<String> {
             format!("{host} {}{details}", under(&protocols, &[]))
         })
         .collect();
+    if untold > 0 {
+        clauses.push(format!("and {}", count(untold as u64, "more host")));
+    }
     let place = path([direction.from.as_str(), &direction.to]);
     (!clauses.is_empty()).then(|| format!("Refused by, {place}: {}.", clauses.join("; ")))
 }
 
 /// How packets looked to the host that quotes them, as far as all quotes agree.
 fn looked<'a>(errors: impl Iterator<Item = &'a IcmpEvidence> + Clone) -> Option<String> {
-    fn agreed<T: PartialEq>(values: impl IntoIterator<Item = Option<T>>) -> Option<T> {
+    fn agreed<T: Clone + Hash + Eq>(values: impl IntoIterator<Item = Option<T>>) -> Option<T> {
         match distinct(values).as_mut_slice() {
             [only] => only.take(),
             _ => None,
@@ -750,12 +769,17 @@ fn counted_from(direction: &Direction, reference: DelayReference) -> String {
 }
 
 /// Each value once, in the order of its first appearance.
-fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for value in values {
-        if !distinct.contains(&value) {
-            distinct.push(value);
-        }
-    }
-    distinct
+fn distinct<T: Clone + Hash + Eq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut known = HashSet::new();
+    let values = values.into_iter();
+    values.filter(|value| known.insert(value.clone())).collect()
+}
+
+/// Each number once, in the order of its first appearance.
+fn distinct_numbers<'a>(protocols: impl IntoIterator<Item = &'a Protocol>) -> Vec<&'a Protocol> {
+    let mut known = HashSet::new();
+    let protocols = protocols.into_iter();
+    protocols
+        .filter(|protocol| known.insert((protocol.carrier, protocol.protocol)))
+        .collect()
 }

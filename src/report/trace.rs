@@ -9,6 +9,7 @@ use serde::Serialize;
 #[cfg(feature = "cli")]
 pub use page::{trace_markdown, trace_table};
 
+use super::csv::finish;
 use crate::findings::{
     Carrier, Grade,
     trace::{Trace, TraceRule, TraceVerdict, TracedProtocol},
@@ -33,8 +34,7 @@ pub fn trace_csv(trace: &Trace) -> String {
             .serialize(Row::new(protocol))
             .expect("every row has the header's columns");
     }
-    let bytes = writer.into_inner().expect("writing to memory succeeds");
-    String::from_utf8(bytes).expect("all fields are text")
+    finish(writer)
 }
 
 /// The names of [`Row`]'s members.

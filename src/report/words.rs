@@ -314,6 +314,24 @@ fn warning(warning: &Warning) -> String {
              that come much later than the packet are not counted, and a capture inside a \
              forwarding host is not taken apart into its sides"
             .to_owned(),
+        Warning::LeftOut {
+            point,
+            errors,
+            rewritten,
+        } => {
+            let parts = [
+                (*errors, "ICMP errors"),
+                (*rewritten, "packets that something may have written into"),
+            ];
+            let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+            let parts: Vec<String> = parts
+                .map(|(count, what)| format!("{count} {what}"))
+                .collect();
+            format!(
+                "{point}: {} were left out: bounded memory has no room for so many",
+                parts.join(" and ")
+            )
+        }
         Warning::NoRoomToWait { packets } => format!(
             "{packets} packets are ambiguous: there was no more room to wait for what other points \
              saw of them"

@@ -4,7 +4,10 @@
 //! damage. Every line before a cut is delivered.
 
 use super::{Buffer, Error, Origin, Summary};
-use crate::log::{End, ReceivedPacket, SentPacket, Start};
+use crate::{
+    log::{End, ReceivedPacket, SentPacket, Start},
+    printable::printable_json,
+};
 
 /// How the first line of every log begins.
 const MAGIC: &[u8] = b"{\"hdp_log\":";
@@ -55,6 +58,7 @@ impl Log {
             Err(why) => return Err(header(why)),
         };
         let start = serde_json::from_slice(&buffer.view()[..len])
+            .and_then(|start| serde_json::from_value(printable_json(start)))
             .map_err(|why| header(format!("is a log whose first line is damaged: {why}")))?;
         buffer.consume(len);
         Ok(Self {

@@ -16,6 +16,7 @@ use super::{
     Format, FrameDirection, Interface, LinkType, Record, Section, Source, Step, Summary,
     classic::MAX_FRAME_LEN, input::Buffer, magic,
 };
+use crate::printable::printable_bytes;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -244,13 +245,12 @@ impl Pcapng {
             order: self.order,
             rest: options.unwrap_or_default(),
         }) {
-            let text = String::from_utf8_lossy(value);
-            let text = text.trim_end_matches('\0');
+            let text = printable_bytes(value);
             match code {
                 _ if text.is_empty() => {}
-                OPTION_COMMENT => section.comments.push(text.to_owned()),
-                OPTION_HARDWARE => section.hardware = Some(text.to_owned()),
-                OPTION_OS => section.os = Some(text.to_owned()),
+                OPTION_COMMENT => section.comments.push(text),
+                OPTION_HARDWARE => section.hardware = Some(text),
+                OPTION_OS => section.os = Some(text),
                 _ => {}
             }
         }
@@ -495,9 +495,8 @@ fn name(options: &[PcapNGOption]) -> Option<String> {
     let option = options
         .iter()
         .find(|option| option.code == OptionCode::IfName)?;
-    let name = String::from_utf8_lossy(option.as_bytes().ok()?);
-    let name = name.trim_end_matches('\0');
-    (!name.is_empty()).then(|| name.to_owned())
+    let name = printable_bytes(option.as_bytes().ok()?);
+    (!name.is_empty()).then_some(name)
 }
 
 /// The value of an option of exactly `N` bytes.

@@ -1,5 +1,6 @@
 //! A table in one file: rows are taken, and written by the group.
 
+use crate::keyed::KeyedMap;
 use std::{fmt, fs::File, io::BufWriter, mem, sync::Arc};
 
 use parquet::{
@@ -13,7 +14,6 @@ use parquet::{
     },
     schema::{parser::parse_message_type, types::ColumnPath},
 };
-use rustc_hash::FxHashMap;
 
 use super::columns::{Cell, Context, Each, Field, Kind, One};
 
@@ -60,7 +60,7 @@ enum Values {
     Int64(Vec<i64>),
     Double(Vec<f64>),
     Boolean(Vec<bool>),
-    Text(Vec<ByteArray>, FxHashMap<Box<str>, ByteArray>),
+    Text(Vec<ByteArray>, KeyedMap<Box<str>, ByteArray>),
 }
 
 impl<R> fmt::Debug for Table<R> {
@@ -214,7 +214,7 @@ impl<R> Column<R> {
             Kind::Int64 | Kind::Timestamp => Values::Int64(Vec::new()),
             Kind::Double => Values::Double(Vec::new()),
             Kind::Boolean => Values::Boolean(Vec::new()),
-            Kind::Text => Values::Text(Vec::new(), FxHashMap::default()),
+            Kind::Text => Values::Text(Vec::new(), KeyedMap::default()),
         };
         Self {
             of,

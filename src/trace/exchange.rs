@@ -9,13 +9,12 @@
 
 use std::{hash::Hash, net::IpAddr};
 
-use rustc_hash::FxHashMap;
-
 use super::packet::{Error, Packet};
 use crate::{
     decode::{DEFAULT_WINDOW_NS, number},
     hdp::Header,
     judge::LARGEST_TTL_OF_A_TRACE,
+    keyed::KeyedMap,
     protocols::Carrier,
 };
 
@@ -125,10 +124,10 @@ impl Probe {
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
     probes: Vec<Probe>,
-    by_timestamp: FxHashMap<(u8, u64), Vec<usize>>,
-    by_head: FxHashMap<(u8, [u8; 8]), Vec<usize>>,
-    by_ip_id: FxHashMap<(u8, u16), Vec<usize>>,
-    by_ports: FxHashMap<(u8, u16, u16), Vec<usize>>,
+    by_timestamp: KeyedMap<(u8, u64), Vec<usize>>,
+    by_head: KeyedMap<(u8, [u8; 8]), Vec<usize>>,
+    by_ip_id: KeyedMap<(u8, u16), Vec<usize>>,
+    by_ports: KeyedMap<(u8, u16, u16), Vec<usize>>,
     /// Errors about packets that are no known probes.
     strangers: u64,
 }
@@ -310,7 +309,7 @@ impl Exchanges {
     /// The only probe of this key that fits, among those that can have been answered then.
     fn only<K: Hash + Eq>(
         &self,
-        index: &FxHashMap<K, Vec<usize>>,
+        index: &KeyedMap<K, Vec<usize>>,
         key: &K,
         time_ns: i64,
         fits: impl Fn(&Probe) -> bool,

@@ -1,0 +1,217 @@
+//! Files that are cut or have a wrong byte: read as far as they go, without a panic, and no packet called
+//! lost that the whole file shows delivered.
+//!
+//! Of every fixture a few hundred cuts are tried, and a share of the wrong bytes; `HDP_DAMAGE=all` tries
+//! each (`make test-damage`, an hour).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::PathBuf,
+};
+
+use hdp::{
+    decode::{DEFAULT_WINDOW_NS, Decoder},
+    dissect,
+    findings::{Fate, Findings, Packet},
+    path::{self, Annotation, Frames, Memory, Options, Room},
+    source::{Origin, Source},
+};
+
+use crate::support::scenario::Scenario;
+
+/// So many cuts of a file that is not cut everywhere.
+const CUTS: usize = 60;
+
+/// Headers of the file and of its first records: so many bytes are damaged.
+const HEADERS: usize = 120;
+
+/// What identifies a packet: timestamp, number, ports.
+type Key = (u64, u8, u16, u16);
+
+fn key(packet: &Packet) -> Key {
+    (
+        packet.timestamp_ns,
+        packet.protocol,
+        packet.srcport,
+        packet.dstport,
+    )
+}
+
+fn is_all() -> bool {
+    env::var("HDP_DAMAGE").is_ok_and(|asked| asked == "all")
+}
+
+/// A path, one of whose files is damaged in turn.
+struct Damaged {
+    folder: tempfile::TempDir,
+    /// The points' files, by name.
+    files: Vec<(String, PathBuf)>,
+    /// Which of them is damaged.
+    index: usize,
+    whole: Vec<u8>,
+    delivered: BTreeSet<Key>,
+    /// Of each number what was lost.
+    lost: BTreeMap<u8, u64>,
+}
+
+fn options() -> Options {
+    Options {
+        one_thread: true,
+        ..Options::default()
+    }
+}
+
+fn judge(points: &[String], options: &Options) -> Option<(Findings, Vec<Packet>)> {
+    let points = path::points(points).unwrap();
+    let mut packets = Vec::new();
+    // A file may be no capture any more.
+    let findings = path::packets(&points, options, |packet| packets.push(packet.clone())).ok()?;
+    Some((findings, packets))
+}
+
+impl Damaged {
+    fn new(scenario: &Scenario, path: usize, index: usize) -> Self {
+        let named = scenario.paths[path].iter();
+        let files: Vec<(String, PathBuf)> = named
+            .map(|point| (point.name.clone(), scenario.folder.join(&point.file)))
+            .collect();
+        let whole = fs::read(&files[index].1).unwrap();
+        let mut damaged = Self {
+            folder: tempfile::tempdir().unwrap(),
+            files,
+            index,
+            whole,
+            delivered: BTreeSet::new(),
+            lost: BTreeMap::new(),
+        };
+        let (_, packets) = judge(&damaged.points(&damaged.whole), &options()).unwrap();
+        for packet in &packets {
+            match packet.fate {
+                Fate::Delivered => drop(damaged.delivered.insert(key(packet))),
+                Fate::Lost => *damaged.lost.entry(packet.protocol).or_default() += 1,
+                _ => {}
+            }
+        }
+        damaged
+    }
+
+    fn points(&self, bytes: &[u8]) -> Vec<String> {
+        let file = self.folder.path().join("damaged");
+        fs::write(&file, bytes).unwrap();
+        let named = self.files.iter().enumerate();
+        let file = |index: usize, own: &PathBuf| {
+            if index == self.index {
+                file.clone()
+            } else {
+                own.clone()
+            }
+        };
+        named
+            .map(|(index, (name, own))| format!("{name}={}", file(index, own).display()))
+            .collect()
+    }
+
+    /// Reads it in all ways. `what` was done to it, which so many packets may not have survived.
+    fn assert_honest(&self, bytes: &[u8], what: &str, unrecognisable: usize) {
+        let points = self.points(bytes);
+        let Some((_, packets)) = judge(&points, &options()) else {
+            return;
+        };
+        let lost = packets.iter().filter(|packet| packet.fate == Fate::Lost);
+        let of_delivered = lost.filter(|packet| self.delivered.contains(&key(packet)));
+        let falsely: Vec<&Packet> = of_delivered.collect();
+        assert!(falsely.len() <= unrecognisable, "{what}: {falsely:?}");
+        let bounded = Options {
+            memory: Memory::Bounded(Room::default()),
+            ..options()
+        };
+        let parsed = path::points(&points).unwrap();
+        let findings = path::findings(&parsed, &bounded).unwrap();
+        for number in findings.directions.iter().flat_map(|way| &way.protocols) {
+            let number_of = u8::try_from(number.protocol).unwrap_or(17);
+            let known = self.lost.get(&number_of).copied().unwrap_or(0);
+            let most = known + unrecognisable as u64;
+            assert!(number.lost <= most, "{what}, bounded: {number:?}");
+        }
+        let mut written = Vec::new();
+        let annotation = Annotation {
+            frames: Frames::All,
+            name: "annotated".to_owned(),
+            to: &mut written,
+        };
+        path::annotate(&parsed, &options(), vec![annotation], |_| {}).unwrap();
+        assert!(!written.is_empty(), "{what}");
+        dissect_all(&self.folder.path().join("damaged"));
+    }
+}
+
+fn dissect_all(file: &std::path::Path) {
+    let mut source = Source::open(Origin::Path(file.to_owned())).unwrap();
+    let mut decoder = Decoder::new(DEFAULT_WINDOW_NS);
+    let mut out = Vec::new();
+    while let Some((frame, interface)) = source.next_with_interface() {
+        if let Ok(datagram) = decoder.decode(&frame) {
+            let layers = decoder.layers();
+            let packet = dissect::Packet {
+                frame,
+                interface,
+                datagram,
+                layers,
+            };
+            out.clear();
+            dissect::line::write(&packet, &mut out).unwrap();
+            dissect::tree::write(&packet, &mut out).unwrap();
+            dissect::json::write(&packet, &mut out).unwrap();
+        }
+    }
+}
+
+/// Every path of every scenario, each of its files in turn.
+fn each(mut with: impl FnMut(&str, Damaged)) {
+    for scenario in Scenario::all() {
+        for path in 0..scenario.paths.len() {
+            for index in 0..scenario.paths[path].len() {
+                let file = &scenario.paths[path][index].file;
+                let name = format!("{}/{file}", scenario.name());
+                with(&name, Damaged::new(&scenario, path, index));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_loses_nothing_that_it_shows() {
+    each(|name, damaged| {
+        let len = damaged.whole.len();
+        let step = if is_all() { 1 } else { (len / CUTS).max(1) };
+        // No multiple of a record's length: the places within records vary.
+        for at in (0..len).step_by(step | 1) {
+            damaged.assert_honest(&damaged.whole[..at], &format!("{name} cut at {at}"), 0);
+        }
+    });
+}
+
+#[test]
+fn a_wrong_byte_in_a_header_loses_one_packet_at_the_most() {
+    let mut files = 0;
+    each(|name, damaged| {
+        files += 1;
+        if files > 10 || name.ends_with(".gz") {
+            return;
+        }
+        let values: &[u8] = if is_all() {
+            &[0, 1, 2, 4, 8, 16, 32, 64, 0x7f, 0x80, 0xff]
+        } else {
+            &[0xff]
+        };
+        for at in 0..HEADERS.min(damaged.whole.len()) {
+            for value in values {
+                let mut bytes = damaged.whole.clone();
+                bytes[at] ^= value;
+                // A packet with another address or timestamp is another one.
+                damaged.assert_honest(&bytes, &format!("{name}, byte {at} ^ {value}"), 1);
+            }
+        }
+    });
+}

@@ -1,0 +1,534 @@
+//! Captures made to cost: what a million of them would take is told by a few thousand and by four times
+//! as many. Each way of reading takes at most what sorting them would take, and bounded memory.
+//!
+//! Time is the processor's, of the program alone, so that it is the same on a machine that is busy.
+#![cfg(feature = "cli")]
+
+use std::{collections::BTreeMap, net::IpAddr, path::Path, process::Command};
+
+use crate::support::{
+    capture::{ByteOrder, Capture, Format, Packing},
+    frames::{Fragment, Ip, Packet, Quote, icmp_error},
+    scene::START_NS,
+};
+
+/// Records of a capture in the smaller pair.
+const FEW: u32 = 5_000;
+
+/// The same for bounded memory, which keeps everything up to 32,768 sightings.
+const FEW_BOUNDED: u32 = 40_000;
+
+/// Four times as many may take so many times as long: sorting takes 4.7, every one against every one 16.
+const GROWTH: f64 = 7.0;
+
+/// What a run may take whatever it reads, and so little that no growth shows; seconds.
+const BASE_S: f64 = 0.1;
+
+/// What a run may hold, bytes: whatever it reads, and for each record of the larger pair. A flow of one
+/// packet is remembered by its addresses, ports and trend at either point.
+const MEMORY: u64 = 32 << 20;
+const MEMORY_OF_RECORD: u64 = 3 << 10;
+
+type Frames = Vec<(i64, Vec<u8>)>;
+
+/// So many frames at each end.
+type Make = fn(u32) -> [Frames; 2];
+
+/// Takes a command, and prints the seconds of processor it took and the most memory that it held.
+const MEASURE: &str = "import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, timeout=300)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(status, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)";
+
+fn assert_cheap(make: Make) {
+    let folder = tempfile::tempdir().unwrap();
+    let ways: [(u32, &[&str]); 5] = [
+        (FEW, &[]),
+        (FEW, &["--annotate", "annotated.pcapng"]),
+        (FEW, &["--packets", "packets.jsonl"]),
+        (FEW, &["--explain", "client:1"]),
+        (FEW_BOUNDED, &["--bounded"]),
+    ];
+    let mut taken = BTreeMap::new();
+    for factor in [1, 4] {
+        for (index, (few, way)) in ways.iter().enumerate() {
+            if index == 0 || ways[index - 1].0 != *few {
+                write(folder.path(), factor * few, make);
+            }
+            taken.insert((index, factor), measure(folder.path(), way));
+        }
+    }
+    let mut told = String::new();
+    let mut is_cheap = true;
+    for (index, (records, way)) in ways.iter().enumerate() {
+        let [few, many] = [1, 4].map(|factor| taken[&(index, factor)]);
+        let memory = MEMORY + MEMORY_OF_RECORD * 4 * u64::from(*records);
+        let holds = many.0 <= BASE_S + GROWTH * few.0.max(BASE_S / 4.0) && many.1 <= memory;
+        is_cheap &= holds;
+        told += &format!("{way:?}: {few:?} s and bytes, four times as many {many:?}; {holds}\n");
+    }
+    assert!(is_cheap, "{told}");
+}
+
+fn write(folder: &Path, count: u32, make: Make) {
+    for (name, frames) in ["client", "server"].iter().zip(make(count)) {
+        let mut capture = Capture::new(101);
+        for (time_ns, bytes) in frames {
+            capture.push(time_ns, bytes);
+        }
+        let format = Format::Pcap {
+            order: ByteOrder::Little,
+            nanoseconds: true,
+        };
+        capture.write(&folder.join(name), format, Packing::Plain);
+    }
+}
+
+fn measure(folder: &Path, way: &[&str]) -> (f64, u64) {
+    let output = Command::new("python3")
+        .current_dir(folder)
+        .args(["-c", MEASURE, env!("CARGO_BIN_EXE_hdp"), "path"])
+        .args(way)
+        .args(["client", "server"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let told: Vec<&str> = told.split_whitespace().collect();
+    let [status, seconds, bytes] = told[..] else {
+        panic!("{output:?}");
+    };
+    // What is asked for may not be one packet.
+    assert!(
+        status == "0" || way.contains(&"--explain"),
+        "{way:?}: {output:?}"
+    );
+    (seconds.parse().unwrap(), bytes.parse().unwrap())
+}
+
+// --- what is sent --------------------------------------------------------------------------------
+
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [10, 0, 9, 1];
+const MICROSECOND: i64 = 1_000;
+
+/// A packet, its timestamp so many microseconds after the start.
+fn packet(at: u32) -> Packet {
+    let timestamp = START_NS + i64::from(at) * MICROSECOND;
+    let mut packet = Packet::new(CLIENT.into(), SERVER.into(), 253, timestamp.cast_unsigned());
+    packet.ip.id = at;
+    packet.payload = b"moo".to_vec();
+    packet
+}
+
+fn at(index: u32) -> i64 {
+    START_NS + i64::from(index) * MICROSECOND + 500
+}
+
+/// What both ends see, the server 5 ms later and behind two routers.
+fn both(count: u32, make: impl Fn(u32) -> Packet) -> [Frames; 2] {
+    [(0, 0), (2, 5_000_000)].map(|(hops, later)| {
+        let seen = (0..count).map(|index| {
+            let mut packet = make(index);
+            packet.ip.ttl -= hops;
+            (at(index) + later, packet.to_ip())
+        });
+        seen.collect()
+    })
+}
+
+/// A pseudo-random number of an index.
+fn scattered(index: u32) -> u32 {
+    let mixed = (u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    u32::try_from((mixed ^ (mixed >> 29)) >> 32).unwrap()
+}
+
+fn address(first: u8, index: u32) -> IpAddr {
+    let [_, b, c, d] = index.to_be_bytes();
+    [first, b, c, d].into()
+}
+
+fn ports(packet: &mut Packet, index: u32) {
+    packet.srcport = u16::try_from(index % 60_000).unwrap() + 1;
+    packet.dstport = u16::try_from(index / 60_000).unwrap() + 420;
+}
+
+/// Packets of which the client hears an ICMP error each.
+fn refused(
+    count: u32,
+    quote: Quote,
+    make: impl Fn(u32) -> Packet,
+    router: fn(u32) -> IpAddr,
+) -> [Frames; 2] {
+    let [mut client, _] = both(count, &make);
+    for index in 0..count {
+        let error = Ip::new(router(index), CLIENT.into(), 1);
+        let bytes = icmp_error(&error, 3, 2, &make(index).to_ip(), quote);
+        client.push((at(index) + 10_000_000, bytes));
+    }
+    client.sort_by_key(|(time, _)| *time);
+    let [_, mut server] = both(20, packet);
+    server.truncate(20);
+    [client, server]
+}
+
+fn one_router(_: u32) -> IpAddr {
+    [10, 0, 5, 1].into()
+}
+
+/// Fragments of one datagram or many.
+fn fragments(count: u32, make: impl Fn(u32) -> (u32, Fragment)) -> [Frames; 2] {
+    let [mut client, mut server] = both(20, packet);
+    for index in 0..count {
+        let (id, fragment) = make(index);
+        let mut packet = packet(index);
+        packet.ip.id = id;
+        packet.ip.fragment = Some(fragment);
+        let bytes = packet.ip.datagram(&packet.hdp()[..12]);
+        client.push((at(index), bytes.clone()));
+        server.push((at(index) + 5_000_000, bytes));
+    }
+    client.sort_by_key(|(time, _)| *time);
+    server.sort_by_key(|(time, _)| *time);
+    [client, server]
+}
+
+// --- the tests -----------------------------------------------------------------------------------
+
+#[test]
+fn clients_each_with_an_address_of_its_own() {
+    assert_cheap(|count| {
+        both(count, |index| {
+            let mut packet = packet(index);
+            packet.ip.src = address(11, index);
+            packet
+        })
+    });
+}
+
+#[test]
+fn errors_from_ever_new_routers() {
+    assert_cheap(|count| refused(count, Quote::Whole, packet, |index| address(12, index)));
+}
+
+#[test]
+fn errors_about_one_packet_from_ever_new_routers() {
+    assert_cheap(|count| {
+        refused(
+            count,
+            Quote::Whole,
+            |_| packet(0),
+            |index| address(12, index),
+        )
+    });
+}
+
+#[test]
+fn short_quotes_of_many_ports() {
+    assert_cheap(|count| {
+        let make = |index| {
+            let mut packet = packet(index);
+            ports(&mut packet, index);
+            packet
+        };
+        refused(count, Quote::Eight, make, one_router)
+    });
+}
+
+#[test]
+fn short_quotes_of_the_same_ports() {
+    assert_cheap(|count| refused(count, Quote::Eight, packet, one_router));
+}
+
+#[test]
+fn quotes_of_one_timestamp_and_many_ports() {
+    assert_cheap(|count| {
+        let make = |index| {
+            let mut packet = packet(0);
+            packet.ip.id = index;
+            ports(&mut packet, index);
+            packet
+        };
+        refused(count, Quote::Whole, make, one_router)
+    });
+}
+
+#[test]
+fn quotes_of_one_packet_again_and_again() {
+    assert_cheap(|count| refused(count, Quote::Whole, |_| packet(0), one_router));
+}
+
+#[test]
+fn one_timestamp_with_two_payloads() {
+    assert_cheap(|count| {
+        both(count, |index| {
+            let mut packet = packet(0);
+            packet.ip.id = index;
+            packet.payload = if index % 2 == 0 {
+                b"moo".to_vec()
+            } else {
+                b"baa".to_vec()
+            };
+            packet
+        })
+    });
+}
+
+#[test]
+fn one_timestamp_with_ever_new_payloads() {
+    assert_cheap(|count| {
+        both(count, |index| {
+            let mut packet = packet(0);
+            packet.ip.id = index;
+            packet.payload = index.to_be_bytes().to_vec();
+            packet
+        })
+    });
+}
+
+#[test]
+fn one_timestamp_with_ever_new_ports() {
+    assert_cheap(|count| {
+        both(count, |index| {
+            let mut packet = packet(0);
+            ports(&mut packet, index);
+            packet
+        })
+    });
+}
+
+#[test]
+fn one_packet_again_and_again() {
+    assert_cheap(|count| both(count, |_| packet(0)));
+}
+
+#[test]
+fn tails_of_one_datagram() {
+    assert_cheap(|count| {
+        fragments(count, |_| {
+            (
+                7,
+                Fragment {
+                    offset: 64,
+                    more: true,
+                },
+            )
+        })
+    });
+}
+
+#[test]
+fn tails_of_one_datagram_anywhere() {
+    assert_cheap(|count| {
+        fragments(count, |index| {
+            let offset = u16::try_from(scattered(index) % 8_000).unwrap() * 8;
+            (7, Fragment { offset, more: true })
+        })
+    });
+}
+
+#[test]
+fn heads_of_one_datagram() {
+    assert_cheap(|count| {
+        fragments(count, |_| {
+            (
+                7,
+                Fragment {
+                    offset: 0,
+                    more: true,
+                },
+            )
+        })
+    });
+}
+
+#[test]
+fn heads_without_tails() {
+    assert_cheap(|count| {
+        fragments(count, |index| {
+            (
+                index,
+                Fragment {
+                    offset: 0,
+                    more: true,
+                },
+            )
+        })
+    });
+}
+
+/// A packet whose timestamp is no date behind the middlebox that wrote over it.
+#[test]
+fn one_rewritten_packet_again_and_again() {
+    assert_cheap(|count| {
+        let [client, mut server] = both(count, |_| packet(0));
+        for (_, bytes) in &mut server {
+            bytes[24..32].copy_from_slice(&[0xff; 8]);
+        }
+        [client, server]
+    });
+}
+
+#[test]
+fn rewritten_packets() {
+    assert_cheap(|count| {
+        let [client, mut server] = both(count, packet);
+        for (_, bytes) in &mut server {
+            bytes[24..28].copy_from_slice(&[0xff; 4]);
+        }
+        [client, server]
+    });
+}
+
+#[test]
+fn flows_of_one_packet_each_that_a_translator_changes() {
+    assert_cheap(|count| {
+        let make = |index: u32, src: [u8; 4], other: u16| {
+            let mut packet = packet(index);
+            packet.ip.src = src.into();
+            ports(&mut packet, index);
+            packet.srcport ^= other;
+            packet
+        };
+        let [client, _] = both(count, |index| make(index, CLIENT, 0));
+        let [_, server] = both(count, |index| make(index, [198, 51, 100, 1], 0x155));
+        [client, server]
+    });
+}
+
+#[test]
+fn in_no_order() {
+    assert_cheap(|count| {
+        let mut ends = both(count, packet);
+        for frames in &mut ends {
+            let mut order: Vec<u32> = (0..count).collect();
+            order.sort_by_key(|&index| scattered(index));
+            *frames = order
+                .iter()
+                .map(|&index| frames[index as usize].clone())
+                .collect();
+        }
+        ends
+    });
+}
+
+#[test]
+fn ends_each_with_an_address_of_its_own() {
+    assert_cheap(|count| {
+        both(count, |index| {
+            let mut packet = packet(index);
+            packet.ip.src = address(11, index);
+            packet.ip.dst = address(12, scattered(index));
+            packet
+        })
+    });
+}
+
+#[test]
+fn short_quotes_of_the_same_ports_by_ever_new_routers() {
+    assert_cheap(|count| refused(count, Quote::Eight, packet, |index| address(12, index)));
+}
+
+#[test]
+fn clients_whose_packets_are_all_lost() {
+    assert_cheap(|count| {
+        let make = |index| {
+            let mut packet = packet(index);
+            packet.ip.src = address(11, index);
+            packet
+        };
+        let [client, mut server] = both(count, make);
+        server.truncate(20);
+        [client, server]
+    });
+}
+
+#[test]
+fn one_packet_an_hour() {
+    const HOUR: i64 = 3_600_000_000;
+    assert_cheap(|count| {
+        let ends = both(count, |index| {
+            let mut packet = packet(index);
+            packet.timestamp_ns += u64::from(index) * HOUR.cast_unsigned() * 1_000 / 8;
+            packet
+        });
+        ends.map(|frames| {
+            let frames = frames.into_iter().zip(0..);
+            frames
+                .map(|((time, bytes), n)| (time + n * HOUR * 1_000 / 8, bytes))
+                .collect()
+        })
+    });
+}
+
+#[test]
+fn a_clock_that_steps_at_every_packet() {
+    assert_cheap(|count| {
+        let [client, mut server] = both(count, packet);
+        for (index, (time, _)) in (0..).zip(&mut server) {
+            *time += i64::from(scattered(index));
+        }
+        [client, server]
+    });
+}
+
+#[test]
+fn every_other_packet_lost() {
+    assert_cheap(|count| {
+        let [client, server] = both(count, |index| {
+            let mut packet = packet(index);
+            packet.ip.protocol = index.to_le_bytes()[0];
+            packet
+        });
+        let server = server.into_iter().zip(0_u32..);
+        let came = server.filter(|(_, index)| scattered(*index).is_multiple_of(2));
+        [client, came.map(|(frame, _)| frame).collect()]
+    });
+}
+
+#[test]
+fn other_traffic_of_ever_new_hosts() {
+    assert_cheap(|count| {
+        both(count, packet).map(|mut frames| {
+            for index in 0..count {
+                let ip = Ip::new(address(13, index), SERVER.into(), 6);
+                let mut tcp = [[0x30, 0x39, 0, 80], index.to_be_bytes()].concat();
+                tcp.extend([0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
+                frames.push((at(index) + 300, ip.datagram(&tcp)));
+            }
+            frames.sort_by_key(|(time, _)| *time);
+            frames
+        })
+    });
+}
+
+#[test]
+fn pings_of_ever_new_hosts() {
+    assert_cheap(|count| {
+        both(count, packet).map(|mut frames| {
+            for index in 0..count {
+                let ip = Ip::new(address(13, index), SERVER.into(), 1);
+                let echo = [[8, 0, 0, 0], index.to_be_bytes(), [1, 2, 3, 4]].concat();
+                frames.push((at(index) + 300, ip.datagram(&echo)));
+            }
+            frames.sort_by_key(|(time, _)| *time);
+            frames
+        })
+    });
+}
+
+#[test]
+fn one_packet_with_every_ttl() {
+    assert_cheap(|count| {
+        both(count, |index| {
+            let mut packet = packet(index / 200);
+            packet.ip.ttl = 255 - u8::try_from(index % 200).unwrap();
+            packet
+        })
+    });
+}
+
+#[test]
+fn what_is_quiet_costs_little() {
+    // The control: nothing odd.
+    assert_cheap(|count| both(count, packet));
+}
