@@ -1,5 +1,7 @@
 //! Words for a POSIX shell: what a reader is told to type must come through as it is.
 
+use std::fmt::Write as _;
+
 use crate::printable::is_obeyed;
 
 /// The word, in quotes where the shell would take it for something else.
@@ -16,7 +18,7 @@ pub(crate) fn quoted(word: &str) -> String {
                 '\'' | '\\' => quoted.extend(['\\', c]),
                 c if is_obeyed(c) => {
                     for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                        quoted += &format!("\\x{byte:02x}");
+                        let _ = write!(quoted, "\\x{byte:02x}");
                     }
                 }
                 c => quoted.push(c),

@@ -197,7 +197,7 @@ fn a_wrong_byte_in_a_header_loses_one_packet_at_the_most() {
     let mut files = 0;
     each(|name, damaged| {
         files += 1;
-        if files > 10 || name.ends_with(".gz") {
+        if files > 10 || name.contains(".gz") {
             return;
         }
         let values: &[u8] = if is_all() {

@@ -58,16 +58,18 @@ fn assert_cheap(make: Make) {
             taken.insert((index, factor), measure(folder.path(), way));
         }
     }
-    let mut told = String::new();
+    let mut told = Vec::new();
     let mut is_cheap = true;
     for (index, (records, way)) in ways.iter().enumerate() {
         let [few, many] = [1, 4].map(|factor| taken[&(index, factor)]);
         let memory = MEMORY + MEMORY_OF_RECORD * 4 * u64::from(*records);
         let holds = many.0 <= BASE_S + GROWTH * few.0.max(BASE_S / 4.0) && many.1 <= memory;
         is_cheap &= holds;
-        told += &format!("{way:?}: {few:?} s and bytes, four times as many {many:?}; {holds}\n");
+        told.push(format!(
+            "{way:?}: {few:?} s and bytes, four times as many {many:?}; {holds}"
+        ));
     }
-    assert!(is_cheap, "{told}");
+    assert!(is_cheap, "{}", told.join("\n"));
 }
 
 fn write(folder: &Path, count: u32, make: Make) {

@@ -44,7 +44,7 @@ pub fn write(packet: &Packet<'_>, out: &mut impl io::Write) -> io::Result<()> {
     if packet.datagram.interface.is_some()
         && let Some(interface) = packet.interface_label()
     {
-        write!(out, "{} ", interface)?;
+        write!(out, "{interface} ")?;
     }
     if let Some(packet_type) = packet.packet_type() {
         write!(out, "{} ", letters(packet_type))?;

@@ -359,7 +359,7 @@ impl Tally {
 
     /// Whether a drop witness recorded all that was lost.
     pub(super) fn is_witnessed(&self) -> bool {
-        let recorded: u64 = self.dropped_by.iter().map(|(_, count)| count).sum();
+        let recorded: u64 = self.dropped_by.values().sum();
         recorded > 0 && recorded == self.lost
     }
 

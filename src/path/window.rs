@@ -420,15 +420,15 @@ impl Window {
         if self.is_due(&taken) {
             self.decide(&mut taken, false);
         }
-        if may_wait && self.is_full(&taken) && taken.is_ahead(point) {
+        if may_wait && taken.is_full() && taken.is_ahead(point) {
             taken = self.let_come_up(taken, point);
         }
         let patience = Duration::from_nanos(self.options.wait_ns);
         let (mut seen, mut waiting_since) = (taken.taken(), Instant::now());
         // A point that is behind makes room by going on.
-        while self.is_full(&taken) && taken.is_ahead(point) {
+        while taken.is_full() && taken.is_ahead(point) {
             let is_held_up = self.decide(&mut taken, false);
-            if !self.is_full(&taken) {
+            if !taken.is_full() {
                 break;
             }
             if seen != taken.taken() {
@@ -439,7 +439,7 @@ impl Window {
                 self.decide(&mut taken, true);
                 break;
             }
-            let until = |taken: &mut Taken| self.is_full(taken) && taken.is_ahead(point);
+            let until = |taken: &mut Taken| taken.is_full() && taken.is_ahead(point);
             taken = self.rest(taken, point, REVIEW, until);
             // The others come up with this one in turn, and even so nothing more can be decided.
             if taken.is_overfull() {
@@ -503,13 +503,6 @@ impl Window {
         }
     }
 
-    fn is_full(&self, taken: &Taken) -> bool {
-        match taken {
-            Taken::All(_) => false,
-            Taken::Some(bounded) => bounded.held() > bounded.full_at,
-        }
-    }
-
     /// Decides what can be decided, or half of it all; whether most of what is left waits for points
     /// that are behind.
     fn decide(&self, taken: &mut Taken, is_full: bool) -> bool {
@@ -540,11 +533,11 @@ impl Window {
         }
         let flows = bounded.pending.flows();
         bounded.decide_at = (2 * bounded.waiting())
-            .max(flows / 4)
+            .max(flows / 2)
             .max(self.room.waiting);
         if is_full {
             let held = bounded.held();
-            let more = held.max(flows) / 2;
+            let more = flows.max(held / 2);
             bounded.full_at = (held + more).max(self.room.most_held());
         }
         settled.is_held_up
@@ -652,6 +645,11 @@ impl Taken {
                 at_rest.without(point)
             };
         }
+    }
+
+    /// Whether so much is held that some must be decided.
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Some(bounded) if bounded.held() > bounded.full_at)
     }
 
     /// Whether twice as much is held as should be.
