@@ -991,8 +991,8 @@ impl Observer {
         if let Some((start, end)) = summary.watched_ns.filter(|_| summary.is_live) {
             self.coverage.limit_to(start, end);
         }
-        if let Some((first, last)) = summary.sound_ns {
-            self.coverage.limit_to(first, last);
+        if summary.is_damaged {
+            self.coverage.leave_out_a_last_frame_far_off();
         }
         // dumpcap up to 4.0 states these times in microseconds on interfaces that count nanoseconds:
         // what does not enclose the capture's own frames is not believed.

@@ -47,9 +47,6 @@ pub use packing::Packing;
 use crate::{printable::printable, shell};
 use input::Buffer;
 
-/// A frame that is so far off from the one before may be none.
-const DAY_NS: u64 = 86_400_000_000_000;
-
 /// One captured frame, borrowed from the source's buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
@@ -137,9 +134,9 @@ pub struct Summary {
     /// Whether this process captured it from an interface: then its times are those of this host's
     /// clock, and it has not watched beyond [`Summary::watched_ns`].
     pub is_live: bool,
-    /// Of a damaged capture whose last frame is more than a day off from the one before, as what is read out
-    /// of place is: the time of the first frame, and of that one before.
-    pub sound_ns: Option<(i64, i64)>,
+    /// Whether reading ended where there should have been more: what came last may have been read out of
+    /// place.
+    pub is_damaged: bool,
     /// Bytes of the file, once it has been read; `None` of pipes and interfaces.
     pub bytes: Option<u64>,
     /// Their SHA-256 in hexadecimal, if [`Source::digest`] asked for it.
@@ -438,8 +435,6 @@ pub struct Source {
     summary: Summary,
     /// Bytes of the view up to the end of the frame that was given out last.
     given_out: usize,
-    /// Times of the first frame, and of the last two.
-    times: [Option<i64>; 3],
     /// Nothing more comes. A packed input that failed once may give bytes again when asked again.
     ended: bool,
 }
@@ -507,7 +502,6 @@ impl Source {
             frames: 0,
             summary,
             given_out: 0,
-            times: [None; 3],
             ended: false,
         })
     }
@@ -553,7 +547,6 @@ impl Source {
             frames: 0,
             summary,
             given_out: 0,
-            times: [None; 3],
             ended: false,
         };
         // A pcapng file whose very first block is damaged is no capture.
@@ -619,8 +612,6 @@ impl Source {
         };
         self.frames += 1;
         self.given_out = record.offset + record.len;
-        let [first, _, last] = self.times;
-        self.times = [first.or(record.time_ns), last, record.time_ns];
         Some(record)
     }
 
@@ -640,11 +631,7 @@ impl Source {
                 Step::Broken(why) => {
                     self.ended = true;
                     self.summary.warnings.push(why);
-                    if let [Some(first), Some(before), Some(last)] = self.times
-                        && last.abs_diff(before) > DAY_NS
-                    {
-                        self.summary.sound_ns = Some((first, before));
-                    }
+                    self.summary.is_damaged = true;
                 }
             }
         }

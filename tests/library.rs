@@ -99,3 +99,22 @@ fn packets_from_two_pipes_come_with_their_fates() {
         assert_eq!(String::from_utf8(written).unwrap(), expected.concat());
     }
 }
+
+/// Found by fuzzing: without exact parsing of floats this number came back as its neighbour, and two
+/// results that were the same differed.
+#[test]
+fn a_probability_that_is_read_back_is_the_same() {
+    for text in [
+        "0.20668684008071112",
+        "5e-324",
+        "0.1",
+        "1.7976931348623157e308",
+    ] {
+        let value: f64 = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            value.to_bits(),
+            text.parse::<f64>().unwrap().to_bits(),
+            "{text}"
+        );
+    }
+}

@@ -35,6 +35,9 @@ const REMARKABLE: f64 = 3.0;
 /// Times that go back by less are disorder.
 const LEAST_TURN_NS: i64 = 10_000_000;
 
+/// A frame that is so far off from the one before may be none, where a capture is damaged.
+const DAY_NS: u64 = 86_400_000_000_000;
+
 /// Where they go back more often than this, the file is not in the order of time at all.
 const MOST_TURNS: usize = 8;
 
@@ -98,6 +101,8 @@ struct Order {
     turns: Vec<(i64, i64)>,
     /// What was recorded up to each turn since the one before.
     before: Vec<Occupancy>,
+    /// The last frame that was more than a day off from those before, and their first and last times.
+    far_off: Option<(i64, Ends)>,
 }
 
 impl Default for Order {
@@ -107,6 +112,7 @@ impl Default for Order {
             latest_ns: i64::MAX,
             turns: Vec::new(),
             before: Vec::new(),
+            far_off: None,
         }
     }
 }
@@ -155,12 +161,38 @@ impl Coverage {
     /// Notes a frame.
     #[inline(always)]
     pub(super) fn note(&mut self, time_ns: i64) {
+        // What is earlier wraps to what is far ahead.
+        let ahead = time_ns.wrapping_sub(self.order.latest_ns).cast_unsigned();
+        if ahead <= DAY_NS {
+            self.order.latest_ns = time_ns;
+        } else {
+            self.note_out_of_line(time_ns);
+        }
+        self.recorded.note(time_ns);
+    }
+
+    /// Notes that a frame is earlier than one before it, more than a day later, or the first.
+    #[cold]
+    fn note_out_of_line(&mut self, time_ns: i64) {
+        let before = self.order.ends();
+        if !before.is_empty() && time_ns.abs_diff(self.order.latest_ns) > DAY_NS {
+            self.order.far_off = Some((time_ns, before));
+        }
         if time_ns >= self.order.latest_ns {
             self.order.latest_ns = time_ns;
         } else {
             self.note_earlier(time_ns);
         }
-        self.recorded.note(time_ns);
+    }
+
+    /// Leaves out the last frame where it is more than a day off from those before: in a damaged capture
+    /// it may be none.
+    pub(super) fn leave_out_a_last_frame_far_off(&mut self) {
+        if let Some((time_ns, before)) = self.order.far_off
+            && time_ns == self.order.latest_ns
+        {
+            self.limit_to(before.first_ns, before.last_ns);
+        }
     }
 
     /// Notes that a frame is earlier than one before it, or the first.
