@@ -699,14 +699,30 @@ impl Observer {
             let rest = (datagram.ip_id, datagram.payload, datagram.payload_len);
             let sighting = Sighting::new(seen, flow, header.timestamp_ns, rest, 0);
             self.doubtful.push(sighting);
-            if let Some(most) = self
+            if self
                 .most_evidence
-                .filter(|most| self.doubtful.len() > 2 * most)
+                .is_some_and(|most| self.doubtful.len() > 2 * most)
             {
-                // What comes later may continue packets that are yet to be decided.
-                self.left_out.doubtful += self.doubtful.drain(..most).len() as u64;
+                self.forget_doubtful();
             }
         }
+    }
+
+    /// Forgets the older half of what is doubtful, but for one of each number: no packet of a number that
+    /// something writes into is lost for certain.
+    #[cold]
+    fn forget_doubtful(&mut self) {
+        let newer = self.doubtful.split_off(self.doubtful.len() / 2);
+        let number = |sighting: &Sighting| {
+            let flow = &self.flows[sighting.flow as usize].flow;
+            (flow.carrier, flow.protocol)
+        };
+        let mut known: BTreeSet<_> = newer.iter().map(number).collect();
+        let before = self.doubtful.len();
+        self.doubtful
+            .retain(|sighting| known.insert(number(sighting)));
+        self.left_out.doubtful += (before - self.doubtful.len()) as u64;
+        self.doubtful.extend(newer);
     }
 
     #[inline(always)]

@@ -27,7 +27,7 @@ mod zstd;
 use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -337,16 +337,11 @@ pub enum Error {
 
 impl Error {
     fn foreign(origin: Origin, foreign: &magic::Foreign) -> Self {
-        let name = origin.to_string();
-        let from = match &origin {
-            Origin::Path(_) => format!(" {}", shell::quoted(&name)),
-            _ => String::new(),
+        let word = |path: &Path| shell::quoted(&path.to_string_lossy());
+        let (from, to) = match &origin {
+            Origin::Path(path) => (format!(" {}", word(path)), word(&beside(path))),
+            _ => (String::new(), "capture.pcap".to_owned()),
         };
-        let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
-        let to = shell::quoted(&match &origin {
-            Origin::Path(_) => format!("{}.pcap", stem.trim_end_matches(".pcap")),
-            _ => "capture.pcap".to_owned(),
-        });
         let remedy = match foreign.converter {
             magic::Converter::Editcap if from.is_empty() => format!("editcap -F pcap - {to}"),
             magic::Converter::Editcap => format!("editcap -F pcap{from} {to}"),
@@ -358,6 +353,17 @@ impl Error {
             format,
             remedy,
         }
+    }
+}
+
+/// What a file converted to pcap may be called: never like the file itself, which the shell would empty.
+fn beside(path: &Path) -> PathBuf {
+    let stem = path.with_extension("");
+    let named = stem.with_extension("pcap");
+    if named == path {
+        stem.with_extension("converted.pcap")
+    } else {
+        named
     }
 }
 

@@ -489,18 +489,22 @@ fn every_other_packet_lost() {
     });
 }
 
+/// HDP, and before each packet of it one of something else.
+fn beside(count: u32, other: impl Fn(u32) -> Vec<u8>) -> [Frames; 2] {
+    both(count, packet).map(|mut frames| {
+        frames.extend((0..count).map(|index| (at(index) + 300, other(index))));
+        frames.sort_by_key(|(time, _)| *time);
+        frames
+    })
+}
+
 #[test]
 fn other_traffic_of_ever_new_hosts() {
     assert_cheap(|count| {
-        both(count, packet).map(|mut frames| {
-            for index in 0..count {
-                let ip = Ip::new(address(13, index), SERVER.into(), 6);
-                let mut tcp = [[0x30, 0x39, 0, 80], index.to_be_bytes()].concat();
-                tcp.extend([0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
-                frames.push((at(index) + 300, ip.datagram(&tcp)));
-            }
-            frames.sort_by_key(|(time, _)| *time);
-            frames
+        beside(count, |index| {
+            let mut tcp = [[0x30, 0x39, 0, 80], index.to_be_bytes()].concat();
+            tcp.extend([0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
+            Ip::new(address(13, index), SERVER.into(), 6).datagram(&tcp)
         })
     });
 }
@@ -508,14 +512,9 @@ fn other_traffic_of_ever_new_hosts() {
 #[test]
 fn pings_of_ever_new_hosts() {
     assert_cheap(|count| {
-        both(count, packet).map(|mut frames| {
-            for index in 0..count {
-                let ip = Ip::new(address(13, index), SERVER.into(), 1);
-                let echo = [[8, 0, 0, 0], index.to_be_bytes(), [1, 2, 3, 4]].concat();
-                frames.push((at(index) + 300, ip.datagram(&echo)));
-            }
-            frames.sort_by_key(|(time, _)| *time);
-            frames
+        beside(count, |index| {
+            let echo = [[8, 0, 0, 0], index.to_be_bytes(), [1, 2, 3, 4]].concat();
+            Ip::new(address(13, index), SERVER.into(), 1).datagram(&echo)
         })
     });
 }

@@ -128,7 +128,14 @@ fn no_cell_of_a_spreadsheet_is_a_formula() {
 #[test]
 fn what_another_program_reads_is_refused_with_the_command_that_converts_it() {
     let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("d.x")).unwrap();
     for (start, file, words) in [
+        // Never over the file itself.
+        (
+            &b"BZh91AY&SY"[..],
+            "d.x/c.pcap",
+            "bzip2 -dc d.x/c.pcap > d.x/c.converted.pcap",
+        ),
         (
             &b"snoop\0\0\0\0\0\0\x02\0\0\0\x04"[..],
             "sun.snoop",

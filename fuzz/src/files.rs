@@ -8,7 +8,10 @@ use std::{
 
 use hdp::path::{self, Options, Points};
 
-use crate::support::capture::{ByteOrder, Capture, Format};
+use crate::{
+    invariants::{hold, readings_agree, twice_loses_nothing},
+    support::capture::{ByteOrder, Capture, Format},
+};
 
 /// A folder of this process, emptied by what comes next.
 pub struct Folder(PathBuf);
@@ -73,5 +76,21 @@ pub(crate) fn options() -> Options {
     Options {
         one_thread: true,
         ..Options::default()
+    }
+}
+
+/// What is put between two files in one input.
+const BETWEEN: &[u8] = b"=NEXT=";
+
+/// Any bytes as two files, or as one that is given twice: what holds of all findings.
+pub fn two_files(folder: &Folder, bytes: &[u8]) {
+    let at = bytes.windows(BETWEEN.len()).position(|window| window == BETWEEN);
+    let Some(at) = at else {
+        twice_loses_nothing(folder, bytes);
+        return;
+    };
+    let files = Files::of(folder, &[bytes[..at].to_vec(), bytes[at + BETWEEN.len()..].to_vec()]);
+    if let Some((findings, _)) = hold(&files.points) {
+        readings_agree(&files.points, &findings);
     }
 }
