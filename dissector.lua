@@ -517,8 +517,15 @@ local function behind(source, number, start)
     local next_header, units = source(start, 1):uint(), source(start + 1, 1):uint()
     if number == IPPROTO_AH then
         return next_header, start + (units + 2) * 4
+    elseif number == IPPROTO_FRAGMENT then
+        return next_header, start + 8
     end
     return next_header, start + (units + 1) * 8
+end
+
+-- Whether IPv6 reads what follows by itself, so that no dissector is asked.
+local function is_taken_by_ipv6(number)
+    return TRANSPARENT[number] or number == IPPROTO_NONE
 end
 
 -- HDP under a next header that IPv6 has taken for its own, from where the base header ends, or
@@ -532,6 +539,7 @@ local function claim_behind_ipv6(nxt, pinfo, root)
     -- The error's own header stands before the packet that it quotes.
     local icmp = icmpv6_type()
     local is_quote = icmp ~= nil and icmp.offset < nxt.offset
+    local is_fragment = false
     while captured - start >= QUOTED_AT_LEAST do
         if claimed_frame == pinfo.number and claimed_offset == start then
             return
@@ -541,10 +549,15 @@ local function claim_behind_ipv6(nxt, pinfo, root)
             and claim(tvb, pinfo, root, "postdissector", number, finish - start, is_quote) then
             return
         end
-        if not TRANSPARENT[number] or number == IPPROTO_FRAGMENT then
+        if not TRANSPARENT[number] or number == IPPROTO_FRAGMENT and source(start + 2, 2):uint() >= 8 then
             return
         end
+        is_fragment = is_fragment or number == IPPROTO_FRAGMENT
         number, start = behind(source, number, start)
+        -- Other numbers are claimed where Wireshark shows the joined datagram.
+        if is_fragment and not is_taken_by_ipv6(number) then
+            return
+        end
     end
 end
 
@@ -591,7 +604,7 @@ local after = Proto("hdp_after", "HDP after all others")
 function after.dissector(_, pinfo, root)
     if ipv6_nxt() then
         for _, nxt in ipairs({ ipv6_nxt() }) do
-            if TRANSPARENT[nxt.value] or nxt.value == IPPROTO_NONE then
+            if is_taken_by_ipv6(nxt.value) then
                 claim_behind_ipv6(nxt, pinfo, root)
             end
         end

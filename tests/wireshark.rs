@@ -776,7 +776,7 @@ fn generated(seed: u64, count: usize) -> Capture {
             _ => random.within(-2_000_000_000..1_000_000),
         };
         packet.timestamp_ns = (TIME_NS + off).cast_unsigned();
-        let datagram = match random.below(12) {
+        let datagram = match random.below(16) {
             0 => packet.to_udp(),
             1 | 2 => {
                 let back = Ip::new(packet.ip.dst, packet.ip.src, 1);
@@ -794,6 +794,30 @@ fn generated(seed: u64, count: usize) -> Capture {
                 icmp_error(&back, icmp_type, code, &quoted, random.pick(&QUOTES))
             }
             3 if !payload.is_empty() => packet.to_fragments(96).swap_remove(0),
+            4 | 5 if version == 4 => {
+                packet.ip.options = vec![1; 4 * (1 + random.below(10))];
+                packet.to_ip()
+            }
+            4 | 5 => {
+                for _ in 0..=random.below(2) {
+                    let number = random.pick(&Extension::NUMBERS);
+                    packet.ip.extensions.push(Extension::new(number));
+                }
+                packet.to_ip()
+            }
+            6 => {
+                let (client, server) = addresses(random.pick(&[4, 6]));
+                let protocol = if version == 4 { 4 } else { 41 };
+                ip_in_ip(&Ip::new(client, server, protocol), &ip(packet.to_ip())).bytes
+            }
+            // Other traffic: random bytes, some with what may be the upper half of a timestamp.
+            7 => {
+                let mut bytes: Vec<u8> = (0..random.below(60)).map(|_| random.byte()).collect();
+                if let Some(upper) = bytes.get_mut(4..8).filter(|_| random.happens(500)) {
+                    upper.copy_from_slice(&packet.timestamp_ns.to_be_bytes()[..4]);
+                }
+                packet.ip.datagram(&bytes)
+            }
             _ => packet.to_ip(),
         };
         let mut network = ip(datagram);
@@ -819,7 +843,7 @@ fn it_reads_generated_packets_as_hdp_does() {
         return;
     }
     let asked = std::env::var("HDP_DISSECTED").ok();
-    let count: usize = asked.map_or(3_000, |count| count.parse().expect("a number of packets"));
+    let count: usize = asked.map_or(20_000, |count| count.parse().expect("a number of packets"));
     let folder = tempfile::tempdir().unwrap();
     for (seed, from) in (1..).zip((0..count).step_by(IN_A_FILE)) {
         let count = IN_A_FILE.min(count - from);
