@@ -478,7 +478,7 @@ struct Telling<'a> {
 impl Telling<'_> {
     fn life(&self, journey: &Journey) -> Life {
         let packet = journey.packet;
-        let mut icmp = self.icmp(packet);
+        let (icmp, icmp_untold) = self.icmp(packet);
         let stations = journey
             .order
             .iter()
@@ -488,8 +488,8 @@ impl Telling<'_> {
             keyword: protocols::keyword(packet.protocol).map(ToString::to_string),
             stations: stations.collect(),
             neighbours: self.neighbours(journey),
-            icmp_untold: icmp.split_off(icmp.len().min(MOST_TOLD)).len() as u64,
             icmp,
+            icmp_untold,
             changes: self.changes(journey),
             checks: self.checks(journey),
         }
@@ -650,8 +650,10 @@ impl Telling<'_> {
         Some(neighbours)
     }
 
-    fn icmp(&self, packet: &Packet) -> Vec<IcmpError> {
+    /// The first errors that quote a packet, and how many more do.
+    fn icmp(&self, packet: &Packet) -> (Vec<IcmpError>, u64) {
         let mut errors = Vec::new();
+        let mut untold = 0;
         for point in self
             .points
             .iter()
@@ -671,6 +673,10 @@ impl Telling<'_> {
                     }
                     _ => continue,
                 };
+                if errors.len() == MOST_TOLD {
+                    untold += 1;
+                    continue;
+                }
                 let quote = &error.quote;
                 errors.push(IcmpError {
                     point: point.capture.clone(),
@@ -684,7 +690,7 @@ impl Telling<'_> {
                 });
             }
         }
-        errors
+        (errors, untold)
     }
 
     /// What changed from sighting to sighting, copies aside.

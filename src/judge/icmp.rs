@@ -57,6 +57,8 @@ pub(super) struct Evidence {
     /// Refusals that quote them, by HDP's ports where the errors were seen, as indices into `halves`.
     of_half: KeyedMap<(Subject, u32, Ports), Vec<usize>>,
     halves: Vec<Halves>,
+    /// What errors with one half, the same ports and seen at the same point may be about.
+    groups: Vec<Group>,
     /// Lost packets that such a refusal may be about, counted.
     candidates: usize,
     /// Timestamps that the very host quotes which the packets were for: they arrived there.
@@ -101,15 +103,59 @@ struct Whole {
 #[derive(Debug)]
 struct Halves {
     account: usize,
-    ports: Ports,
-    point: usize,
-    is_senders: bool,
+    group: usize,
     /// Times and quoted IP IDs, by rising time.
     errors: Vec<(i64, Option<u16>)>,
     /// When the last one came that quotes an IP ID.
     last_of_id: BTreeMap<u16, i64>,
-    /// Lost packets with the same half, seen at the same point.
+}
+
+/// Lost packets with the same upper half of a timestamp and the same ports, as one point saw them.
+#[derive(Debug)]
+struct Group {
+    ports: Ports,
+    point: usize,
+    is_senders: bool,
     candidates: Vec<Candidate>,
+    /// Those that have no error yet, as positions by rising time, and by IP ID; some have got one in
+    /// another group since.
+    free: BTreeSet<usize>,
+    by_id: BTreeSet<(u16, usize)>,
+}
+
+impl Group {
+    /// Ready to give candidates to errors.
+    fn index(&mut self) {
+        self.candidates.sort_by_key(|candidate| candidate.time_ns);
+        self.free = (0..self.candidates.len()).collect();
+        let positions = self.candidates.iter().enumerate();
+        self.by_id = positions
+            .map(|(at, candidate)| (candidate.ip_id, at))
+            .collect();
+    }
+
+    /// The candidate that an error of a time is about, and whether its IP ID says so; it is free no more.
+    fn take(
+        &mut self,
+        time_ns: i64,
+        ip_id: Option<u16>,
+        is_taken: &[bool],
+    ) -> Option<(Candidate, bool)> {
+        let before = self
+            .candidates
+            .partition_point(|candidate| candidate.time_ns <= time_ns);
+        loop {
+            let same = ip_id.and_then(|id| self.by_id.range((id, 0)..(id, before)).next_back());
+            let by_own_id = same.map(|&(_, at)| at);
+            let at = by_own_id.or_else(|| self.free.range(..before).next_back().copied())?;
+            let candidate = self.candidates[at];
+            self.free.remove(&at);
+            self.by_id.remove(&(candidate.ip_id, at));
+            if !is_taken[candidate.id] {
+                return Some((candidate, by_own_id.is_some()));
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -318,18 +364,28 @@ impl Evidence {
                 if alike.len() == MOST_ABOUT_ONE {
                     continue;
                 }
+                let mut groups = alike.iter().map(|&half| self.halves[half].group);
+                let group = groups.find(|&group| self.groups[group].point == point);
+                let group = group.unwrap_or_else(|| {
+                    self.groups.push(Group {
+                        ports,
+                        point,
+                        is_senders: senders_capture(points, key.0.0) == Some(point),
+                        candidates: Vec::new(),
+                        free: BTreeSet::new(),
+                        by_id: BTreeSet::new(),
+                    });
+                    self.groups.len() - 1
+                });
                 alike.push(self.halves.len());
                 let of_id = errors
                     .iter()
                     .filter_map(|&(time_ns, id)| Some((id?, time_ns)));
                 self.halves.push(Halves {
                     account,
-                    ports,
-                    point,
-                    is_senders: senders_capture(points, key.0.0) == Some(point),
+                    group,
                     last_of_id: of_id.collect(),
                     errors,
-                    candidates: Vec::new(),
                 });
             }
         }
@@ -415,12 +471,13 @@ impl Evidence {
         for ports in ports(points, journey) {
             let alike = self.of_half.get(&(subject, half, ports));
             for &index in alike.into_iter().flatten() {
-                let half = &mut self.halves[index];
-                let Some(seen) = seen_with(points, journey, half) else {
+                let group = &mut self.groups[self.halves[index].group];
+                let is_noted = group.candidates.last().is_some_and(|last| last.id == id);
+                let Some(seen) = seen_with(points, journey, group).filter(|_| !is_noted) else {
                     continue;
                 };
                 self.candidates = id + 1;
-                half.candidates.push(Candidate {
+                group.candidates.push(Candidate {
                     id,
                     tally,
                     lost_at,
@@ -450,7 +507,8 @@ impl Evidence {
                 .filter_map(|ports| self.of_half.get(&(subject, half, ports)));
             alike.flatten().find_map(|&index| {
                 let half = &self.halves[index];
-                let seen = seen_with(points, journey, half).filter(|seen| seen.ip_id != 0)?;
+                let group = &self.groups[half.group];
+                let seen = seen_with(points, journey, group).filter(|seen| seen.ip_id != 0)?;
                 let last_ns = half.last_of_id.get(&seen.ip_id)?;
                 expiry(self.accounts[half.account].answer).filter(|_| seen.time_ns <= *last_ns)
             })
@@ -470,35 +528,18 @@ impl Evidence {
     pub(super) fn settle(&mut self) -> Vec<Settled> {
         let mut is_taken = vec![false; self.candidates];
         let mut settled = Vec::new();
-        for half in &mut self.halves {
-            half.candidates.sort_by_key(|candidate| candidate.time_ns);
+        for group in &mut self.groups {
+            group.index();
+        }
+        for half in &self.halves {
             let account = &mut self.accounts[half.account];
-            let positions = half.candidates.iter().enumerate();
-            let mut by_id: BTreeSet<(u16, usize)> = positions
-                .map(|(at, candidate)| (candidate.ip_id, at))
-                .collect();
-            let mut free: BTreeSet<usize> = (0..half.candidates.len()).collect();
-            let by_id_too = |at: usize| (half.candidates[at].ip_id, at);
-            // Another half's error may be about it.
-            for at in 0..half.candidates.len() {
-                if is_taken[half.candidates[at].id] {
-                    free.remove(&at);
-                    by_id.remove(&by_id_too(at));
-                }
-            }
+            let group = &mut self.groups[half.group];
             for &(time_ns, ip_id) in &half.errors {
-                let before = half.candidates.partition_point(|c| c.time_ns <= time_ns);
                 let ip_id = ip_id.filter(|&id| id != 0);
-                let same = ip_id.and_then(|id| by_id.range((id, 0)..(id, before)).next_back());
-                let by_own_id = same.map(|&(_, at)| at);
-                let Some(at) = by_own_id.or_else(|| free.range(..before).next_back().copied())
-                else {
+                let Some((packet, by_own_id)) = group.take(time_ns, ip_id, &is_taken) else {
                     continue;
                 };
-                free.remove(&at);
-                by_id.remove(&by_id_too(at));
-                let packet = half.candidates[at];
-                if by_own_id.is_some() && half.is_senders {
+                if by_own_id && group.is_senders {
                     account.rtts_ns.push(time_ns - packet.time_ns);
                 }
                 is_taken[packet.id] = true;
@@ -672,10 +713,10 @@ fn ports(points: &[Point], journey: &Journey) -> impl Iterator<Item = Ports> + u
 }
 
 /// The sighting of a packet at the point that saw errors, if its ports were theirs there.
-fn seen_with<'a>(points: &[Point], journey: &Journey<'a>, half: &Halves) -> Option<&'a Sighting> {
-    let seen = journey.seen[half.point]?.sighting;
-    let flow = points[half.point].flow(seen);
-    ((flow.source_port, flow.destination_port) == half.ports).then_some(seen)
+fn seen_with<'a>(points: &[Point], journey: &Journey<'a>, group: &Group) -> Option<&'a Sighting> {
+    let seen = journey.seen[group.point]?.sighting;
+    let flow = points[group.point].flow(seen);
+    ((flow.source_port, flow.destination_port) == group.ports).then_some(seen)
 }
 
 /// Who says by an error that a TTL ran out.

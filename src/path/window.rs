@@ -164,6 +164,11 @@ struct Bounded {
     decide_at: usize,
     /// When so many are held, some are decided that should wait; likewise.
     full_at: usize,
+    /// Before so many are held, or a point ends, it is hardly worth while to look anew at what could
+    /// not be decided.
+    review_at: usize,
+    /// Whether most of that waits for points that are still being read.
+    is_held_up: bool,
     /// How often something was taken in.
     taken: u64,
     /// The points whose readers wait for others.
@@ -415,6 +420,9 @@ impl Window {
                     bounded.pending.end(point);
                 }
             }
+            if !may_wait {
+                bounded.review_at = 0;
+            }
         }
         self.moved.notify_all();
         if self.is_due(&taken) {
@@ -425,9 +433,12 @@ impl Window {
         }
         let patience = Duration::from_nanos(self.options.wait_ns);
         let (mut seen, mut waiting_since) = (taken.taken(), Instant::now());
+        let mut still = taken.is_held_up();
         // A point that is behind makes room by going on.
         while taken.is_full() && taken.is_ahead(point) {
-            let is_held_up = self.decide(&mut taken, false);
+            let is_held_up = still
+                .take()
+                .unwrap_or_else(|| self.decide(&mut taken, false));
             if !taken.is_full() {
                 break;
             }
@@ -535,8 +546,10 @@ impl Window {
         bounded.decide_at = (2 * bounded.waiting())
             .max(flows / 2)
             .max(self.room.waiting);
+        let held = bounded.held();
+        bounded.review_at = held + held / 4;
+        bounded.is_held_up = settled.is_held_up;
         if is_full {
-            let held = bounded.held();
             let more = flows.max(held / 2);
             bounded.full_at = (held + more).max(self.room.most_held());
         }
@@ -610,6 +623,8 @@ impl Taken {
             pending: Pending::new(kept.len()),
             decide_at: room.waiting,
             full_at: room.most_held(),
+            review_at: 0,
+            is_held_up: false,
             taken: 0,
             at_rest: Places::default(),
             recent: vec![Vec::new(); kept.len()],
@@ -650,6 +665,15 @@ impl Taken {
     /// Whether so much is held that some must be decided.
     fn is_full(&self) -> bool {
         matches!(self, Self::Some(bounded) if bounded.held() > bounded.full_at)
+    }
+
+    /// Whether what is held waits for points that are still being read, where too little has come to
+    /// look at it anew.
+    fn is_held_up(&self) -> Option<bool> {
+        match self {
+            Self::Some(bounded) if bounded.held() < bounded.review_at => Some(bounded.is_held_up),
+            _ => None,
+        }
     }
 
     /// Whether twice as much is held as should be.
