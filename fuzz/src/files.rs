@@ -79,17 +79,28 @@ pub(crate) fn options() -> Options {
     }
 }
 
-/// What is put between two files in one input.
+/// What is put between two files in one input, and between other pieces of one.
 const BETWEEN: &[u8] = b"=NEXT=";
+
+/// What stands between those.
+pub fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(BETWEEN.len()).position(|window| window == BETWEEN) {
+        pieces.push(&rest[..at]);
+        rest = &rest[at + BETWEEN.len()..];
+    }
+    pieces.push(rest);
+    pieces
+}
 
 /// Any bytes as two files, or as one that is given twice: what holds of all findings.
 pub fn two_files(folder: &Folder, bytes: &[u8]) {
-    let at = bytes.windows(BETWEEN.len()).position(|window| window == BETWEEN);
-    let Some(at) = at else {
+    let [first, second] = pieces(bytes)[..] else {
         twice_loses_nothing(folder, bytes);
         return;
     };
-    let files = Files::of(folder, &[bytes[..at].to_vec(), bytes[at + BETWEEN.len()..].to_vec()]);
+    let files = Files::of(folder, &[first.to_vec(), second.to_vec()]);
     if let Some((findings, _)) = hold(&files.points) {
         readings_agree(&files.points, &findings);
     }

@@ -12,7 +12,7 @@ mod files;
 mod invariants;
 mod scene;
 
-pub use files::{Files, Folder, pcap, two_files};
+pub use files::{Files, Folder, pcap, pieces, two_files};
 pub use invariants::{Counts, counts, hold, orders_agree, readings_agree, twice_loses_nothing};
 pub use scene::{Errors, Scene};
 pub use support::capture::{ByteOrder, Capture, Format};

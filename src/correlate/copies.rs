@@ -6,6 +6,8 @@
 //! packets with the same bytes, which another IP ID at the same place says, and nothing says where
 //! there is no IP ID.
 
+use std::net::IpAddr;
+
 use super::{Seen, Way};
 use crate::{
     decode::Encapsulation,
@@ -19,6 +21,7 @@ const MIRRORED_WITHIN_NS: u64 = 100_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Copy<'a> {
     place: Place,
+    source: IpAddr,
     sighting: &'a Sighting,
 }
 
@@ -39,6 +42,7 @@ impl<'a> Copy<'a> {
                 ttl: flow.ttl,
                 encapsulation: flow.encapsulation,
             },
+            source: flow.source,
             sighting,
         }
     }
@@ -56,6 +60,8 @@ pub(super) struct Reading {
     pub(super) is_mirrored: bool,
     /// What has no IP ID is a packet of its own, not a duplicate.
     pub(super) each_is_a_packet: bool,
+    /// What comes from another address to the same place is a packet of its own.
+    pub(super) tells_sources: bool,
     /// What comes so much later than the first is waited for no more (RFC 5560): no duplicate.
     pub(super) wait_ns: u64,
 }
@@ -105,9 +111,10 @@ pub(super) fn tell_apart<'a>(
     reading: Reading,
     distinct: &mut Vec<Seen<'a>>,
 ) {
-    let order = |copy: &Copy| (copy.place, copy.sighting.ip_id, copy.sighting.time_ns);
-    copies.sort_by_key(order);
-    let is_same = |a: &Copy, b: &Copy| a.sighting.ip_id == b.sighting.ip_id;
+    let source = |copy: &Copy| reading.tells_sources.then_some(copy.source);
+    let packet = |copy: &Copy| (copy.place, copy.sighting.ip_id, source(copy));
+    copies.sort_by_key(|copy| (packet(copy), copy.sighting.time_ns));
+    let is_same = |a: &Copy, b: &Copy| packet(a) == packet(b);
     let packets = |place: &[Copy]| place.chunk_by(is_same).count();
     let earliest = |place: &[Copy]| place.iter().map(|copy| copy.sighting.time_ns).min();
     let place = copies

@@ -627,6 +627,7 @@ impl<'a> Classes<'a> {
                     let reading = Reading {
                         is_mirrored: self.mirrored[index],
                         each_is_a_packet,
+                        tells_sources: self.timestamps_repeat,
                         wait_ns: self.wait_ns,
                     };
                     copies::tell_apart(&mut self.copies, reading, &mut self.distinct[index]);

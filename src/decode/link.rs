@@ -188,7 +188,16 @@ impl<'a> Walk<'a, '_> {
             .iter()
             .any(|family| ADDRESS_FAMILIES.contains(family))
         {
-            return Err(Skip::NotIp);
+            // All are small; what stands here is another link's, or damaged.
+            let is_family = either_order.iter().any(|family| *family <= 0xff);
+            return Err(if is_family {
+                Skip::NotIp
+            } else {
+                Skip::Malformed {
+                    layer: kind,
+                    why: "no address family",
+                }
+            });
         }
         let behind = self.enter(region, kind, 4)?;
         self.ip(behind)
@@ -210,6 +219,13 @@ impl<'a> Walk<'a, '_> {
             let field = *self.head::<2>(region.behind(hdlc), LayerKind::Ppp)?;
             (u16::from_be_bytes(field), hdlc + 2)
         };
+        if protocol & 1 == 0 {
+            // RFC 1661, section 2: all are odd.
+            return Err(Skip::Malformed {
+                layer: LayerKind::Ppp,
+                why: "no protocol number",
+            });
+        }
         let behind = self.enter(region, LayerKind::Ppp, len)?;
         match protocol {
             PPP_IPV4 => self.ipv4(behind),

@@ -327,10 +327,15 @@ impl Judgement<'_> {
 }
 
 /// Whether a point could not have told that a packet came: all its HDP was for other hosts, too
-/// short to be known, or beyond the window; or nobody knows when: it tells no times, or its clock stands still.
+/// short to be known, or beyond the window; most of it cannot be read; or nobody knows when: it tells no times, or
+/// its clock stands still.
 pub(super) fn is_blind(point: &Point) -> bool {
     let skipped = &point.skipped;
-    let shows_none = skipped.other_host > 0 || skipped.cut_short > 0 || skipped.no_time > 0;
+    let unread = skipped.malformed + skipped.unsupported_link;
+    let shows_none = skipped.other_host > 0
+        || skipped.cut_short > 0
+        || skipped.no_time > 0
+        || 2 * unread > point.frames;
     point.hdp == 0 && (shows_none || point.off_date.is_likely())
         || point.clock_fault() == Some(ClockFault::StandsStill)
 }
