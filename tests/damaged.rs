@@ -236,3 +236,26 @@ fn a_wrong_byte_in_a_header_loses_one_packet_at_the_most() {
     });
     assert_none(&wrong);
 }
+
+/// Frames that are read as another link's: most cannot be, and the few that can are no HDP.
+#[test]
+fn a_wrong_link_type_loses_nothing() {
+    const LINK_TYPES: [u8; 16] = [
+        0, 9, 12, 50, 101, 104, 105, 108, 109, 113, 127, 178, 192, 226, 228, 239,
+    ];
+    let mut files = 0;
+    let mut wrong = Vec::new();
+    each(|name, damaged| {
+        if !name.ends_with(".pcap") || damaged.whole[20] != 1 {
+            return;
+        }
+        files += 1;
+        for link_type in LINK_TYPES {
+            let mut bytes = damaged.whole.clone();
+            bytes[20] = link_type;
+            wrong.extend(damaged.check(&bytes, &format!("{name} of link type {link_type}"), 0));
+        }
+    });
+    assert!(files >= 10, "{files}");
+    assert_none(&wrong);
+}

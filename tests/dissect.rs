@@ -104,7 +104,7 @@ fn what_was_skipped_is_counted_on_standard_error() {
         &dissect(&[], &capture),
         0,
         &line("50 ESP"),
-        "1 HDP packet in 4 frames; skipped: 2 not HDP, 1 not IP\n",
+        "1 HDP packet in 4 frames; skipped: 2 not HDP, 1 malformed\n",
     );
 }
 

@@ -304,7 +304,8 @@ impl Relations {
             pairs_of_flows.push(of_flows.collect());
             vote_by_flows(index, points, &pairs_of_flows[index], &mut votes);
         }
-        let offsets = compare_points(points, survey, &pairs_of_flows, &mut votes);
+        let passing = Passing::find(points, survey, &pairs_of_flows);
+        let offsets = compare_points(points, survey, &pairs_of_flows, &passing, &mut votes);
         let addresses: Vec<(IpAddr, IpAddr)> = {
             let mut by_id = vec![None; votes.len()];
             for (addresses, id) in &pair_ids {
@@ -313,7 +314,13 @@ impl Relations {
             by_id.into_iter().flatten().collect()
         };
         vote_by_round_trips(&offsets, &addresses, &pair_ids, &mut votes);
-        let companions = companions(points, survey, &pairs_of_flows, &addresses, &pair_ids);
+        let companions = companions(
+            points,
+            survey,
+            &pairs_of_flows,
+            &passing,
+            (&addresses, &pair_ids),
+        );
         let pair_ways = ways_of_pairs(&addresses, &votes, &companions);
         let by_pair: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
 
@@ -470,10 +477,19 @@ fn ways_of_pairs(
         }
     }
     learn_by_ends(addresses, companions, &mut of_leads);
+    // Of neighbours of either end that send to one address, those of the first end are the senders.
+    for way in Way::BOTH {
+        for (of_lead, sum) in of_leads.iter_mut().zip(&sums) {
+            *of_lead = of_lead.or_else(|| sum.weak().filter(|weak| *weak == way));
+        }
+        learn_by_ends(addresses, companions, &mut of_leads);
+    }
     let ways = addresses.iter().enumerate().map(|(pair, addresses)| {
         let (lead, is_turned) = companions.lead(pair);
-        let way = of_leads[lead].or_else(|| sums[lead].weak());
-        (*addresses, along(way.unwrap_or(Way::Forward), is_turned))
+        (
+            *addresses,
+            along(of_leads[lead].unwrap_or(Way::Forward), is_turned),
+        )
     });
     ways.collect()
 }
@@ -518,16 +534,19 @@ fn companions(
     points: &[Point],
     survey: &Survey,
     pairs_of_flows: &[Vec<usize>],
-    addresses: &[(IpAddr, IpAddr)],
-    pair_ids: &KeyedMap<(IpAddr, IpAddr), usize>,
+    passing: &Passing,
+    (addresses, pair_ids): (&[(IpAddr, IpAddr)], &KeyedMap<(IpAddr, IpAddr), usize>),
 ) -> Companions {
     let mut companions = Companions::new(addresses.len());
     for first in 0..points.len() {
         for second in first + 1..points.len() {
             for ((a, b), link) in survey.links(points.len(), first, second) {
                 let pair = |point: usize, flow: u32| pairs_of_flows[point][flow as usize];
-                if link.offsets.is_some() {
-                    companions.see(pair(first, a), pair(second, b));
+                let pairs = [pair(first, a), pair(second, b)];
+                if let Some(of_link) = link.offsets
+                    && !passing.is_chance([first, second], pairs, of_link.count)
+                {
+                    companions.see(pairs[0], pairs[1]);
                 }
             }
         }
@@ -666,11 +685,60 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
     }
 }
 
+/// Address pairs whose packets pass two points as they are.
+struct Passing {
+    /// By the two points and the pair: how many packets.
+    counts: KeyedMap<([usize; 2], usize), u64>,
+}
+
+impl Passing {
+    /// Nothing where no packet seems to have changed its addresses: nothing is asked then.
+    fn find(points: &[Point], survey: &Survey, pairs_of_flows: &[Vec<usize>]) -> Self {
+        let mut counts = KeyedMap::default();
+        for first in 0..points.len() {
+            for second in first + 1..points.len() {
+                let links = || {
+                    survey
+                        .links(points.len(), first, second)
+                        .map(|((a, b), link)| {
+                            let pair =
+                                |point: usize, flow: u32| pairs_of_flows[point][flow as usize];
+                            ([pair(first, a), pair(second, b)], link)
+                        })
+                };
+                if links().all(|([a, b], _)| a == b) {
+                    continue;
+                }
+                for ([pair, other], link) in links() {
+                    if pair == other
+                        && let Some(offsets) = link.offsets
+                    {
+                        *counts.entry(([first, second], pair)).or_insert(0) += offsets.count;
+                    }
+                }
+            }
+        }
+        Self { counts }
+    }
+
+    /// Whether so many packets of one pair at one point, and of another one at the other, were alike by
+    /// chance: two senders whose clocks count seconds. More of either pass both points as they are.
+    fn is_chance(&self, points: [usize; 2], pairs: [usize; 2], count: u64) -> bool {
+        let passes = |pair| {
+            self.counts
+                .get(&(points, pair))
+                .is_some_and(|&as_it_is| as_it_is > count)
+        };
+        pairs[0] != pairs[1] && pairs.into_iter().any(passes)
+    }
+}
+
 /// Compares TTLs and times of the packets that were one at sight, point by point.
 fn compare_points(
     points: &[Point],
     survey: &Survey,
     pairs_of_flows: &[Vec<usize>],
+    passing: &Passing,
     votes: &mut [Votes],
 ) -> KeyedMap<(usize, usize, usize), Offsets> {
     let mut offsets: KeyedMap<(usize, usize, usize), Offsets> = KeyedMap::default();
@@ -688,6 +756,9 @@ fn compare_points(
                     pairs_of_flows[first][flow_a as usize],
                     pairs_of_flows[second][flow_b as usize],
                 ];
+                if passing.is_chance([first, second], pairs, of_link.count) {
+                    continue;
+                }
                 for pair in pairs {
                     votes[pair].ttl += falls * of_link.count.cast_signed();
                 }

@@ -57,6 +57,18 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
+    /// IP where nothing else can be: what is none shows that the link layer is another, or damaged.
+    #[inline]
+    pub(super) fn nothing_but_ip(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+        match self.ip(region) {
+            Err(Skip::NotIp) => Err(Skip::Malformed {
+                layer: LayerKind::Ipv4,
+                why: "version is neither 4 nor 6",
+            }),
+            found => found,
+        }
+    }
+
     #[inline]
     pub(super) fn ipv4(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
         let header =

@@ -52,6 +52,16 @@ const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 /// Unicast and multicast (RFC 3032).
 const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
+/// ROHC, OSI, AppleTalk, IPX, Van Jacobson's headers, bridging, multilink, encryption and compression:
+/// there may be IP in them that cannot be read (IANA, PPP DLL protocol numbers). And link quality reports.
+const PPP_OTHERS: [u16; 13] = [
+    0x0003, 0x0005, 0x0023, 0x0029, 0x002b, 0x002d, 0x002f, 0x0031, 0x003d, 0x0053, 0x00fb, 0x00fd,
+    0xc025,
+];
+const NO_PPP: Skip = Skip::Malformed {
+    layer: LayerKind::Ppp,
+    why: "no protocol number",
+};
 
 /// `AF_INET` is 2 everywhere; `AF_INET6` is 10 on Linux, 23 on Windows, 24 on NetBSD and OpenBSD,
 /// 28 on FreeBSD, 30 on macOS.
@@ -64,7 +74,9 @@ impl<'a> Walk<'a, '_> {
             LinkType::EN10MB => self.ethernet(region),
             LinkType::LINUX_SLL2 => self.sll2(region),
             LinkType::LINUX_SLL => self.sll(region),
-            LinkType::RAW | LinkType::RAW_DLT | LinkType::RAW_OPENBSD => self.ip(region),
+            LinkType::RAW | LinkType::RAW_DLT | LinkType::RAW_OPENBSD => {
+                self.nothing_but_ip(region)
+            }
             LinkType::IPV4 => self.ipv4(region),
             LinkType::IPV6 => self.ipv6(region),
             LinkType::NULL => self.loopback(region, LayerKind::Null),
@@ -142,14 +154,12 @@ impl<'a> Walk<'a, '_> {
     /// Linux cooked capture: packet type, hardware type, address, protocol.
     fn sll(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
         let header = self.head::<16>(region, LayerKind::Sll)?;
-        self.packet_type = PacketType::from_sll(u16::from_be_bytes([header[0], header[1]]));
+        let packet_type = u16::from_be_bytes([header[0], header[1]]);
+        self.packet_type = PacketType::from_sll(packet_type);
         let behind = self.enter(region, LayerKind::Sll, 16)?;
-        let hardware = u16::from_be_bytes([header[2], header[3]]);
-        self.cooked(
-            hardware,
-            u16::from_be_bytes([header[14], header[15]]),
-            behind,
-        )
+        let [hardware, protocol] =
+            [2, 14].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
+        self.cooked(LayerKind::Sll, (packet_type, hardware), protocol, behind)
     }
 
     /// Linux cooked capture version 2: protocol, interface index, hardware type, packet type,
@@ -159,20 +169,30 @@ impl<'a> Walk<'a, '_> {
         self.interface = Some(u32::from_be_bytes([
             header[4], header[5], header[6], header[7],
         ]));
-        self.packet_type = PacketType::from_sll(u16::from(header[10]));
+        let packet_type = u16::from(header[10]);
+        self.packet_type = PacketType::from_sll(packet_type);
         let behind = self.enter(region, LayerKind::Sll2, 20)?;
-        let hardware = u16::from_be_bytes([header[8], header[9]]);
-        self.cooked(hardware, u16::from_be_bytes([header[0], header[1]]), behind)
+        let [hardware, protocol] =
+            [8, 0].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
+        self.cooked(LayerKind::Sll2, (packet_type, hardware), protocol, behind)
     }
 
     /// What a cooked header announces.
     #[inline]
     fn cooked(
         &mut self,
-        hardware: u16,
+        layer: LayerKind,
+        (packet_type, hardware): (u16, u16),
         protocol: u16,
         region: Region,
     ) -> Result<Datagram<'a>, Skip> {
+        // <linux/if_packet.h> knows eight.
+        if packet_type > 7 {
+            return Err(Skip::Malformed {
+                layer,
+                why: "unknown packet type",
+            });
+        }
         if HARDWARE_WITHOUT_ETHER_TYPE.contains(&hardware) {
             return Err(Skip::NotIp);
         }
@@ -200,7 +220,7 @@ impl<'a> Walk<'a, '_> {
             });
         }
         let behind = self.enter(region, kind, 4)?;
-        self.ip(behind)
+        self.nothing_but_ip(behind)
     }
 
     /// PPP, with or without the HDLC address and control bytes, protocol field compressed or not
@@ -219,19 +239,20 @@ impl<'a> Walk<'a, '_> {
             let field = *self.head::<2>(region.behind(hdlc), LayerKind::Ppp)?;
             (u16::from_be_bytes(field), hdlc + 2)
         };
-        if protocol & 1 == 0 {
-            // RFC 1661, section 2: all are odd.
-            return Err(Skip::Malformed {
-                layer: LayerKind::Ppp,
-                why: "no protocol number",
-            });
-        }
         let behind = self.enter(region, LayerKind::Ppp, len)?;
         match protocol {
             PPP_IPV4 => self.ipv4(behind),
             PPP_IPV6 => self.ipv6(behind),
             mpls if PPP_MPLS.contains(&mpls) => self.mpls(behind),
-            _ => Err(Skip::NotIp),
+            other if PPP_OTHERS.contains(&other) => Err(Skip::NotIp),
+            control if control & 0x8001 == 0x8001 => {
+                // Code, identifier and length (RFC 1661, section 5).
+                let [.., high, low] = *self.head::<4>(behind, LayerKind::Ppp)?;
+                let len = usize::from(u16::from_be_bytes([high, low]));
+                let is_control = (4..=behind.wire_len()).contains(&len);
+                Err(if is_control { Skip::NotIp } else { NO_PPP })
+            }
+            _ => Err(NO_PPP),
         }
     }
 

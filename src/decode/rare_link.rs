@@ -17,7 +17,10 @@ const SNAP: [u8; 6] = [0xaa, 0xaa, 0x03, 0, 0, 0];
 impl<'a> Walk<'a, '_> {
     /// Netfilter's log: the address family, then attributes of which one is the datagram.
     pub(super) fn nflog(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
-        let family = self.head::<4>(region, LayerKind::Nflog)?[0];
+        let &[family, version, ..] = self.head::<4>(region, LayerKind::Nflog)?;
+        if version != 0 {
+            return Err(unknown_version(LayerKind::Nflog));
+        }
         let attributes = nflog_attributes(self.slice(region));
         let payload = attributes
             .into_iter()
@@ -53,7 +56,16 @@ impl<'a> Walk<'a, '_> {
 
     /// Cisco's HDLC: address, control, `EtherType`.
     pub(super) fn cisco_hdlc(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
-        let &[_, _, high, low] = self.head::<4>(region, LayerKind::Hdlc)?;
+        const UNICAST: u8 = 0x0f;
+        const MULTICAST: u8 = 0x8f;
+
+        let &[address, control, high, low] = self.head::<4>(region, LayerKind::Hdlc)?;
+        if !matches!(address, UNICAST | MULTICAST) || control != 0 {
+            return Err(Skip::Malformed {
+                layer: LayerKind::Hdlc,
+                why: "unknown address or control byte",
+            });
+        }
         let behind = self.enter(region, LayerKind::Hdlc, 4)?;
         self.ether_type(u16::from_be_bytes([high, low]), behind)
     }
@@ -71,7 +83,10 @@ impl<'a> Walk<'a, '_> {
 
         let &[a, b, c, flags] = self.head::<4>(region, LayerKind::Juniper)?;
         if [a, b, c] != MAGIC {
-            return Err(Skip::NotIp);
+            return Err(Skip::Malformed {
+                layer: LayerKind::Juniper,
+                why: "no magic number",
+            });
         }
         let mut len = 4;
         if flags & EXTENSIONS != 0 {
@@ -80,7 +95,7 @@ impl<'a> Walk<'a, '_> {
         }
         if flags & NO_LINK_LAYER != 0 {
             let behind = self.enter(region, LayerKind::Juniper, len + 4)?;
-            return self.ip(behind);
+            return self.nothing_but_ip(behind);
         }
         let behind = self.enter(region, LayerKind::Juniper, len)?;
         match link_type {
@@ -92,12 +107,15 @@ impl<'a> Walk<'a, '_> {
     /// Solaris' IPNET: 24 bytes of zones and interfaces, then IP.
     pub(super) fn ipnet(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
         let behind = self.enter(region, LayerKind::Ipnet, 24)?;
-        self.ip(behind)
+        self.nothing_but_ip(behind)
     }
 
     /// Radiotap: a header that states its own length, then 802.11.
     pub(super) fn radiotap(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
-        let &[_, _, low, high] = self.head::<4>(region, LayerKind::Radiotap)?;
+        let &[version, _, low, high] = self.head::<4>(region, LayerKind::Radiotap)?;
+        if version != 0 {
+            return Err(unknown_version(LayerKind::Radiotap));
+        }
         let len = usize::from(u16::from_le_bytes([low, high]));
         let behind = self.enter(region, LayerKind::Radiotap, len)?;
         self.ieee802_11(behind)
@@ -105,6 +123,7 @@ impl<'a> Walk<'a, '_> {
 
     /// 802.11: data frames that are not encrypted.
     pub(super) fn ieee802_11(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
+        const VERSION: u8 = 0x03;
         const TYPE: u8 = 0x0c;
         const DATA: u8 = 0x08;
         const NO_DATA: u8 = 0x40;
@@ -114,6 +133,9 @@ impl<'a> Walk<'a, '_> {
         const ORDER: u8 = 0x80;
 
         let &[control, flags] = self.head::<2>(region, LayerKind::Ieee80211)?;
+        if control & VERSION != 0 {
+            return Err(unknown_version(LayerKind::Ieee80211));
+        }
         if control & TYPE != DATA || control & NO_DATA != 0 || flags & PROTECTED != 0 {
             return Err(Skip::NotIp);
         }
@@ -134,7 +156,10 @@ impl<'a> Walk<'a, '_> {
 
     /// PPI: a header that states its own length and the link type behind it.
     pub(super) fn ppi(&mut self, region: Region) -> Result<Datagram<'a>, Skip> {
-        let &[_, _, low, high, a, b, c, d] = self.head::<8>(region, LayerKind::Ppi)?;
+        let &[version, _, low, high, a, b, c, d] = self.head::<8>(region, LayerKind::Ppi)?;
+        if version != 0 {
+            return Err(unknown_version(LayerKind::Ppi));
+        }
         let len = usize::from(u16::from_le_bytes([low, high]));
         let link_type = u32::from_le_bytes([a, b, c, d]);
         let behind = self.enter(region, LayerKind::Ppi, len.max(8))?;
@@ -145,6 +170,13 @@ impl<'a> Walk<'a, '_> {
             }),
             link_type => self.link(link_type, behind),
         }
+    }
+}
+
+fn unknown_version(layer: LayerKind) -> Skip {
+    Skip::Malformed {
+        layer,
+        why: "unknown version",
     }
 }
 
