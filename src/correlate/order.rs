@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// No path is longer: a TTL that differs by more was set anew on the way.
-const MOST_HOPS: u8 = 32;
+pub(super) const MOST_HOPS: u8 = 32;
 
 /// What the packets show of the points' order.
 #[derive(Debug, Clone, PartialEq, Eq)]

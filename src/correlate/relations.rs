@@ -543,9 +543,7 @@ fn companions(
             for ((a, b), link) in survey.links(points.len(), first, second) {
                 let pair = |point: usize, flow: u32| pairs_of_flows[point][flow as usize];
                 let pairs = [pair(first, a), pair(second, b)];
-                if let Some(of_link) = link.offsets
-                    && !passing.is_chance([first, second], pairs, of_link.count)
-                {
+                if link.offsets.is_some() && !passing.is_chance([first, second], pairs) {
                     companions.see(pairs[0], pairs[1]);
                 }
             }
@@ -685,10 +683,10 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
     }
 }
 
-/// Address pairs whose packets pass two points as they are.
+/// What becomes of address pairs between two points.
 struct Passing {
-    /// By the two points and the pair: how many packets.
-    counts: KeyedMap<([usize; 2], usize), u64>,
+    /// By the two points and the pair at either: how many packets.
+    counts: KeyedMap<([usize; 2], [usize; 2]), u64>,
 }
 
 impl Passing {
@@ -701,19 +699,18 @@ impl Passing {
                     survey
                         .links(points.len(), first, second)
                         .map(|((a, b), link)| {
-                            let pair =
-                                |point: usize, flow: u32| pairs_of_flows[point][flow as usize];
-                            ([pair(first, a), pair(second, b)], link)
+                            let ends = [(first, a), (second, b)];
+                            let pairs =
+                                ends.map(|(point, flow)| pairs_of_flows[point][flow as usize]);
+                            (pairs, link)
                         })
                 };
                 if links().all(|([a, b], _)| a == b) {
                     continue;
                 }
-                for ([pair, other], link) in links() {
-                    if pair == other
-                        && let Some(offsets) = link.offsets
-                    {
-                        *counts.entry(([first, second], pair)).or_insert(0) += offsets.count;
+                for (pairs, link) in links() {
+                    if let Some(offsets) = link.offsets {
+                        *counts.entry(([first, second], pairs)).or_insert(0) += offsets.count;
                     }
                 }
             }
@@ -721,15 +718,14 @@ impl Passing {
         Self { counts }
     }
 
-    /// Whether so many packets of one pair at one point, and of another one at the other, were alike by
-    /// chance: two senders whose clocks count seconds. More of either pass both points as they are.
-    fn is_chance(&self, points: [usize; 2], pairs: [usize; 2], count: u64) -> bool {
-        let passes = |pair| {
-            self.counts
-                .get(&(points, pair))
-                .is_some_and(|&as_it_is| as_it_is > count)
-        };
-        pairs[0] != pairs[1] && pairs.into_iter().any(passes)
+    /// Whether packets of one pair at one point, and of another one at the other, were alike by chance:
+    /// two senders whose clocks count seconds. More of either pass both points as they are.
+    fn is_chance(&self, points: [usize; 2], pairs: [usize; 2]) -> bool {
+        let count = |pairs| self.counts.get(&(points, pairs)).copied().unwrap_or(0);
+        pairs[0] != pairs[1]
+            && pairs
+                .into_iter()
+                .any(|pair| count([pair; 2]) > count(pairs))
     }
 }
 
@@ -756,7 +752,7 @@ fn compare_points(
                     pairs_of_flows[first][flow_a as usize],
                     pairs_of_flows[second][flow_b as usize],
                 ];
-                if passing.is_chance([first, second], pairs, of_link.count) {
+                if passing.is_chance([first, second], pairs) {
                     continue;
                 }
                 for pair in pairs {

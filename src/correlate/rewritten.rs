@@ -6,7 +6,9 @@
 //! there are several candidates, none of them is called lost; nor is what only may go on as
 //! another, because it came out of time or shorter than it was.
 
-use super::{Journey, Relations, Survey, Way, journey::Seen, journey::journeys_as_seen};
+use super::{
+    Journey, Relations, Survey, Way, journey::Seen, journey::journeys_as_seen, order::MOST_HOPS,
+};
 use crate::{
     keyed::{KeyedMap, KeyedSet},
     observe::{Flow, Point, Sighting},
@@ -494,6 +496,7 @@ impl<'a> Candidates<'a> {
         if !is_behind
             || end.timestamp_ns == start.sighting.timestamp_ns
             || is_as_long && !end.may_have_payload_of(&start.sighting)
+            || self.has_more_hops_left(start, (point, end))
             || !self.relations.may_become(
                 self.points,
                 (point, end.flow),
@@ -513,6 +516,13 @@ impl<'a> Candidates<'a> {
         } else {
             Fit::Possible
         })
+    }
+
+    /// Whether the start is nearer to its sender than the end, by TTL: another sender's.
+    fn has_more_hops_left(&self, start: &Start, (point, end): (usize, &Sighting)) -> bool {
+        let ttl = |point: usize, sighting| self.points[point].flow(sighting).ttl;
+        let more = ttl(start.point, &start.sighting).saturating_sub(ttl(point, end));
+        (1..=MOST_HOPS).contains(&more)
     }
 
     /// Whether it took about as long as packets ever do.
@@ -540,7 +550,15 @@ impl<'a> Candidates<'a> {
                 let offset_ns = second.1.saturating_sub(first.1);
                 is_within(offset_ns, trend.around(first.1), SLACK_OF_LOWER_HALF_NS)
             }
-            None => first.1.abs_diff(second.1) <= UNRELATED_NS,
+            // Nothing tells what a translator makes of addresses either.
+            None => {
+                let addresses = |(point, sighting): (usize, &Sighting)| {
+                    let flow = self.points[point].flow(sighting);
+                    (flow.source, flow.destination)
+                };
+                first.1.abs_diff(second.1) <= UNRELATED_NS
+                    && addresses((point, end)) == addresses((start.point, &start.sighting))
+            }
         }
     }
 }
