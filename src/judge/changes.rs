@@ -67,6 +67,9 @@ impl Changes {
         (flow_a, flow_b): (u32, u32),
         count: u64,
     ) {
+        if count == 0 {
+            return;
+        }
         let ((from, flow_from), (to, flow_to)) = match way {
             Way::Forward => ((first, flow_a), (second, flow_b)),
             Way::Reverse => ((second, flow_b), (first, flow_a)),

@@ -4,7 +4,7 @@
 use hdp::findings::{Absence, ClockMethod, Findings, Grade, Rule, Verdict};
 
 use super::{
-    path::{SECOND, capture, judged, lost_at, number, scene, sent, warns},
+    path::{SECOND, capture, judged, lost, lost_at, number, scene, sent, warns},
     support::scene::{Captured, MILLISECOND, START_NS},
 };
 
@@ -63,8 +63,7 @@ impl World {
     }
 
     fn hdp(&mut self, at: i64, protocol: u8, arrives: bool) {
-        let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
-        packet.extend((START_NS + at).to_be_bytes());
+        let packet = hdp(START_NS + at);
         self.client(at, ip(CLIENT, SERVER, (protocol, 64), &packet));
         if arrives {
             self.server(at + DELAY, ip(ROUTER, SERVER, (protocol, 62), &packet));
@@ -450,10 +449,8 @@ fn trap_37_what_only_the_last_point_saw_has_not_arrived() {
 
 #[test]
 fn trap_41_another_clients_packet_is_not_ours_under_another_timestamp() {
-    let other = |world: &mut World, at: i64, source: [u8; 4], changed: u64| {
-        let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
-        let timestamp = (START_NS + at).cast_unsigned() ^ changed;
-        packet.extend(timestamp.to_be_bytes());
+    let other = |world: &mut World, at: i64, source: [u8; 4], changed: i64| {
+        let packet = hdp((START_NS + at) ^ changed);
         world.server(at + DELAY, ip(source, SERVER, (132, 62), &packet));
     };
     let scene = |source: [u8; 4]| {
@@ -475,13 +472,101 @@ fn trap_41_another_clients_packet_is_not_ours_under_another_timestamp() {
     assert!(warns(&anothers, "10.0.7.7"));
 }
 
+/// HDP of ports 420 with this timestamp.
+fn hdp(timestamp_ns: i64) -> Vec<u8> {
+    let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
+    packet.extend(timestamp_ns.to_be_bytes());
+    packet
+}
+
+#[test]
+fn trap_41_where_nothing_crosses_a_neighbour_of_the_server_sends_forward_too() {
+    let scene = |source: [u8; 4], destination: [u8; 4]| {
+        let mut world = World::default();
+        for n in 0..20 {
+            for protocol in [50, 51] {
+                let at = n * 200 * MILLISECOND + i64::from(protocol) * MILLISECOND;
+                world.hdp(at, protocol, false);
+                let others = hdp(START_NS + at + MILLISECOND);
+                let packet = ip(source, destination, (protocol, 64), &others);
+                world.frames[1].push((START_NS + at + 2 * MILLISECOND, packet));
+            }
+        }
+        world.judged()
+    };
+    // What the server sends back is lost on the way back.
+    let answers = scene(SERVER, CLIENT);
+    assert!(number(&answers, 1, 50).lost > 0);
+    let anothers = scene([10, 0, 9, 9], SERVER);
+    assert!(number(&anothers, 0, 50).lost > 0);
+    for number in anothers
+        .directions
+        .iter()
+        .skip(1)
+        .flat_map(|way| &way.protocols)
+    {
+        assert_eq!(number.lost, 0, "{number:?}");
+    }
+}
+
+#[test]
+fn trap_41_where_nothing_crosses_another_senders_sctp_is_not_ours() {
+    let scene = |source: [u8; 4], ttl: u8| {
+        let mut world = World::default();
+        for n in 0..10 {
+            let at = n * 5 * SECOND;
+            world.hdp(at, 132, false);
+            let others = hdp((START_NS + at) ^ 0x1234_5678);
+            let packet = ip(source, SERVER, (132, ttl), &others);
+            world.frames[1].push((START_NS + at + MILLISECOND, packet));
+        }
+        world.judged()
+    };
+    let ours = scene(CLIENT, 62);
+    assert_eq!(number(&ours, 0, 132).delivered, 10);
+    for (source, ttl) in [([10, 0, 9, 9], 62), ([10, 0, 9, 9], 64), (CLIENT, 65)] {
+        assert_eq!(
+            number(&scene(source, ttl), 0, 132).delivered,
+            0,
+            "{source:?} {ttl}"
+        );
+    }
+}
+
+#[test]
+fn trap_41_of_one_coarse_moment_the_packet_with_our_address_is_ours() {
+    let scene = |has_other: bool| {
+        let mut world = World::default();
+        for n in 0..10 {
+            let second = n * SECOND;
+            for protocol in [50, 51, 52, 53] {
+                let packet = hdp(START_NS + second);
+                let at = second + i64::from(protocol) * MILLISECOND;
+                world.client(at, ip(CLIENT, SERVER, (protocol, 64), &packet));
+                if has_other {
+                    // It shows at the server first.
+                    let packet = ip([10, 0, 9, 9], SERVER, (protocol, 62), &packet);
+                    world.server(at - 10 * MILLISECOND, packet);
+                }
+                world.server(at + DELAY, ip(CLIENT, SERVER, (protocol, 62), &packet));
+            }
+        }
+        world.judged()
+    };
+    for has_other in [false, true] {
+        let findings = scene(has_other);
+        assert_eq!(lost(&findings), 0);
+        for protocol in [50, 51, 52, 53] {
+            let p = number(&findings, 0, protocol);
+            let is_as_sent = p.changes.iter().all(|change| change.field == "ttl");
+            assert!(is_as_sent, "{has_other}: {:?}", p.changes);
+            assert_eq!(p.delivered, p.packets, "{p:?}");
+        }
+    }
+}
+
 #[test]
 fn trap_41_answers_to_another_client_behind_one_translator_are_not_lost() {
-    let hdp = |timestamp_ns: i64| {
-        let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
-        packet.extend(timestamp_ns.to_be_bytes());
-        packet
-    };
     // Of each round the server answers ours, and the other's where there is one; `arrives` tells of ours.
     let scene = |has_other: bool, arrives: fn(i64) -> bool| {
         let mut world = pings(|_| true);

@@ -524,7 +524,8 @@ fn trap_08_sent_captured_and_on_the_wire_are_three_things() {
     hosts::until("the captures hold all packets", || {
         let of_254 = |file| {
             let frames = recorded_so_far(file);
-            let of_254 = |bytes: &&Vec<u8>| bytes[14 + 9] == 254;
+            // ARP has a random octet where IP has the number.
+            let of_254 = |bytes: &&Vec<u8>| bytes[12..14] == [8, 0] && bytes[14 + 9] == 254;
             frames.iter().filter(of_254).count()
         };
         of_254(&client) == 10 && of_254(&server) == 10
