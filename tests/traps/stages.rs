@@ -998,7 +998,7 @@ fn trap_23_pieces_that_a_real_router_drops_are_lost_inside_it() {
         let mut source = Source::open(Origin::Path(server.clone())).unwrap();
         let mut count = 0;
         while let Some(frame) = source.next_frame() {
-            count += i32::from(frame.bytes[14 + 9] == 254);
+            count += i32::from(frame.bytes[12..14] == [8, 0] && frame.bytes[14 + 9] == 254);
         }
         count == 10
     });
