@@ -139,9 +139,12 @@ impl Streams {
             })
             .collect();
         let mut groups = Groups::new(ids.len());
-        for (&(source, destination), &id) in &ids {
-            if let Some(&back) = ids.get(&(destination, source)) {
-                groups.join(id, back, true);
+        // In their order, as whichever joins first counts.
+        for (point, ids_of_point) in points.iter().zip(&of_points) {
+            for (&(source, destination), &id) in point.pairs.iter().zip(ids_of_point) {
+                if let Some(&back) = ids.get(&(destination, source)) {
+                    groups.join(id, back, true);
+                }
             }
         }
         for first in 0..points.len() {
