@@ -319,7 +319,8 @@ impl Relations {
             survey,
             &pairs_of_flows,
             &passing,
-            (&addresses, &pair_ids),
+            &addresses,
+            &pair_ids,
         );
         let pair_ways = ways_of_pairs(&addresses, &votes, &companions);
         let by_pair: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
@@ -535,7 +536,8 @@ fn companions(
     survey: &Survey,
     pairs_of_flows: &[Vec<usize>],
     passing: &Passing,
-    (addresses, pair_ids): (&[(IpAddr, IpAddr)], &KeyedMap<(IpAddr, IpAddr), usize>),
+    addresses: &[(IpAddr, IpAddr)],
+    pair_ids: &KeyedMap<(IpAddr, IpAddr), usize>,
 ) -> Companions {
     let mut companions = Companions::new(addresses.len());
     for first in 0..points.len() {

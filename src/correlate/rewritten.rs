@@ -545,21 +545,17 @@ impl<'a> Candidates<'a> {
             Way::Forward => ends,
             Way::Reverse => [ends[1], ends[0]],
         };
-        match self.relations.trend(first.0, second.0, way) {
-            Some(trend) => {
-                let offset_ns = second.1.saturating_sub(first.1);
-                is_within(offset_ns, trend.around(first.1), SLACK_OF_LOWER_HALF_NS)
-            }
-            // Nothing tells what a translator makes of addresses either.
-            None => {
-                let addresses = |(point, sighting): (usize, &Sighting)| {
-                    let flow = self.points[point].flow(sighting);
-                    (flow.source, flow.destination)
-                };
-                first.1.abs_diff(second.1) <= UNRELATED_NS
-                    && addresses((point, end)) == addresses((start.point, &start.sighting))
-            }
+        if let Some(trend) = self.relations.trend(first.0, second.0, way) {
+            let offset_ns = second.1.saturating_sub(first.1);
+            return is_within(offset_ns, trend.around(first.1), SLACK_OF_LOWER_HALF_NS);
         }
+        // Nothing tells what a translator makes of addresses either.
+        let addresses = |(point, sighting): (usize, &Sighting)| {
+            let flow = self.points[point].flow(sighting);
+            (flow.source, flow.destination)
+        };
+        first.1.abs_diff(second.1) <= UNRELATED_NS
+            && addresses((point, end)) == addresses((start.point, &start.sighting))
     }
 }
 

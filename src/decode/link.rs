@@ -52,7 +52,7 @@ const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 /// Unicast and multicast (RFC 3032).
 const PPP_MPLS: [u16; 2] = [0x0281, 0x0283];
-/// ROHC, OSI, AppleTalk, IPX, Van Jacobson's headers, bridging, multilink, encryption and compression:
+/// ROHC, OSI, `AppleTalk`, IPX, Van Jacobson's headers, bridging, multilink, encryption and compression:
 /// there may be IP in them that cannot be read (IANA, PPP DLL protocol numbers). And link quality reports.
 const PPP_OTHERS: [u16; 13] = [
     0x0003, 0x0005, 0x0023, 0x0029, 0x002b, 0x002d, 0x002f, 0x0031, 0x003d, 0x0053, 0x00fb, 0x00fd,
