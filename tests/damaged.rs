@@ -2,7 +2,7 @@
 //! lost that the whole file shows delivered.
 //!
 //! Of every fixture a few hundred cuts are tried, and a share of the wrong bytes; `HDP_DAMAGE=all` tries
-//! each (`make test-damage`, an hour).
+//! each (`make test-damage`: hours).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
