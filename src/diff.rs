@@ -2,18 +2,22 @@
 //!
 //! Chance alone makes two runs over the same path differ. A number has *changed* where Fisher's exact
 //! test says that its losses would hardly differ so if it were treated alike, corrected over all numbers
-//! that could show a change (Holm 1979, Tarone 1990): of a thousand pairs of results from paths that did not change, one has a
-//! change that is none. What differs more than one number alone would by chance, but not more than one
-//! of so many, has *perhaps* changed.
+//! that could show a change (Holm 1979, Tarone 1990): of a thousand pairs of results from paths that did
+//! not change, one has a change that is none. One that lost nothing in one of the results has changed too
+//! where the others, which all fare alike, tell that this is as rare ([`beside`]). What differs more than one number alone would by chance, but not more
+//! than one of so many, has *perhaps* changed.
 //!
 //! The module promises that verdicts alone are never compared: with three packets a number, blocked and
 //! passing lie within chance of each other. It deliberately knows nothing of captures: two of them from
 //! different runs are no two results.
 
+mod beside;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::beside::{Both, Weighed, weigh};
 use crate::{
     findings::{
         Carrier, Change, Delay, Direction, Findings, Grade, Protocol, Verdict,
@@ -79,7 +83,8 @@ pub struct Compared {
     /// The chance of losses so different if nothing changed, two-sided, of this number alone; null where
     /// no packets are compared.
     pub p_value: Option<f64>,
-    /// The same, corrected over all numbers that could show a change.
+    /// The same, corrected over all numbers that could show a change; or the chance beside what the other
+    /// numbers tell of the path, corrected over all, where that is smaller.
     pub p_adjusted: Option<f64>,
     /// How many times as many packets, faring alike, would make a change certain; null where one is, and
     /// where no reasonable number would.
@@ -243,9 +248,10 @@ pub fn of_paths(before: &Findings, after: &Findings) -> Difference {
             (index < others.len()).then_some(index)
         }
     };
+    let mut weighed = Vec::new();
     for (index, direction) in after.directions.iter().enumerate() {
         match twin(index, direction, &before.directions) {
-            Some(old) => compare(&before.directions[old], direction, &mut all),
+            Some(old) => weighed.extend(compare(&before.directions[old], direction, &mut all)),
             None => all.warnings.push(one_way(direction)),
         }
     }
@@ -254,7 +260,7 @@ pub fn of_paths(before: &Findings, after: &Findings) -> Difference {
             all.warnings.push(one_way(direction));
         }
     }
-    settle(&mut all.numbers);
+    settle(&mut all.numbers, &weighed);
     all
 }
 
@@ -284,8 +290,8 @@ fn origin(findings: &Findings) -> Origin {
     }
 }
 
-/// One direction of two results.
-fn compare(before: &Direction, after: &Direction, all: &mut Difference) {
+/// One direction of two results; what the other numbers tell of each is returned.
+fn compare(before: &Direction, after: &Direction, all: &mut Difference) -> Vec<Weighed> {
     let key = |protocol: &Protocol| (protocol.protocol, protocol.carrier);
     let mut pairs: BTreeMap<_, (Option<&Protocol>, Option<&Protocol>)> = BTreeMap::new();
     for protocol in &before.protocols {
@@ -296,6 +302,7 @@ fn compare(before: &Direction, after: &Direction, all: &mut Difference) {
     }
     let mut unlike: Vec<ChangeOfChanges> = Vec::new();
     let mut medians: Vec<(i64, i64)> = Vec::new();
+    let mut both: Vec<Both> = Vec::new();
     for ((protocol, carrier), (old, new)) in pairs {
         let any = old.or(new);
         let mut compared = Compared {
@@ -314,6 +321,7 @@ fn compare(before: &Direction, after: &Direction, all: &mut Difference) {
         match (old, new) {
             (Some(old), Some(new)) => {
                 judge(old, new, &mut compared);
+                both.push(Both::of(all.numbers.len(), carrier, old, new));
                 if old.delivered > 0 && new.delivered > 0 {
                     compare_changes(old, new, &mut unlike);
                 }
@@ -340,6 +348,7 @@ fn compare(before: &Direction, after: &Direction, all: &mut Difference) {
             longer: medians.iter().filter(|(old, new)| new > old).count() as u64,
         });
     }
+    weigh(&both)
 }
 
 /// Medians that are counted from the same thing.
@@ -406,8 +415,9 @@ fn two_sided(before: Judged, after: Judged) -> f64 {
 
 /// Corrects all chances over each other and says what has changed: step by step as Holm (1979) does, over
 /// the numbers only whose losses, however they had fallen, could have had so small a chance (Tarone 1990):
-/// those that lost nothing either time cannot seem to have changed.
-fn settle(numbers: &mut [Compared]) {
+/// those that lost nothing either time cannot seem to have changed. What was weighed against the others is
+/// corrected over all (Bonferroni).
+fn settle(numbers: &mut [Compared], weighed: &[Weighed]) {
     let mut tested: Vec<Tested> = numbers
         .iter()
         .enumerate()
@@ -419,9 +429,12 @@ fn settle(numbers: &mut [Compared]) {
         let able = |other: &&Tested| other.least <= test.chance;
         let among = tested[rank..].iter().filter(able).count();
         largest = largest.max((test.chance * among as f64).min(1.0));
+        let beside = weighed.iter().find(|weighed| weighed.index == test.index);
+        let beside = beside.map_or(1.0, |beside| beside.chance * tested.len() as f64);
+        let adjusted = largest.min(beside);
         let number = &mut numbers[test.index];
-        number.p_adjusted = Some(largest);
-        if largest < CERTAIN {
+        number.p_adjusted = Some(adjusted);
+        if adjusted < CERTAIN {
             number.outcome = Outcome::Changed;
         } else if number.outcome == Outcome::Same {
             let flipped = number.before.as_ref().zip(number.after.as_ref());

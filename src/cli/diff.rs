@@ -16,8 +16,8 @@ use crate::{diff, printable::printable_json, report, shell, source::Origin, sour
 /// What does the path do otherwise than before? Compares two results of path or trace
 ///
 /// BEFORE and AFTER are what hdp path or hdp trace wrote with --format json. A number has changed where
-/// Fisher's exact test, corrected over all numbers, leaves less than a chance of 0.001 that it has not;
-/// what differs less is listed as perhaps changed.
+/// Fisher's exact test, or what the other numbers tell of the path, leaves less than a chance of 0.001
+/// among all numbers that it has not; what differs less is listed as perhaps changed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The earlier result, JSON; - is standard input

@@ -250,7 +250,7 @@ pub(crate) struct Judged {
 
 impl Judged {
     /// Both together.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             packets: self.packets + other.packets,
             lost: self.lost + other.lost,
