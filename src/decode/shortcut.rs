@@ -272,7 +272,10 @@ impl Shortcut {
             _ => return None,
         };
         let compared = hdp.start + hdp::field::DESTINATION_PORT.end;
+        // Whether IP begins in place of Ethernet's header hangs on lengths and checksum.
+        let is_bare = frame.link_type == LinkType::EN10MB && ip.start == 0;
         let is_usual = hdp.kind == LayerKind::Hdp
+            && !is_bare
             && hdp.start == ip.start + ip_len
             && datagram.carrier == Carrier::Ip
             && datagram.protocol != number::UDP

@@ -110,6 +110,25 @@ fn when_one_byte_differs() {
     }
 }
 
+/// Frames of Ethernet that begin with IP, where a link address could be.
+#[test]
+fn when_one_byte_differs_and_no_link_layer_is_there() {
+    for (src, dst) in ends() {
+        let usual = Packet::new(src, dst, 253, TIMESTAMP_NS).to_ip();
+        let mut both = BothWays::default();
+        for (at, value) in
+            (0..usual.len()).flat_map(|at| (0..=u8::MAX).map(move |value| (at, value)))
+        {
+            let mut other = usual.clone();
+            other[at] = value;
+            for (number, bytes) in [&usual, &other].into_iter().enumerate() {
+                both.see(&frame(number as u64, &Link::ETHERNET, bytes));
+            }
+        }
+        both.assert_alike(&format!("bare, from {src}"));
+    }
+}
+
 /// What a packet is made into.
 #[derive(Debug, Clone, Copy)]
 enum Shape {
