@@ -250,7 +250,7 @@ fn a_damaged_line_ends_the_log() {
     let mut lines: Vec<_> = text("sent.jsonl").lines().map(str::to_owned).collect();
     lines[20] = "{\"requested\":\"many\"}".to_owned();
     fs::write(&damaged, lines.join("\n")).unwrap();
-    let findings = path(&[damaged, fixture("client.pcap")]);
+    let findings = path(&[damaged.clone(), fixture("client.pcap")]);
     assert!(
         findings.warnings[0]
             .to_string()
@@ -258,6 +258,12 @@ fn a_damaged_line_ends_the_log() {
         "{:?}",
         findings.warnings
     );
+    // What the line says is told, but obeyed by no terminal.
+    lines[20] = "{\"requested\":1,\"protocol\":1,\"carrier\":\"\\u001b[31m\"}".to_owned();
+    fs::write(&damaged, lines.join("\n")).unwrap();
+    let findings = path(&[damaged, fixture("client.pcap")]);
+    let said = findings.warnings[0].to_string();
+    assert!(said.contains(r"unknown variant `\x1b[31m`"), "{said}");
     let only_start = folder.path().join("start.jsonl");
     fs::write(&only_start, "{\"hdp_log\":\"send\"").unwrap();
     let mut command = Command::cargo_bin("hdp").unwrap();

@@ -233,7 +233,7 @@ impl<R: BufRead> Lines<R> {
         let entry: Entry = serde_json::from_slice(&self.text).map_err(|parsing| {
             let text = parsing.to_string();
             // Its line is always the first.
-            let why = text.split(" at line ").next().unwrap_or(&text);
+            let why = printable(text.split(" at line ").next().unwrap_or(&text));
             let at = match parsing.column() {
                 0 => String::new(),
                 column => format!(", at column {column}"),
@@ -372,6 +372,10 @@ mod tests {
         assert!(said("{\"points\": []}").starts_with("m:1: is no path (missing field `id`"));
         assert!(
             said("{\"id\": \"a\", \"points\": [], \"tag\": 1}").contains("unknown field `tag`")
+        );
+        assert!(
+            said("{\"id\": \"a\", \"points\": [], \"\\u001b[31m\": 1}")
+                .contains(r"field `\x1b[31m`")
         );
         assert!(
             said("{\"id\": \"a\", \"points\": [], \"options\": {\"waits\": 1}}")

@@ -6,7 +6,7 @@
 use super::{Buffer, Error, Origin, Summary};
 use crate::{
     log::{End, ReceivedPacket, SentPacket, Start},
-    printable::printable_json,
+    printable::{printable, printable_json},
 };
 
 /// How the first line of every log begins.
@@ -138,9 +138,13 @@ impl Log {
         self.lines += 1;
         let text = &self.buffer.view()[..len];
         let damaged = |why| {
+            // Which quotes what the line says.
+            let why: serde_json::Error = why;
+            let why = why.to_string();
             format!(
-                "line {} is damaged ({why}): the log is read up to there",
-                self.lines
+                "line {} is damaged ({}): the log is read up to there",
+                self.lines,
+                printable(&why)
             )
         };
         let packet = if text.starts_with(END_MAGIC) {
