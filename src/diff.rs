@@ -4,8 +4,8 @@
 //! test says that its losses would hardly differ so if it were treated alike, corrected over all numbers
 //! that could show a change (Holm 1979, Tarone 1990): of a thousand pairs of results from paths that did
 //! not change, one has a change that is none. One that lost nothing in one of the results has changed too
-//! where the others, which all fare alike, tell that this is as rare ([`beside`]). What differs more than one number alone would by chance, but not more
-//! than one of so many, has *perhaps* changed.
+//! where the others, which all fare alike, tell that this is as rare (`beside`). What differs more than
+//! one number alone would by chance, but not more than one of so many, has *perhaps* changed.
 //!
 //! The module promises that verdicts alone are never compared: with three packets a number, blocked and
 //! passing lie within chance of each other. It deliberately knows nothing of captures: two of them from

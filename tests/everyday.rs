@@ -6,7 +6,8 @@ use std::{path::Path, process::Command};
 
 use crate::support::{
     capture::{ByteOrder, Capture, Format, Packing},
-    hosts::{self, Routed, Running, file, success, until},
+    hosts::{self, Routed, Running, file, success, text, until},
+    live::{Live, Remote},
 };
 use hdp::findings::{Carrier, ClockMethod, Findings, Grade, Protocol, Verdict};
 use tempfile::TempDir;
@@ -140,14 +141,193 @@ fn nothing_arrives_but_ping() {
     beside_pings("everyday-ping", &[], "60");
 }
 
+/// Numbers that are no extension headers of IPv6, in four rounds.
+const FOUR_OVER_IPV6: [&str; 7] = [
+    "--protocols",
+    "50,99,132,253",
+    "--count",
+    "4",
+    "--interval",
+    "80ms",
+    "--no-heartbeat",
+];
+
+#[test]
+fn nothing_arrives_over_ipv6_but_ping() {
+    let Some(scene) = Scene::start("everyday-ipv6", &[], "") else {
+        return;
+    };
+    scene.hosts.speak_ipv6();
+    let drop = "add table ip6 t; add chain ip6 t f { type filter hook forward priority 0; }; \
+                add rule ip6 t f meta l4proto != { ipv6-icmp, tcp, udp } drop";
+    scene.hosts.router.nft(drop);
+    let server = "fd77:2::2";
+    let mut ping = scene.hosts.client.command("ping");
+    ping.args(["-q", "-i", "0.05", "-c", "60", server]);
+    let mut pings = Running::start(&mut ping);
+    let fixed = ["send", server, "--payload", "moo", "--seed", "7"];
+    let send = [&fixed[..], &FOUR_OVER_IPV6].concat();
+    success(&mut scene.hosts.client.hdp(&send));
+    pings.ended();
+    assert_blocked(&scene.findings(), &[50, 99, 132, 253]);
+}
+
+/// What four dropped numbers are said to be by a path that is watched live while something else crosses,
+/// from interface to interface and from a pipe to an interface.
+fn live(test: &str, rules: &[&str], meanwhile: impl Fn(&Routed) -> Vec<Running>) {
+    for from_pipe in [false, true] {
+        let Some(hosts) = hosts::routed(&format!("{test}-{from_pipe}")) else {
+            return;
+        };
+        for rule in [&[CHAIN, DROP], rules].concat() {
+            hosts.router.nft(rule);
+        }
+        let folder = TempDir::new().unwrap();
+        let remote = from_pipe.then(|| Remote::start(&hosts.client, "router", &folder, "in"));
+        let first = remote
+            .as_ref()
+            .map_or("in=live:client".to_owned(), |remote| {
+                format!("in={}", text(&remote.fifo))
+            });
+        let sources = ["path", "--format", "json", &first, "out=live:server"];
+        let live = Live::start(&hosts.router, &folder, &sources);
+        let others = meanwhile(&hosts);
+        let fixed = ["send", "10.77.2.2", "--payload", "moo", "--seed", "7"];
+        success(&mut hosts.client.hdp(&[&fixed[..], &FOUR].concat()));
+        for mut other in others {
+            other.ended();
+        }
+        if let Some(remote) = remote {
+            remote.end(&live, 16);
+        }
+        let (printed, said) = live.interrupt();
+        let findings: Findings = serde_json::from_str(&printed).expect(&said);
+        for protocol in [50, 51, 132, 253] {
+            let p = number(&findings, protocol);
+            // By two clocks, what was sent before anything had crossed may have been too early.
+            let early = u64::from(from_pipe) * p.edge.min(1);
+            assert_eq!(
+                (p.verdict, p.lost),
+                (Verdict::Blocked, 4 - early),
+                "{from_pipe}, {p:?}"
+            );
+            assert!(
+                p.grade < Grade::Weak && p.assumes.is_none(),
+                "{from_pipe}, {p:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_arrives_but_ping_and_a_live_path_says_so() {
+    live("everyday-live", &[], |hosts| {
+        let mut ping = hosts.client.command("ping");
+        ping.args(["-q", "-i", "0.05", "-c", "60", "10.77.2.2"]);
+        vec![Running::start(&mut ping)]
+    });
+}
+
+#[test]
+fn nothing_arrives_but_a_connection_through_a_translator_and_a_live_path_says_so() {
+    live("everyday-livetcp", &[MASQUERADE], |hosts| {
+        let (client, server) = talk(hosts);
+        vec![client, server]
+    });
+}
+
+/// A container host shows a packet three times in a capture on all interfaces: coming in from the
+/// container, coming in on its bridge, and going out, translated.
+#[test]
+fn a_container_host_on_all_interfaces_tells_what_it_lost_itself() {
+    let Some(hosts) = hosts::routed("everyday-docker") else {
+        return;
+    };
+    for command in [
+        "ip address del 10.77.1.1/24 dev client",
+        "ip link add br0 type bridge",
+        "ip link set client master br0",
+        "ip address add 10.77.1.1/24 dev br0",
+        "ip link set br0 up",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        hosts.router.succeed(&words);
+    }
+    for rule in [CHAIN, "add rule ip t f ip protocol 50 drop", MASQUERADE] {
+        hosts.router.nft(rule);
+    }
+    let ping = |count: &str| {
+        let mut ping = hosts.client.command("ping");
+        ping.args(["-q", "-i", "0.05", "-c", count, "10.77.2.2"]);
+        ping
+    };
+    until("the bridge forwards", || {
+        ping("1").output().unwrap().status.success()
+    });
+    let folder = TempDir::new().unwrap();
+    let [client, host, server] = ["client", "host", "server"].map(|name| file(&folder, name));
+    let captures = [
+        hosts.client.capture("router", &client),
+        hosts.router.capture("any", &host),
+        hosts.server.capture("router", &server),
+    ];
+    let mut pings = Running::start(&mut ping("60"));
+    let send = [
+        "send",
+        "10.77.2.2",
+        "--protocols",
+        "50,132,200,253",
+        "--count",
+        "5",
+        "--interval",
+        "50ms",
+        "--payload",
+        "moo",
+        "--seed",
+        "7",
+    ];
+    success(&mut hosts.client.hdp(&send));
+    pings.ended();
+    for capture in captures {
+        capture.interrupt();
+    }
+    for points in [
+        &[&client, &host, &server][..],
+        &[&client, &host],
+        &[&host, &server],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hdp"));
+        let output = success(command.args(["path", "--format", "json"]).args(points));
+        let findings: Findings = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(findings.directions.len(), 1, "{points:?}");
+        for p in &findings.directions[0].protocols {
+            let lost: Vec<_> = p
+                .lost_at
+                .iter()
+                .map(|l| (&*l.from, &*l.to, l.count))
+                .collect();
+            if p.protocol == 50 && p.carrier == Carrier::Ip {
+                assert_eq!(p.verdict, Verdict::Blocked, "{points:?}: {p:?}");
+                assert_eq!(lost, [("host (in)", "host (out)", 5)], "{points:?}: {p:?}");
+            } else {
+                assert_eq!(
+                    (p.verdict, p.lost),
+                    (Verdict::Passes, 0),
+                    "{points:?}: {p:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_arrives_and_one_in_four_pings_is_lost_too() {
     let loss = "add rule ip t f icmp type echo-request numgen inc mod 4 0 drop";
     beside_pings("everyday-lossy", &[loss], "80");
 }
 
-#[test]
-fn nothing_arrives_but_a_connection_through_a_translator() {
+/// Both ends of a TCP connection in which something is said and answered for two and a half seconds.
+fn talk(hosts: &Routed) -> (Running, Running) {
     const SERVER: &str = "
 import socket
 listening = socket.create_server(('10.77.2.2', 7777))
@@ -163,22 +343,28 @@ for n in range(60):
     connection.recv(100)
     time.sleep(0.04)
 ";
-    let masquerade = "add chain ip t n { type nat hook postrouting priority 100; }; \
-                      add rule ip t n oifname \"server\" masquerade";
-    let Some(scene) = Scene::start("everyday-tcp", &[CHAIN, DROP, masquerade], "") else {
-        return;
-    };
     let python = |host: &hosts::Host, program| {
         let mut command = host.command("python3");
         command.args(["-c", program]);
         Running::start(&mut command)
     };
-    let mut server = python(&scene.hosts.server, SERVER);
+    let server = python(&hosts.server, SERVER);
     until("the server listens", || {
-        let shown = scene.hosts.server.succeed(&["ss", "-ltn"]).stdout;
+        let shown = hosts.server.succeed(&["ss", "-ltn"]).stdout;
         String::from_utf8_lossy(&shown).contains(":7777")
     });
-    let mut client = python(&scene.hosts.client, CLIENT);
+    (python(&hosts.client, CLIENT), server)
+}
+
+const MASQUERADE: &str = "add chain ip t n { type nat hook postrouting priority 100; }; \
+                          add rule ip t n oifname \"server\" masquerade";
+
+#[test]
+fn nothing_arrives_but_a_connection_through_a_translator() {
+    let Some(scene) = Scene::start("everyday-tcp", &[CHAIN, DROP, MASQUERADE], "") else {
+        return;
+    };
+    let (mut client, mut server) = talk(&scene.hosts);
     scene.send(&FOUR);
     client.ended();
     server.ended();

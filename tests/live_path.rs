@@ -5,102 +5,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{Read as _, Write as _},
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread::{self, JoinHandle},
 };
 
 use crate::support::{
-    hosts::{self, Host, Routed, Running, file, send_signal, success, text, until},
-    live::{Live, hdp_in, sweep},
+    hosts::{self, Routed, Running, file, send_signal, success, text, until},
+    live::{Live, Remote, hdp_in, sweep},
     words,
 };
 use hdp::findings::{Carrier, ClockMethod, DelayReference, Findings, Protocol, Verdict};
 use tempfile::TempDir;
-
-/// tcpdump on a host, its capture sent through a FIFO as `<(ssh HOST tcpdump -U -w -)` would, and
-/// kept beside.
-struct Remote {
-    tcpdump: Running,
-    fifo: PathBuf,
-    kept: PathBuf,
-    copier: JoinHandle<()>,
-}
-
-impl Remote {
-    /// Starts it; it writes once somebody reads the FIFO.
-    fn start(host: &Host, interface: &str, folder: &TempDir, name: &str) -> Self {
-        let fifo = file(folder, name);
-        success(Command::new("mkfifo").arg(&fifo));
-        let (kept, said) = (
-            file(folder, &format!("{name}.pcap")),
-            file(folder, &format!("{name}.said")),
-        );
-        let mut command = host.command("tcpdump");
-        command
-            .args(["-i", interface, "-U", "--immediate-mode", "-s", "2048"])
-            .args(["-B", "16384", "-w", "-"])
-            .stdout(Stdio::piped())
-            .stderr(File::create(&said).unwrap());
-        let mut tcpdump = Running::start(&mut command);
-        until("tcpdump captures", || {
-            fs::read_to_string(&said).unwrap().contains("listening on")
-        });
-        let mut from = tcpdump.stdout();
-        let mut keep = File::create(&kept).unwrap();
-        let to = fifo.clone();
-        let copier = thread::spawn(move || {
-            let mut to = File::options().write(true).open(to).unwrap();
-            let mut bytes = vec![0; 1 << 16];
-            loop {
-                match from.read(&mut bytes).unwrap() {
-                    0 => return,
-                    len => {
-                        keep.write_all(&bytes[..len]).unwrap();
-                        // Who reads it may have been told to end.
-                        let _ = to.write_all(&bytes[..len]);
-                    }
-                }
-            }
-        });
-        Self {
-            tcpdump,
-            fifo,
-            kept,
-            copier,
-        }
-    }
-
-    /// How many packets of HDP it has written so far.
-    fn came(&self) -> usize {
-        const HEADER: u64 = 24;
-        let len = fs::metadata(&self.kept).unwrap().len();
-        if len < HEADER {
-            0
-        } else {
-            hdp_in(&self.kept).len()
-        }
-    }
-
-    /// Ends it once it has written what is waited for and that was read.
-    fn end(self, path: &Live, packets: usize) -> PathBuf {
-        until("tcpdump has written all", || self.came() == packets);
-        self.tcpdump.interrupt();
-        self.copier.join().unwrap();
-        until("hdp has read it", || !path.holds(&self.fifo));
-        self.kept
-    }
-
-    /// Ends it in the middle of a packet, for all it knows.
-    fn kill(self, path: &Live) -> PathBuf {
-        self.tcpdump.kill();
-        self.copier.join().unwrap();
-        until("hdp has read it", || !path.holds(&self.fifo));
-        self.kept
-    }
-}
 
 /// A router that drops some numbers.
 fn routed(test: &str, dropped: &str) -> Option<Routed> {
@@ -695,8 +611,7 @@ fn a_signal_amid_traffic_brings_the_whole_report() {
         until("some have arrived", || server.came() > 300);
         let (printed, said) = path.end_by(signal);
         sender.interrupt();
-        server.tcpdump.kill();
-        server.copier.join().unwrap();
+        server.abandon();
         let findings = json(&printed);
         accounted(&findings);
         assert_eq!(findings.points.len(), 3);

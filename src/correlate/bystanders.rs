@@ -110,9 +110,12 @@ impl Crossings {
             }
             let sides = [(&at_first, &at_second), (&at_second, &at_first)];
             for (alone, (here, there)) in alone.iter_mut().zip(sides) {
+                // A live capture takes a sample only.
+                let is_whole = !there.values().all(Sight::is_candidate);
                 let unmatched = here
                     .iter()
-                    .filter_map(|(fingerprint, sight)| sight.unmatched_by(there.get(fingerprint)));
+                    .filter_map(|(fingerprint, sight)| sight.unmatched_by(there.get(fingerprint)))
+                    .filter(|(_, seen)| is_whole || seen.is_candidate);
                 alone.extend(unmatched.map(|seen| (kind, seen)));
             }
         }
@@ -196,6 +199,14 @@ enum Sight<'a> {
 }
 
 impl<'a> Sight<'a> {
+    /// Whether a live capture would show it too.
+    fn is_candidate(&self) -> bool {
+        match self {
+            Sight::Once((_, seen)) | Sight::Again((_, seen)) => seen.is_candidate,
+            Sight::Several => true,
+        }
+    }
+
     /// The packet, if the other point lacks it: all of it, or one of the times that it was sent.
     fn unmatched_by(self, other: Option<&Self>) -> Option<Seen<'a>> {
         match (self, other) {

@@ -12,6 +12,7 @@ use rustc_hash::FxHasher;
 
 use super::{
     NotHdp, PacketType,
+    candidates::is_sampled,
     ip::number::{ICMP, ICMPV6, TCP, UDP},
 };
 
@@ -79,6 +80,8 @@ pub(crate) struct Bystander {
     pub ports: (u16, u16),
     /// Identifier of an ICMP echo, which a translator may change with the addresses; 0 elsewhere.
     pub echo_id: u16,
+    /// Whether the filter of a live capture passes it, which takes a sample of TCP's segments.
+    pub is_candidate: bool,
     /// Whether no link or offload on the way cuts it, nor joins it with others: it stays one packet.
     pub is_short: bool,
     /// TTL or hop limit.
@@ -105,8 +108,13 @@ impl NotHdp {
         let bytes = &frame[region.start..region.end];
         let mut hasher = FxHasher::default();
         let mut echo_id = 0;
+        let mut is_candidate = true;
         let (kind, ports) = match ip.protocol {
-            TCP => tcp(bytes, region.wire_len(), &mut hasher)?,
+            TCP => {
+                let (kind, ports, sequence) = tcp(bytes, region.wire_len(), &mut hasher)?;
+                is_candidate = kind == BystanderKind::TcpStart || is_sampled(sequence);
+                (kind, ports)
+            }
             ICMP | ICMPV6 => {
                 echo_id = echo(bytes, &mut hasher)?;
                 (BystanderKind::Echo, (0, 0))
@@ -132,6 +140,7 @@ impl NotHdp {
             destination: ip.destination,
             ports,
             echo_id,
+            is_candidate,
             is_short: region.wire_len() <= SHORT,
             ttl: ip.ttl,
             packet_type: self.packet_type,
@@ -148,11 +157,12 @@ fn is_to_many(destination: IpAddr) -> bool {
     }
 }
 
+/// The kind, ports and sequence number.
 fn tcp(
     bytes: &[u8],
     wire_len: usize,
     hasher: &mut FxHasher,
-) -> Option<(BystanderKind, (u16, u16))> {
+) -> Option<(BystanderKind, (u16, u16), u32)> {
     const SYN: u8 = 0x02;
     const WITHOUT_ECN: u8 = 0x3f;
     let header: &[u8; 20] = bytes.first_chunk()?;
@@ -179,7 +189,8 @@ fn tcp(
         BystanderKind::TcpStart
     };
     let port = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    Some((kind, (port(0), port(2))))
+    let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    Some((kind, (port(0), port(2)), sequence))
 }
 
 /// Echo of both versions alike, since one may be translated into the other (RFC 7915). Its identifier.

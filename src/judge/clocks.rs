@@ -248,7 +248,7 @@ fn relation(
         .saturating_add(resolution(&points[from]))
         .saturating_add(resolution(&points[to]));
     let (first, second) = (from.min(to), from.max(to));
-    if let Some(trend) = relations.trend(first, second, way) {
+    let mut related = if let Some(trend) = relations.trend(first, second, way) {
         let levels = levels(trend, way, wait_ns);
         let few = levels.len() > 1
             || relations
@@ -281,7 +281,14 @@ fn relation(
             levels: Vec::new(),
             ..relation
         })
+    }?;
+    if shares_clock(points, from, to) {
+        // Nothing arrives before it was sent.
+        for holding in &mut related.windows {
+            holding.window.from_ns = holding.window.from_ns.max(-guard_ns);
+        }
     }
+    Some(related)
 }
 
 /// How the difference of two points' times went over what is not HDP and went this way.

@@ -71,6 +71,8 @@ pub(crate) struct BystanderSeen {
     pub time_ns: i64,
     /// Whether the same came again later.
     pub is_repeated: bool,
+    /// As [`Bystander::is_candidate`].
+    pub is_candidate: bool,
     /// As [`Bystander::is_short`].
     pub is_short: bool,
 }
@@ -100,6 +102,7 @@ impl Bystanders {
         let seen = BystanderSeen {
             time_ns,
             is_repeated: false,
+            is_candidate: bystander.is_candidate,
             is_short: bystander.is_short,
         };
         sample

@@ -121,6 +121,28 @@ pub fn routed(test: &str) -> Option<Routed> {
 }
 
 impl Routed {
+    /// Over IPv6 too: `fd77:1::2` and `fd77:2::2`.
+    pub fn speak_ipv6(&self) {
+        for host in [&self.client, &self.router, &self.server] {
+            host.succeed(&["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0"]);
+        }
+        self.router
+            .succeed(&["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"]);
+        for (host, name, net) in [(&self.client, "client", 1), (&self.server, "server", 2)] {
+            for (end, device, address) in [(host, "router", 2), (&self.router, name, 1)] {
+                let address = format!("fd77:{net}::{address}/64");
+                end.succeed(&["ip", "address", "add", &address, "dev", device, "nodad"]);
+            }
+            let gateway = format!("fd77:{net}::1");
+            host.succeed(&["ip", "route", "add", "default", "via", &gateway]);
+        }
+        let mut ping = self.client.command("ping");
+        ping.args(["-q", "-c", "1", "-W", "1", "fd77:2::2"]);
+        until("the router forwards IPv6", || {
+            ping.output().unwrap().status.success()
+        });
+    }
+
     /// Whether all cables carry.
     pub fn are_up(&self) -> bool {
         let ends = [(&self.client, 1), (&self.server, 1), (&self.router, 2)];

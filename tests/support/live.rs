@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    io::{Read, Write},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::{self, JoinHandle},
 };
 
 use tempfile::TempDir;
@@ -76,6 +79,94 @@ impl Live {
         // It may be a capture.
         let printed = String::from_utf8_lossy(&bytes).into_owned();
         (printed, fs::read_to_string(self.stderr).unwrap())
+    }
+}
+
+/// tcpdump on a host, its capture sent through a FIFO as `<(ssh HOST tcpdump -U -w -)` would, and
+/// kept beside.
+pub struct Remote {
+    tcpdump: Running,
+    pub fifo: PathBuf,
+    kept: PathBuf,
+    copier: JoinHandle<()>,
+}
+
+impl Remote {
+    /// Starts it; it writes once somebody reads the FIFO.
+    pub fn start(host: &Host, interface: &str, folder: &TempDir, name: &str) -> Self {
+        let fifo = file(folder, name);
+        success(Command::new("mkfifo").arg(&fifo));
+        let (kept, said) = (
+            file(folder, &format!("{name}.pcap")),
+            file(folder, &format!("{name}.said")),
+        );
+        let mut command = host.command("tcpdump");
+        command
+            .args(["-i", interface, "-U", "--immediate-mode", "-s", "2048"])
+            .args(["-B", "16384", "-w", "-"])
+            .stdout(Stdio::piped())
+            .stderr(File::create(&said).unwrap());
+        let mut tcpdump = Running::start(&mut command);
+        until("tcpdump captures", || {
+            fs::read_to_string(&said).unwrap().contains("listening on")
+        });
+        let mut from = tcpdump.stdout();
+        let mut keep = File::create(&kept).unwrap();
+        let to = fifo.clone();
+        let copier = thread::spawn(move || {
+            let mut to = File::options().write(true).open(to).unwrap();
+            let mut bytes = vec![0; 1 << 16];
+            loop {
+                match from.read(&mut bytes).unwrap() {
+                    0 => return,
+                    len => {
+                        keep.write_all(&bytes[..len]).unwrap();
+                        // Who reads it may have been told to end.
+                        let _ = to.write_all(&bytes[..len]);
+                    }
+                }
+            }
+        });
+        Self {
+            tcpdump,
+            fifo,
+            kept,
+            copier,
+        }
+    }
+
+    /// How many packets of HDP it has written so far.
+    pub fn came(&self) -> usize {
+        const HEADER: u64 = 24;
+        let len = fs::metadata(&self.kept).unwrap().len();
+        if len < HEADER {
+            0
+        } else {
+            hdp_in(&self.kept).len()
+        }
+    }
+
+    /// Ends it once it has written what is waited for and that was read.
+    pub fn end(self, path: &Live, packets: usize) -> PathBuf {
+        until("tcpdump has written all", || self.came() == packets);
+        self.tcpdump.interrupt();
+        self.copier.join().unwrap();
+        until("hdp has read it", || !path.holds(&self.fifo));
+        self.kept
+    }
+
+    /// Ends it in the middle of a packet, for all it knows.
+    pub fn kill(self, path: &Live) -> PathBuf {
+        let (fifo, kept) = (self.fifo.clone(), self.kept.clone());
+        self.abandon();
+        until("hdp has read it", || !path.holds(&fifo));
+        kept
+    }
+
+    /// The same, where nobody may be reading any more.
+    pub fn abandon(self) {
+        self.tcpdump.kill();
+        self.copier.join().unwrap();
     }
 }
 
