@@ -53,6 +53,11 @@ pub fn host(test: &str) -> Option<Host> {
     None
 }
 
+/// How often a test that hangs on chance is to be repeated, where somebody says so: `HDP_LAB_RUNS`.
+pub fn lab_runs() -> Option<usize> {
+    std::env::var("HDP_LAB_RUNS").map_or(None, |runs| Some(runs.parse().unwrap()))
+}
+
 /// Two hosts with a cable between them.
 pub fn hosts(test: &str) -> Option<Hosts> {
     let hosts = Hosts {

@@ -12,7 +12,7 @@ use super::{
     },
     support::{
         capture::{ByteOrder, Capture, Format, OwnedFrame, Packing, Pcapng, Statistics},
-        hosts::{self, file, success, text},
+        hosts::{self, file, lab_runs, success, text},
         scene::{MILLISECOND, START_NS, Sent},
     },
 };
@@ -259,11 +259,24 @@ fn three_lost_of_fifty() -> Vec<Capture> {
     scene(2, 1_000, &all.collect::<Vec<_>>())
 }
 
+/// `HDP_LAB_RUNS` says how often; of twenty runs one may seem to show a difference (p < 0.01).
 #[test]
 fn trap_43_the_control_measures_no_order_of_sending() {
     let Some(hosts) = hosts::hosts("control") else {
         return;
     };
+    let runs = lab_runs().unwrap_or(1);
+    let chances: Vec<f64> = (1..=runs).map(|run| control(&hosts, run + 2)).collect();
+    eprintln!("{chances:.3?}");
+    // Chance alone goes below that once in ten thousand times.
+    assert!(chances.iter().all(|chance| *chance > 1e-4), "{chances:?}");
+    let below = chances.iter().filter(|chance| **chance < 0.01).count();
+    assert!(below <= runs.div_ceil(20), "{chances:?}");
+}
+
+/// The chance that 500 numbers and their controls with nothing in the way are delayed so differently; of
+/// half a millisecond more that is found.
+fn control(hosts: &hosts::Hosts, seed: usize) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let files = ["client", "server"].map(|name| file(&folder, name));
     let captures = [
@@ -279,7 +292,8 @@ fn trap_43_the_control_measures_no_order_of_sending() {
         "--interval",
         "2ms",
     ];
-    let fixed = ["send", "10.77.9.2", "--payload", "moo", "--seed", "3"];
+    let seed = seed.to_string();
+    let fixed = ["send", "10.77.9.2", "--payload", "moo", "--seed", &seed];
     success(&mut hosts.client.hdp(&[&fixed[..], &pairs].concat()));
     for capture in captures {
         capture.interrupt();
@@ -292,8 +306,6 @@ fn trap_43_the_control_measures_no_order_of_sending() {
         p.against_control.unwrap()
     };
     let innocent = against(&server);
-    // Chance alone goes below that once in ten thousand times.
-    assert!(innocent.p_value.unwrap() > 1e-4, "{innocent:?}");
     let of_253: Vec<bool> = server
         .frames
         .iter()
@@ -306,6 +318,7 @@ fn trap_43_the_control_measures_no_order_of_sending() {
     assert!(planted.p_value.unwrap() < 1e-3, "{planted:?}");
     let difference = planted.median_difference_ns.unwrap();
     assert!((300_000..700_000).contains(&difference), "{difference}");
+    innocent.p_value.unwrap()
 }
 
 #[test]
