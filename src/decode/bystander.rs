@@ -19,12 +19,12 @@ use super::{
 /// So much of TCP's payload counts: the sequence number tells most.
 const OF_TCP_PAYLOAD: usize = 16;
 
-/// So much of any other payload does, and with fewer bytes than [`LEAST_PAYLOAD`] nothing is told
-/// from its like.
+/// So much of any other payload does, and with fewer than eight bytes nothing is told from its like.
 const OF_PAYLOAD: usize = 32;
 
-/// See above.
-const LEAST_PAYLOAD: usize = 8;
+/// The half of a fingerprint that a few bytes of the packet make: by the upper bits samples are chosen, and
+/// most packets of a capture are in none, which is found out first.
+const UPPER: u64 = 0xffff_ffff_0000_0000;
 
 /// How a bystander is known again. Each kind is sampled by itself, so that much of one leaves room
 /// for a little of another.
@@ -95,7 +95,7 @@ pub(crate) struct Bystander {
 impl NotHdp {
     /// What tells the packet from others; `None` where too little does, for what goes to many hosts at
     /// once, and where nobody `wants` it by its fingerprint.
-    #[inline]
+    #[inline(never)]
     pub(super) fn bystander(
         &self,
         frame: &[u8],
@@ -109,11 +109,18 @@ impl NotHdp {
         let mut hasher = FxHasher::default();
         let mut echo_id = 0;
         let mut is_candidate = true;
+        let mut upper = 0;
         let (kind, ports) = match ip.protocol {
             TCP => {
-                let (kind, ports, sequence) = tcp(bytes, region.wire_len(), &mut hasher)?;
-                is_candidate = kind == BystanderKind::TcpStart || is_sampled(sequence);
-                (kind, ports)
+                let header: &[u8; 20] = bytes.first_chunk()?;
+                let kind = kind_of_tcp(header);
+                upper = mixed(u64::from_le_bytes(*header[4..].first_chunk()?)) & UPPER;
+                if !wants(kind, upper) {
+                    return None;
+                }
+                tcp(header, bytes, region.wire_len(), &mut hasher)?;
+                is_candidate = kind == BystanderKind::TcpStart || is_sampled(be32(header, 4));
+                (kind, (be16(header, 0), be16(header, 2)))
             }
             ICMP | ICMPV6 => {
                 echo_id = echo(bytes, &mut hasher)?;
@@ -121,17 +128,27 @@ impl NotHdp {
             }
             UDP => {
                 let payload = bytes.get(8..)?;
-                count(payload, region.wire_len(), &mut hasher)?;
-                let port = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-                (BystanderKind::Udp, (port(0), port(2)))
+                upper = upper_of(payload, region.wire_len())?;
+                if !wants(BystanderKind::Udp, upper) {
+                    return None;
+                }
+                count(payload, region.wire_len(), &mut hasher);
+                (BystanderKind::Udp, (be16(bytes, 0), be16(bytes, 2)))
             }
             other => {
+                upper = upper_of(bytes, region.wire_len())?;
+                if !wants(BystanderKind::Other, upper) {
+                    return None;
+                }
                 hasher.write_u8(other);
-                count(bytes, region.wire_len(), &mut hasher)?;
+                count(bytes, region.wire_len(), &mut hasher);
                 (BystanderKind::Other, (0, 0))
             }
         };
-        let fingerprint = mixed(hasher.finish());
+        let fingerprint = match upper {
+            0 => mixed(hasher.finish()),
+            upper => upper | mixed(hasher.finish()) & !UPPER,
+        };
         wants(kind, fingerprint).then(|| Bystander {
             kind,
             number: ip.protocol,
@@ -157,40 +174,34 @@ fn is_to_many(destination: IpAddr) -> bool {
     }
 }
 
-/// The kind, ports and sequence number.
-fn tcp(
-    bytes: &[u8],
-    wire_len: usize,
-    hasher: &mut FxHasher,
-) -> Option<(BystanderKind, (u16, u16), u32)> {
+fn kind_of_tcp(header: &[u8; 20]) -> BystanderKind {
     const SYN: u8 = 0x02;
+    if header[13] & SYN == 0 {
+        BystanderKind::Tcp
+    } else {
+        BystanderKind::TcpStart
+    }
+}
+
+/// Takes sequence and acknowledgement numbers, flags, payload and its length into account.
+fn tcp(header: &[u8; 20], bytes: &[u8], wire_len: usize, hasher: &mut FxHasher) -> Option<()> {
     const WITHOUT_ECN: u8 = 0x3f;
-    let header: &[u8; 20] = bytes.first_chunk()?;
     let header_len = usize::from(header[12] >> 4) * 4;
     let payload_len = wire_len.checked_sub(header_len)?;
     let payload = bytes.get(header_len..)?;
     let flags = header[13] & WITHOUT_ECN;
-    // Word by word: this is done for every segment of a capture.
-    let captured = payload.get(..payload_len.min(OF_TCP_PAYLOAD))?;
-    let mut first = [0; OF_TCP_PAYLOAD];
-    first[..captured.len()].copy_from_slice(captured);
-    let words = header[4..12]
-        .as_chunks()
-        .0
-        .iter()
-        .chain(first.as_chunks().0);
-    for word in words {
-        hasher.write_u64(u64::from_le_bytes(*word));
-    }
+    hasher.write(&header[4..12]);
+    hasher.write(payload.get(..payload_len.min(OF_TCP_PAYLOAD))?);
     hasher.write_u64(payload_len as u64 | u64::from(flags) << 32);
-    let kind = if flags & SYN == 0 {
-        BystanderKind::Tcp
-    } else {
-        BystanderKind::TcpStart
-    };
-    let port = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-    Some((kind, (port(0), port(2)), sequence))
+    Some(())
+}
+
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from(be16(bytes, at)) << 16 | u32::from(be16(bytes, at + 2))
 }
 
 /// Echo of both versions alike, since one may be translated into the other (RFC 7915). Its identifier.
@@ -208,14 +219,19 @@ fn echo(bytes: &[u8], hasher: &mut FxHasher) -> Option<u16> {
     Some(u16::from_be_bytes([header[4], header[5]]))
 }
 
-/// Takes the first bytes and the length into account, if there are enough of them.
-fn count(payload: &[u8], wire_len: usize, hasher: &mut FxHasher) -> Option<()> {
-    if payload.len() < LEAST_PAYLOAD {
-        return None;
-    }
+/// The upper half for a payload, of its first eight bytes and the last eight of those that count: one or the
+/// other differs from packet to packet, whatever the protocol. `None` where there are too few of them.
+fn upper_of(payload: &[u8], wire_len: usize) -> Option<u64> {
+    let first = u64::from_le_bytes(*payload.first_chunk()?);
+    let last = payload[..payload.len().min(OF_PAYLOAD)].last_chunk()?;
+    let last = u64::from_le_bytes(*last).rotate_left(u64::BITS / 2);
+    Some(mixed(first ^ last ^ wire_len as u64) & UPPER)
+}
+
+/// Takes the first bytes and the length into account.
+fn count(payload: &[u8], wire_len: usize, hasher: &mut FxHasher) {
     hasher.write_usize(wire_len);
-    hasher.write(payload.get(..payload.len().min(OF_PAYLOAD))?);
-    Some(())
+    hasher.write(&payload[..payload.len().min(OF_PAYLOAD)]);
 }
 
 /// Spreads the hash over all bits: the upper ones choose the sample (the finalizer of `MurmurHash3`).

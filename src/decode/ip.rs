@@ -190,7 +190,9 @@ impl<'a> Walk<'a, '_> {
             _ => Err(Skip::NotHdp),
         }
         .inspect_err(|_| {
-            self.note_doubtful(ip, region);
+            if rewritten::bits(ip.protocol).is_some() {
+                self.note_doubtful(ip, region);
+            }
             self.note_not_hdp(ip, region);
         })
     }

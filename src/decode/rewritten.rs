@@ -10,7 +10,8 @@ const NEAR_NS: u64 = 600_000_000_000;
 
 /// The bits of the timestamp that boxes write into under a number. SCTP's checksum lies in the
 /// lower half, which leaves the timestamp plausible.
-fn rewritten_bits(protocol: u8) -> Option<Range<u32>> {
+#[inline]
+pub(super) fn bits(protocol: u8) -> Option<Range<u32>> {
     match protocol {
         // DCCP, UDP, UDP-Lite: bytes 6 and 7.
         33 | 17 | 136 => Some(32..48),
@@ -22,7 +23,7 @@ fn rewritten_bits(protocol: u8) -> Option<Range<u32>> {
 
 /// Whether the timestamp would be plausible with other bits where boxes write.
 pub(super) fn may_be(protocol: u8, timestamp_ns: u64, time_ns: i64, window_ns: u64) -> bool {
-    let (Some(bits), Ok(now)) = (rewritten_bits(protocol), u64::try_from(time_ns)) else {
+    let (Some(bits), Ok(now)) = (self::bits(protocol), u64::try_from(time_ns)) else {
         return false;
     };
     if bits.end < u64::BITS {
