@@ -40,7 +40,7 @@ test-library: ## the library alone, without the program and without any system l
 
 test-browser: ## the HTML report of every fixture in a real browser, which installs one (Chromium)
 	@.ci/install $(BUILD) chromium:chromium
-	HDP_BROWSER=chromium cargo test --locked --test all html::browser
+	HDP_BROWSER=chromium cargo test --locked --test all html::a_browser
 
 test-spark: ## a campaign of 1,000 paths, asked by DuckDB, pandas and Spark, which it installs
 	@.ci/install $(BUILD) python3-venv openjdk-17-jre-headless:java

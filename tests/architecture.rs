@@ -1,9 +1,11 @@
-//! The stages import downwards only, and no two files of a module import each other in a circle.
+//! The stages import downwards only, and no two files of a module import each other in a circle. Tests that
+//! the Makefile names exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// The modules of the library, lowest first: each may use those before it.
@@ -281,4 +283,28 @@ fn the_command_line_only_parses_and_writes() {
             .count();
     }
     assert!(lines < 3_400, "{lines} lines in cli");
+}
+
+/// A filter that names no test would pass whatever happens.
+#[test]
+fn every_test_that_the_makefile_names_is_there() {
+    let makefile = fs::read_to_string("Makefile").unwrap();
+    let filters = makefile.lines().filter_map(|line| {
+        let behind = line
+            .split_once("cargo test")?
+            .1
+            .split_once("--test all ")?
+            .1;
+        behind.split_whitespace().next()
+    });
+    let filters: Vec<&str> = filters.collect();
+    assert!(filters.len() > 3, "{filters:?}");
+    for filter in filters {
+        let mut command = Command::new(env::current_exe().unwrap());
+        let listed = command.args(["--list", filter]).output().unwrap().stdout;
+        assert!(
+            String::from_utf8(listed).unwrap().contains(": test"),
+            "{filter}"
+        );
+    }
 }
