@@ -263,7 +263,7 @@ impl Shortcut {
 
     /// Keeps what was decoded, if nothing about it is unusual.
     fn remember(&mut self, frame: &Frame, datagram: &Datagram) -> Option<HeadersId> {
-        let &[.., ip, hdp] = self.decoder.layers() else {
+        let &[ref outer @ .., ip, hdp] = self.decoder.layers() else {
             return None;
         };
         let (version, ip_len) = match ip.kind {
@@ -274,8 +274,13 @@ impl Shortcut {
         let compared = hdp.start + hdp::field::DESTINATION_PORT.end;
         // Whether IP begins in place of Ethernet's header hangs on lengths and checksum.
         let is_bare = frame.link_type == LinkType::EN10MB && ip.start == 0;
+        // An outer datagram may end before the inner one's length says, and before the frame does.
+        let is_in_another = outer
+            .iter()
+            .any(|layer| matches!(layer.kind, LayerKind::Ipv4 | LayerKind::Ipv6));
         let is_usual = hdp.kind == LayerKind::Hdp
             && !is_bare
+            && !is_in_another
             && hdp.start == ip.start + ip_len
             && datagram.carrier == Carrier::Ip
             && datagram.protocol != number::UDP

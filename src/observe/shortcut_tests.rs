@@ -129,6 +129,29 @@ fn when_one_byte_differs_and_no_link_layer_is_there() {
     }
 }
 
+/// A datagram that says it is longer than the tunnel's, in a frame that is longer too.
+#[test]
+fn when_a_tunnel_ends_before_the_datagram_in_it() {
+    for (src, dst) in ends() {
+        let inner = ip(Packet::new(src, dst, 253, TIMESTAMP_NS).to_ip());
+        let outer = Packet::new(
+            "192.0.2.1".parse().unwrap(),
+            "192.0.2.2".parse().unwrap(),
+            4,
+            0,
+        );
+        let mut tunnelled = Link::ETHERNET.frame(&ip_in_ip(&outer.ip, &inner));
+        // Less than the inner one's payload.
+        let [high, low] = (u16::from_be_bytes([tunnelled[16], tunnelled[17]]) - 8).to_be_bytes();
+        (tunnelled[16], tunnelled[17]) = (high, low);
+        let mut both = BothWays::default();
+        for number in 1..=3 {
+            both.see(&frame(number, &Link::ETHERNET, &tunnelled));
+        }
+        both.assert_alike(&format!("from {src}"));
+    }
+}
+
 /// What a packet is made into.
 #[derive(Debug, Clone, Copy)]
 enum Shape {
