@@ -10,6 +10,7 @@ use crate::{
     support::frames::{Ip, Packet, QUOTES, icmp_error},
 };
 
+const UDP: u8 = 17;
 const NUMBERS: [u8; 8] = [0, 6, 17, 50, 51, 132, 253, 255];
 const MOST_PACKETS: usize = 80;
 
@@ -180,7 +181,8 @@ impl Scene {
         }
         Truth {
             timestamp_ns: packet.timestamp_ns,
-            number: packet.ip.protocol,
+            // The control's own number is in its payload, if anywhere.
+            number: if sent.over_udp { UDP } else { packet.ip.protocol },
             arrives,
         }
     }
