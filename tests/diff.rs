@@ -210,19 +210,22 @@ fn six_of_twenty_lost_are_a_change_where_the_others_lose_nothing() {
     assert!(!run(|number| [0, 1, 2, 3, 6][usize::from(number % 5)]).has_changes());
 }
 
-/// An outage takes them all at once.
+/// An outage takes them all at once, unless others came through in between: of that the result is certain.
 #[test]
-fn what_was_lost_in_a_row_counts_as_one_loss() {
-    let after = |runs: u64| {
+fn what_was_lost_in_a_row_counts_as_one_loss_where_the_result_is_not_certain() {
+    let after = |runs: u64, grade: Grade| {
         let mut after = result(20, |number| if number == 50 { 6 } else { 0 });
-        after.directions[0].protocols[50].loss_runs = Some(LossRuns {
+        let number = &mut after.directions[0].protocols[50];
+        number.grade = grade;
+        number.loss_runs = Some(LossRuns {
             count: runs,
             longest: 7 - runs,
         });
         diff::of_paths(&result(20, |_| 0), &after)
     };
-    assert_eq!(with(&after(6), Outcome::Changed), [50]);
-    assert_eq!(with(&after(1), Outcome::Perhaps), [50]);
+    assert_eq!(with(&after(6, Grade::Likely), Outcome::Changed), [50]);
+    assert_eq!(with(&after(3, Grade::Certain), Outcome::Changed), [50]);
+    assert_eq!(with(&after(3, Grade::Likely), Outcome::Perhaps), [50]);
 }
 
 /// Of numbers of which each packet is lost with a chance of 0.3, where none was before.

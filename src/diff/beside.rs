@@ -18,7 +18,7 @@ use statrs::{
 
 use super::{judged, two_sided};
 use crate::{
-    findings::{Carrier, Protocol},
+    findings::{Carrier, Grade, Protocol},
     judge::{Judged, LIKELY, chance},
 };
 
@@ -32,12 +32,18 @@ pub(super) struct Both {
 
 impl Both {
     pub(super) fn of(index: usize, carrier: Carrier, old: &Protocol, new: &Protocol) -> Self {
-        // What was lost in a row may have one cause, and counts as one loss.
+        // What was lost in a row may have one cause, and counts as one loss, unless the result is certain
+        // all the same that it was the number: then others came through in between.
         let apart = |protocol: &Protocol| {
             let runs = protocol.loss_runs.map_or(protocol.lost, |runs| runs.count);
-            Judged {
-                lost: runs.min(protocol.lost),
-                ..judged(protocol)
+            let judged = judged(protocol);
+            if protocol.grade == Grade::Certain {
+                judged
+            } else {
+                Judged {
+                    lost: runs.min(judged.lost),
+                    ..judged
+                }
             }
         };
         Self {

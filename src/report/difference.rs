@@ -247,9 +247,15 @@ mod page {
         };
         let chance = match (number.p_value, number.p_adjusted) {
             (Some(alone), Some(adjusted)) if is_changed && adjusted < 0.001 => {
-                let [alone, of_all] = [alone, adjusted].map(words::probability);
+                // The others tell more than they cost.
+                let over = if adjusted < alone {
+                    "as the other numbers fare"
+                } else {
+                    "over all numbers"
+                };
+                let [alone, adjusted] = [alone, adjusted].map(words::probability);
                 Some(format!(
-                    "chance {alone} if nothing changed, {of_all} over all numbers"
+                    "chance {alone} if nothing changed, {adjusted} {over}"
                 ))
             }
             (Some(alone), _) => Some(format!("chance {}", words::probability(alone))),
