@@ -3,9 +3,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// The modules of the library, lowest first: each may use those before it.
@@ -285,9 +284,12 @@ fn the_command_line_only_parses_and_writes() {
     assert!(lines < 3_400, "{lines} lines in cli");
 }
 
-/// A filter that names no test would pass whatever happens.
+/// A filter that names no test would pass whatever happens. The Makefile's are of the whole program.
+#[cfg(feature = "cli")]
 #[test]
 fn every_test_that_the_makefile_names_is_there() {
+    use std::{env, process};
+
     let makefile = fs::read_to_string("Makefile").unwrap();
     let filters = makefile.lines().filter_map(|line| {
         let behind = line
@@ -300,7 +302,7 @@ fn every_test_that_the_makefile_names_is_there() {
     let filters: Vec<&str> = filters.collect();
     assert!(filters.len() > 3, "{filters:?}");
     for filter in filters {
-        let mut command = Command::new(env::current_exe().unwrap());
+        let mut command = process::Command::new(env::current_exe().unwrap());
         let listed = command.args(["--list", filter]).output().unwrap().stdout;
         assert!(
             String::from_utf8(listed).unwrap().contains(": test"),
