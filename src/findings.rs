@@ -58,7 +58,7 @@ impl Findings {
     }
 
     /// The value of [`Findings::ruleset`].
-    pub const RULESET: u32 = 10;
+    pub const RULESET: u32 = 11;
 }
 
 /// The source of a point, as bytes.

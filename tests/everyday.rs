@@ -2,7 +2,10 @@
 //! are tcpdump's on two hosts with a router between, losses nftables'.
 #![cfg(feature = "cli")]
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::support::{
     capture::{ByteOrder, Capture, Format, Packing},
@@ -46,12 +49,6 @@ impl Scene {
         success(&mut self.hosts.client.hdp(&[&fixed[..], arguments].concat()));
     }
 
-    fn ping(&self, count: &str) -> Command {
-        let mut ping = self.hosts.client.command("ping");
-        ping.args(["-q", "-i", "0.05", "-c", count, "10.77.2.2"]);
-        ping
-    }
-
     /// The findings on the captures, the server's by a clock that is five minutes ahead: read whole
     /// and in bounded memory.
     fn findings(mut self) -> Findings {
@@ -76,6 +73,103 @@ impl Scene {
         assert_eq!(verdicts(&whole), verdicts(&bounded));
         whole
     }
+}
+
+/// What crosses beside HDP, from before the first packet is sent until behind the last.
+struct Beside {
+    running: Running,
+    /// What ends when that does.
+    server: Option<Running>,
+    /// The client's counter of what came back, as `nstat` calls it.
+    counter: &'static str,
+}
+
+impl Beside {
+    fn pings(hosts: &Routed) -> Self {
+        Self::start(hosts, &mut ping(hosts, "10.77.2.2"), None, "IcmpInEchoReps")
+    }
+
+    fn pings_over_ipv6(hosts: &Routed) -> Self {
+        let ping = &mut ping(hosts, "fd77:2::2");
+        Self::start(hosts, ping, None, "Icmp6InEchoReplies")
+    }
+
+    /// A TCP connection in which something is said and answered.
+    fn connection(hosts: &Routed) -> Self {
+        const SERVER: &str = "
+import socket
+listening = socket.create_server(('10.77.2.2', 7777))
+connection, _ = listening.accept()
+while line := connection.recv(100):
+    connection.sendall(line.upper())
+";
+        const CLIENT: &str = "
+import socket, time
+connection = socket.create_connection(('10.77.2.2', 7777))
+n = 0
+try:
+    while True:
+        n += 1
+        connection.sendall(b'line %d of a conversation' % n)
+        connection.recv(100)
+        time.sleep(0.04)
+except KeyboardInterrupt:
+    pass
+";
+        let python = |host: &hosts::Host, program| {
+            let mut command = host.command("python3");
+            command.args(["-c", program]);
+            command
+        };
+        let server = Running::start(&mut python(&hosts.server, SERVER));
+        until("the server listens", || {
+            let shown = hosts.server.succeed(&["ss", "-ltn"]).stdout;
+            String::from_utf8_lossy(&shown).contains(":7777")
+        });
+        let client = &mut python(&hosts.client, CLIENT);
+        Self::start(hosts, client, Some(server), "TcpInSegs")
+    }
+
+    fn start(
+        hosts: &Routed,
+        command: &mut Command,
+        server: Option<Running>,
+        counter: &'static str,
+    ) -> Self {
+        let beside = Self {
+            running: Running::start(command.stdout(Stdio::null())),
+            server,
+            counter,
+        };
+        beside.wait_for_more(hosts);
+        beside
+    }
+
+    fn wait_for_more(&self, hosts: &Routed) {
+        let count = || -> u64 {
+            let nstat = hosts.client.succeed(&["nstat", "-asz", self.counter]);
+            let shown = String::from_utf8(nstat.stdout).unwrap();
+            let mut words = shown.split_whitespace();
+            words.find(|word| *word == self.counter).unwrap();
+            words.next().unwrap().parse().unwrap()
+        };
+        let before = count();
+        until(self.counter, || count() >= before + 8);
+    }
+
+    fn end(self, hosts: &Routed) {
+        self.wait_for_more(hosts);
+        self.running.interrupt();
+        if let Some(mut server) = self.server {
+            server.ended();
+        }
+    }
+}
+
+fn ping(hosts: &Routed, address: &str) -> Command {
+    let mut ping = hosts.client.command("ping");
+    ping.args(["-q", "-i", "0.05", address]);
+    ping
 }
 
 fn judged(client: &Path, server: &Path, more: &[&str]) -> Findings {
@@ -126,20 +220,27 @@ const FOUR: [&str; 7] = [
 ];
 
 /// Pings go on while four numbers are dropped, and these rules hold.
-fn beside_pings(test: &str, rules: &[&str], pings: &str) {
+fn beside_pings(test: &str, rules: &[&str]) {
     let Some(scene) = Scene::start(test, &[&[CHAIN, DROP], rules].concat(), "") else {
         return;
     };
-    let mut pings = Running::start(&mut scene.ping(pings));
+    let pings = Beside::pings(&scene.hosts);
     scene.send(&FOUR);
-    pings.ended();
+    pings.end(&scene.hosts);
     assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
 }
 
 #[test]
 fn nothing_arrives_but_ping() {
-    beside_pings("everyday-ping", &[], "60");
+    beside_pings("everyday-ping", &[]);
 }
+
+const DROP_OVER_IPV6: &str = "add table ip6 t; \
+     add chain ip6 t f { type filter hook forward priority 0; }; \
+     add rule ip6 t f meta l4proto != { ipv6-icmp, tcp, udp } drop";
+
+/// One ping in four is lost as well.
+const ONE_IN_FOUR: &str = "add rule ip t f icmp type echo-request numgen inc mod 4 0 drop";
 
 /// Numbers that are no extension headers of IPv6, in four rounds.
 const FOUR_OVER_IPV6: [&str; 7] = [
@@ -158,23 +259,18 @@ fn nothing_arrives_over_ipv6_but_ping() {
         return;
     };
     scene.hosts.speak_ipv6();
-    let drop = "add table ip6 t; add chain ip6 t f { type filter hook forward priority 0; }; \
-                add rule ip6 t f meta l4proto != { ipv6-icmp, tcp, udp } drop";
-    scene.hosts.router.nft(drop);
-    let server = "fd77:2::2";
-    let mut ping = scene.hosts.client.command("ping");
-    ping.args(["-q", "-i", "0.05", "-c", "60", server]);
-    let mut pings = Running::start(&mut ping);
-    let fixed = ["send", server, "--payload", "moo", "--seed", "7"];
+    scene.hosts.router.nft(DROP_OVER_IPV6);
+    let pings = Beside::pings_over_ipv6(&scene.hosts);
+    let fixed = ["send", "fd77:2::2", "--payload", "moo", "--seed", "7"];
     let send = [&fixed[..], &FOUR_OVER_IPV6].concat();
     success(&mut scene.hosts.client.hdp(&send));
-    pings.ended();
+    pings.end(&scene.hosts);
     assert_blocked(&scene.findings(), &[50, 99, 132, 253]);
 }
 
 /// What four dropped numbers are said to be by a path that is watched live while something else crosses,
 /// from interface to interface and from a pipe to an interface.
-fn live(test: &str, rules: &[&str], meanwhile: impl Fn(&Routed) -> Vec<Running>) {
+fn live(test: &str, rules: &[&str], beside: fn(&Routed) -> Beside) {
     for from_pipe in [false, true] {
         let Some(hosts) = hosts::routed(&format!("{test}-{from_pipe}")) else {
             return;
@@ -182,58 +278,75 @@ fn live(test: &str, rules: &[&str], meanwhile: impl Fn(&Routed) -> Vec<Running>)
         for rule in [&[CHAIN, DROP], rules].concat() {
             hosts.router.nft(rule);
         }
-        let folder = TempDir::new().unwrap();
-        let remote = from_pipe.then(|| Remote::start(&hosts.client, "router", &folder, "in"));
-        let first = remote
-            .as_ref()
-            .map_or("in=live:client".to_owned(), |remote| {
-                format!("in={}", text(&remote.fifo))
-            });
-        let sources = ["path", "--format", "json", &first, "out=live:server"];
-        let live = Live::start(&hosts.router, &folder, &sources);
-        let others = meanwhile(&hosts);
-        let fixed = ["send", "10.77.2.2", "--payload", "moo", "--seed", "7"];
-        success(&mut hosts.client.hdp(&[&fixed[..], &FOUR].concat()));
-        for mut other in others {
-            other.ended();
-        }
-        if let Some(remote) = remote {
-            remote.end(&live, 16);
-        }
-        let (printed, said) = live.interrupt();
-        let findings: Findings = serde_json::from_str(&printed).expect(&said);
-        for protocol in [50, 51, 132, 253] {
-            let p = number(&findings, protocol);
-            // By two clocks, what was sent before anything had crossed may have been too early.
-            let early = u64::from(from_pipe) * p.edge.min(1);
-            assert_eq!(
-                (p.verdict, p.lost),
-                (Verdict::Blocked, 4 - early),
-                "{from_pipe}, {p:?}"
-            );
-            assert!(
-                p.grade < Grade::Weak && p.assumes.is_none(),
-                "{from_pipe}, {p:?}"
-            );
-        }
+        assert_blocked_live(&hosts, from_pipe, ("10.77.2.2", &FOUR), beside);
+    }
+}
+
+fn assert_blocked_live(
+    hosts: &Routed,
+    from_pipe: bool,
+    (address, arguments): (&str, &[&str]),
+    beside: fn(&Routed) -> Beside,
+) {
+    let folder = TempDir::new().unwrap();
+    let remote = from_pipe.then(|| Remote::start(&hosts.client, "router", &folder, "in"));
+    let first = remote
+        .as_ref()
+        .map_or("in=live:client".to_owned(), |remote| {
+            format!("in={}", text(&remote.fifo))
+        });
+    let sources = ["path", "--format", "json", &first, "out=live:server"];
+    let live = Live::start(&hosts.router, &folder, &sources);
+    let beside = beside(hosts);
+    let fixed = ["send", address, "--payload", "moo", "--seed", "7"];
+    success(&mut hosts.client.hdp(&[&fixed[..], arguments].concat()));
+    beside.end(hosts);
+    if let Some(remote) = remote {
+        remote.end(&live, 16);
+    }
+    let (printed, said) = live.interrupt();
+    let findings: Findings = serde_json::from_str(&printed).expect(&said);
+    let numbers = arguments[1].split(',');
+    for protocol in numbers.map(|number| number.parse().unwrap()) {
+        let p = number(&findings, protocol);
+        assert_eq!(
+            (p.verdict, p.lost),
+            (Verdict::Blocked, 4),
+            "{from_pipe}, {p:?}"
+        );
+        assert!(
+            p.grade < Grade::Weak && p.assumes.is_none(),
+            "{from_pipe}, {p:?}"
+        );
     }
 }
 
 #[test]
 fn nothing_arrives_but_ping_and_a_live_path_says_so() {
-    live("everyday-live", &[], |hosts| {
-        let mut ping = hosts.client.command("ping");
-        ping.args(["-q", "-i", "0.05", "-c", "60", "10.77.2.2"]);
-        vec![Running::start(&mut ping)]
-    });
+    live("everyday-live", &[], Beside::pings);
+}
+
+#[test]
+fn nothing_arrives_and_one_in_four_pings_is_lost_too_and_a_live_path_says_so() {
+    live("everyday-livelossy", &[ONE_IN_FOUR], Beside::pings);
+}
+
+#[test]
+fn nothing_arrives_over_ipv6_but_ping_and_a_live_path_says_so() {
+    for from_pipe in [false, true] {
+        let Some(hosts) = hosts::routed(&format!("everyday-live6-{from_pipe}")) else {
+            return;
+        };
+        hosts.speak_ipv6();
+        hosts.router.nft(DROP_OVER_IPV6);
+        let sent = ("fd77:2::2", &FOUR_OVER_IPV6[..]);
+        assert_blocked_live(&hosts, from_pipe, sent, Beside::pings_over_ipv6);
+    }
 }
 
 #[test]
 fn nothing_arrives_but_a_connection_through_a_translator_and_a_live_path_says_so() {
-    live("everyday-livetcp", &[MASQUERADE], |hosts| {
-        let (client, server) = talk(hosts);
-        vec![client, server]
-    });
+    live("everyday-livetcp", &[MASQUERADE], Beside::connection);
 }
 
 /// A container host shows a packet three times in a capture on all interfaces: coming in from the
@@ -256,13 +369,9 @@ fn a_container_host_on_all_interfaces_tells_what_it_lost_itself() {
     for rule in [CHAIN, "add rule ip t f ip protocol 50 drop", MASQUERADE] {
         hosts.router.nft(rule);
     }
-    let ping = |count: &str| {
-        let mut ping = hosts.client.command("ping");
-        ping.args(["-q", "-i", "0.05", "-c", count, "10.77.2.2"]);
-        ping
-    };
     until("the bridge forwards", || {
-        ping("1").output().unwrap().status.success()
+        let mut once = ping(&hosts, "10.77.2.2");
+        once.args(["-c", "1"]).output().unwrap().status.success()
     });
     let folder = TempDir::new().unwrap();
     let [client, host, server] = ["client", "host", "server"].map(|name| file(&folder, name));
@@ -271,7 +380,7 @@ fn a_container_host_on_all_interfaces_tells_what_it_lost_itself() {
         hosts.router.capture("any", &host),
         hosts.server.capture("router", &server),
     ];
-    let mut pings = Running::start(&mut ping("60"));
+    let pings = Beside::pings(&hosts);
     let send = [
         "send",
         "10.77.2.2",
@@ -287,7 +396,7 @@ fn a_container_host_on_all_interfaces_tells_what_it_lost_itself() {
         "7",
     ];
     success(&mut hosts.client.hdp(&send));
-    pings.ended();
+    pings.end(&hosts);
     for capture in captures {
         capture.interrupt();
     }
@@ -322,38 +431,7 @@ fn a_container_host_on_all_interfaces_tells_what_it_lost_itself() {
 
 #[test]
 fn nothing_arrives_and_one_in_four_pings_is_lost_too() {
-    let loss = "add rule ip t f icmp type echo-request numgen inc mod 4 0 drop";
-    beside_pings("everyday-lossy", &[loss], "80");
-}
-
-/// Both ends of a TCP connection in which something is said and answered for two and a half seconds.
-fn talk(hosts: &Routed) -> (Running, Running) {
-    const SERVER: &str = "
-import socket
-listening = socket.create_server(('10.77.2.2', 7777))
-connection, _ = listening.accept()
-while line := connection.recv(100):
-    connection.sendall(line.upper())
-";
-    const CLIENT: &str = "
-import socket, time
-connection = socket.create_connection(('10.77.2.2', 7777))
-for n in range(60):
-    connection.sendall(b'line %d of a conversation' % n)
-    connection.recv(100)
-    time.sleep(0.04)
-";
-    let python = |host: &hosts::Host, program| {
-        let mut command = host.command("python3");
-        command.args(["-c", program]);
-        Running::start(&mut command)
-    };
-    let server = python(&hosts.server, SERVER);
-    until("the server listens", || {
-        let shown = hosts.server.succeed(&["ss", "-ltn"]).stdout;
-        String::from_utf8_lossy(&shown).contains(":7777")
-    });
-    (python(&hosts.client, CLIENT), server)
+    beside_pings("everyday-lossy", &[ONE_IN_FOUR]);
 }
 
 const MASQUERADE: &str = "add chain ip t n { type nat hook postrouting priority 100; }; \
@@ -364,10 +442,9 @@ fn nothing_arrives_but_a_connection_through_a_translator() {
     let Some(scene) = Scene::start("everyday-tcp", &[CHAIN, DROP, MASQUERADE], "") else {
         return;
     };
-    let (mut client, mut server) = talk(&scene.hosts);
+    let connection = Beside::connection(&scene.hosts);
     scene.send(&FOUR);
-    client.ended();
-    server.ended();
+    connection.end(&scene.hosts);
     assert_blocked(&scene.findings(), &[50, 51, 132, 253]);
 }
 
@@ -400,7 +477,7 @@ fn a_filter_at_one_end_shows_by_the_pings_that_were_answered() {
     };
     let scene = Scene::start("everyday-filter", &[CHAIN, drop], "ip[9] > 17").unwrap();
     for scene in [&innocent, &scene] {
-        let mut pings = Running::start(&mut scene.ping("60"));
+        let pings = Beside::pings(&scene.hosts);
         scene.send(&[
             "--protocols",
             "2,6,50,253",
@@ -410,7 +487,7 @@ fn a_filter_at_one_end_shows_by_the_pings_that_were_answered() {
             "50ms",
             "--no-heartbeat",
         ]);
-        pings.ended();
+        pings.end(&scene.hosts);
     }
     let all = innocent.findings();
     for protocol in [2, 6] {
@@ -429,7 +506,7 @@ fn an_outage_is_held_against_no_number() {
     let Some(scene) = Scene::start("everyday-outage", &[CHAIN], "") else {
         return;
     };
-    let mut pings = Running::start(&mut scene.ping("100"));
+    let pings = Beside::pings(&scene.hosts);
     let send = |number: &str| {
         let count = ["--protocols", number, "--count", "20", "--interval", "40ms"];
         scene.send(&[&count[..], &["--no-heartbeat"]].concat());
@@ -439,7 +516,7 @@ fn an_outage_is_held_against_no_number() {
     send("61");
     scene.hosts.router.nft("flush chain ip t f");
     send("62");
-    pings.ended();
+    pings.end(&scene.hosts);
     let findings = scene.findings();
     let p = number(&findings, 61);
     assert_eq!(

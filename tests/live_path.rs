@@ -440,7 +440,18 @@ fn what_the_kernel_has_no_room_for_is_no_loss() {
         ("server", &saved.join("server.pcapng")),
     ]);
     flood_is_accounted(&kept, 3 * SENT);
-    assert_eq!(verdicts(&live), verdicts(&kept));
+    // Of two interfaces it is known that they share a clock, of their files it is not: beside the stretch
+    // that lacks some, one more packet or two are lost for certain.
+    let [known, unknown] = [&live, &kept].map(|findings| number(findings, BLOCKED));
+    assert_eq!(known.lost + known.edge, unknown.lost + unknown.edge);
+    let more = known.lost - unknown.lost;
+    assert!(more <= 2, "{more} more are lost");
+    let others = |findings| {
+        let mut verdicts = verdicts(findings);
+        verdicts.retain(|(protocol, _), _| *protocol != BLOCKED);
+        verdicts
+    };
+    assert_eq!(others(&live), others(&kept));
 }
 
 /// Sends so many packets of a number, 1 ms apart.

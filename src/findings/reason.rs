@@ -179,6 +179,9 @@ pub enum Reason {
     /// All losses were in a row with those of other numbers sent next to it: a gap in time and the loss
     /// of these numbers look alike.
     LostInARowWithOthers,
+    /// The losses came at equal intervals, as where each round is sent in the same order: what the packets
+    /// before it in the round use up, such as a rate limit, would lose it as often as a filter.
+    LostAtEqualIntervals,
     /// The losses beside those of others.
     Chance {
         /// Who the others are.

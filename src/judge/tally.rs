@@ -7,7 +7,7 @@ use super::{
     fate::{Ruling, ends},
     icmp::Answer,
     order,
-    times::Times,
+    times::{Spacing, Times},
 };
 use crate::{
     correlate::{Journey, Mark, Spans, Station, Through, Way},
@@ -45,6 +45,8 @@ pub(super) struct Tally {
     pub(super) lost_at: Vec<((usize, usize), u64)>,
     /// When they were first seen.
     pub(super) lost_during: Times,
+    /// Between the lost packets, where they were first seen: times, and numbers of frames.
+    pub(super) spacings: [Spacing; 2],
     /// The first lost packet: the point that saw it last, and its frame there.
     pub(super) first_lost: Option<(usize, u32)>,
     /// Lost packets of which some fragments came: the point where, and the first byte that did not.
@@ -561,6 +563,10 @@ impl Judgement<'_> {
         tally.first_lost.get_or_insert((from, end.frame));
         add(&mut tally.lost_at, (from, to));
         tally.lost_during.add(origin.time_ns);
+        let at = [origin.time_ns, i64::from(origin.frame)];
+        for (spacing, at) in tally.spacings.iter_mut().zip(at) {
+            spacing.add(at);
+        }
         let dead = self
             .bystanders
             .dead_time(journey.way, from, to, end.time_ns);

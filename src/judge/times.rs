@@ -67,9 +67,70 @@ impl Times {
     }
 }
 
+/// Where the first of many things are along something that they rise on: times, or numbers of frames.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spacing(Vec<i64>);
+
+impl Spacing {
+    /// Enough to tell.
+    const MOST: usize = 64;
+    /// With fewer distances, chance makes all of them equal too often.
+    const FEWEST: usize = 6;
+
+    pub(super) fn add(&mut self, at: i64) {
+        if self.0.len() < Self::MOST {
+            self.0.push(at);
+        }
+    }
+
+    /// Whether the distances are too equal for things that have any place in each round: nearly all of
+    /// them within an eighth of their median, where any place would bring a quarter of them there. That
+    /// is chance in fewer than one of a thousand.
+    pub(super) fn is_even(&self) -> bool {
+        let ends = self.0.iter().zip(self.0.iter().skip(1));
+        let mut distances: Vec<u64> = ends.map(|(a, b)| a.abs_diff(*b)).collect();
+        if distances.len() < Self::FEWEST {
+            return false;
+        }
+        distances.sort_unstable();
+        let median = distances[distances.len() / 2];
+        let others = distances
+            .iter()
+            .filter(|distance| distance.abs_diff(median) > median / 8);
+        others.count() <= (distances.len() - Self::FEWEST) / 3
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn even_is_what_has_its_place_in_each_round_and_not_what_has_any() {
+        let spacing = |times: &[i64]| {
+            let mut spacing = Spacing::default();
+            for time in times {
+                spacing.add(*time);
+            }
+            spacing.is_even()
+        };
+        let round = [0, 5_786, 11_592, 17_267, 22_955, 29_054, 34_611];
+        assert!(spacing(&round));
+        assert!(!spacing(&round[1..]), "five may be chance");
+        // A long round, and one missing here and there.
+        let without = |missing: &[i64]| {
+            let rounds = (0..20).filter(|round| !missing.contains(round));
+            let times = rounds
+                .map(|round| round * 1_000 + round % 3 * 30 + if round > 8 { 7_000 } else { 0 });
+            spacing(&times.collect::<Vec<_>>())
+        };
+        assert!(without(&[4, 11]));
+        assert!(!without(&[4, 11, 14]));
+        // Each round in another order.
+        let any = [300, 1_900, 2_100, 3_700, 4_200, 5_900, 6_100, 7_000, 8_800];
+        assert!(!spacing(&any));
+        assert!(!spacing(&[]));
+    }
 
     #[test]
     fn few_times_are_exact_and_many_joined_in_whatever_order_they_come() {

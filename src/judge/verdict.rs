@@ -9,6 +9,7 @@ use super::{
     icmp::Answer,
     statistics::{self, CERTAIN, LIKELY},
     tally::{Judged, Tally},
+    times::Spacing,
 };
 use crate::{
     correlate::Spans,
@@ -249,6 +250,13 @@ impl Comparison {
         (is_near || limited.chance(own) >= LIKELY).then_some(limited)
     }
 
+    /// Whether the number and its place in each round of sending are one: a limit that those before it
+    /// use up would lose it each time, too.
+    fn is_confounded(&self, tally: &Tally, verdict: Verdict) -> bool {
+        let is_even = tally.spacings.iter().any(Spacing::is_even);
+        verdict == Verdict::Blocked && is_even && self.bystanders.is_none()
+    }
+
     /// The chance of a number's losses, for all numbers that are asked about.
     fn corrected(&self, index: usize, tally: &Tally, verdict: Verdict, chance: f64) -> f64 {
         let mut own = (chance * self.asked as f64).min(1.0);
@@ -268,6 +276,9 @@ impl Comparison {
         }
         // In a row with others each time: nothing tells numbers from moments.
         if verdict == Verdict::Blocked && is_in_rows(tally) && self.bystanders.is_none() {
+            own = own.max(LIKELY / 2.0);
+        }
+        if self.is_confounded(tally, verdict) {
             own = own.max(LIKELY / 2.0);
         }
         // Where no number arrives and everything else does, what befalls all befalls each.
@@ -317,6 +328,8 @@ pub(super) fn protocol(
     let grade = grade(&tally, verdict, corrected).max(doubt(&subject, &tally));
     let more_packets = match (grade, verdict) {
         (_, Verdict::Blocked) if tally.assumes.is_some() => None,
+        // Not more of them are missing, but another order.
+        _ if comparison.is_confounded(&tally, verdict) => None,
         // One arrival is no pass, two are.
         (Grade::Weak, Verdict::Passes) => Some(1),
         (Grade::Certain, _) | (_, Verdict::Inconclusive) => None,
@@ -428,7 +441,7 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
         Verdict::Inconclusive => Grade::Weak,
         Verdict::Blocked if tally.assumes.is_some() => Grade::Weak,
         Verdict::Lossy | Verdict::Blocked | Verdict::CutOff => {
-            if !tally.answered.is_empty() || !tally.dropped_by.is_empty() || chance < CERTAIN {
+            if is_attested(tally) || chance < CERTAIN {
                 Grade::Certain
             } else if chance < LIKELY {
                 Grade::Likely
@@ -437,6 +450,11 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
             }
         }
     }
+}
+
+/// Whether somebody tells of the losses: a host in an ICMP error, or a witness.
+fn is_attested(tally: &Tally) -> bool {
+    !tally.answered.is_empty() || !tally.dropped_by.is_empty()
 }
 
 /// How much of the losses may be the captures' own, by what they dropped nobody knows where. An
@@ -634,6 +652,9 @@ fn reasons(
             }
             if verdict == Verdict::Blocked && is_in_rows(tally) && comparison.bystanders.is_none() {
                 reasons.push(Reason::LostInARowWithOthers);
+            }
+            if comparison.is_confounded(tally, verdict) && !is_attested(tally) {
+                reasons.push(Reason::LostAtEqualIntervals);
             }
             let asked = comparison.asked;
             reasons.push(if others.packets == 0 {

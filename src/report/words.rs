@@ -184,6 +184,11 @@ fn reason(reason: &Reason) -> String {
              send in another order to tell a loss of these numbers from one of that moment"
                 .to_owned()
         }
+        Reason::LostAtEqualIntervals => {
+            "lost at equal intervals, as if always sent at the same place of a round: send each round in \
+             another order to tell a loss of this number from a rate limit that those before it use up"
+                .to_owned()
+        }
         Reason::MissedByCapture { point, count } => format!(
             "the destination answered {}, which {point} missed: not lost before",
             packets(*count)

@@ -76,7 +76,7 @@ fn hdp_passes_for_a_year_and_within_the_window_only() {
     }
 }
 
-/// Pings, beginnings of connections and one segment in sixteen: what tells a path on which nothing arrives
+/// Pings, beginnings of connections and one segment in four: what tells a path on which nothing arrives
 /// from a capture that stands still.
 #[test]
 fn a_sample_of_what_else_crosses_passes() {
@@ -111,7 +111,7 @@ fn a_sample_of_what_else_crosses_passes() {
             let sampled = (0..800).filter(|n| passes(&segment(&packet, n * step, ACK)));
             let sampled = sampled.count();
             assert!(
-                (30..=70).contains(&sampled),
+                (160..=240).contains(&sampled),
                 "{sampled} of 800, {step} apart"
             );
         }

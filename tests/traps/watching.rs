@@ -3,7 +3,7 @@
 
 use std::{ffi::OsStr, fs};
 
-use hdp::findings::{Grade, Point, System, Verdict};
+use hdp::findings::{Grade, Point, Reason, System, Verdict};
 
 use super::{
     path::{
@@ -376,6 +376,37 @@ fn trap_36_losses_in_one_go_are_one_accident() {
     assert_ne!(p.grade, Grade::Certain);
     let findings = judged_where_drops_are(&three_lost_of_fifty(), Said::Nothing);
     assert_eq!(number(&findings, 0, 50).grade, Grade::Certain);
+}
+
+#[test]
+fn trap_36_what_always_has_the_same_place_in_a_round_is_at_most_likely() {
+    // Ten rounds of 51 numbers, a millisecond each; where 50 stands in each is given.
+    let judged = |places: [i64; 10]| {
+        let rounds = places.iter().zip(0..).flat_map(|(place, round)| {
+            let others = (60..110).map(|protocol| (i64::from(protocol - 60), protocol, 2));
+            others
+                .chain([(place * 5 + 2, 50, 1)])
+                .map(move |(slot, protocol, reaches)| {
+                    let at = (100 + round * 80 + slot) * MILLISECOND;
+                    sent(at + i64::from(protocol) * 1_000, protocol, reaches)
+                })
+        });
+        judged_where_drops_are(&scene(2, 1_000, &rounds.collect::<Vec<_>>()), Said::Nothing)
+    };
+    // Each round in an order of its own.
+    let shuffled = judged([3, 9, 0, 6, 1, 8, 2, 7, 5, 4]);
+    let p = number(&shuffled, 0, 50);
+    assert_eq!((p.verdict, p.grade), (Verdict::Blocked, Grade::Certain));
+    // All in one: what a full token bucket leaves of numbers that come last.
+    let in_order = judged([9; 10]);
+    let p = number(&in_order, 0, 50);
+    assert_eq!((p.verdict, p.lost), (Verdict::Blocked, 10));
+    assert_eq!((p.grade, p.more_packets), (Grade::Likely, None));
+    assert!(
+        p.reasons.contains(&Reason::LostAtEqualIntervals),
+        "{:?}",
+        p.reasons
+    );
 }
 
 #[test]
