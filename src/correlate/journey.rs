@@ -253,8 +253,13 @@ pub(super) struct Stretch {
 
 impl Stretch {
     pub(super) fn all(points: &[Point]) -> Self {
+        Self::behind(points, vec![0; points.len()])
+    }
+
+    /// All but so many of each point.
+    pub(super) fn behind(points: &[Point], starts: Vec<usize>) -> Self {
         Self {
-            starts: vec![0; points.len()],
+            starts,
             ends: points.iter().map(|point| point.sightings.len()).collect(),
         }
     }

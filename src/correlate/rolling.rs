@@ -15,8 +15,10 @@ use crate::observe::{Batch, Point, Sighting};
 #[derive(Debug)]
 pub(crate) struct Rolling {
     survey: Survey,
-    /// What each point has handed over and is not surveyed yet.
+    /// What each point has handed over: behind what is surveyed, what is not yet.
     windows: Vec<Point>,
+    /// How many of each were surveyed.
+    surveyed: Vec<usize>,
     /// Nothing with an earlier timestamp comes any more; `None` before the first batch.
     complete_to: Vec<Option<u64>>,
     /// What each point saw of the packets that need judging one by one.
@@ -31,6 +33,7 @@ impl Rolling {
         Self {
             survey: Survey::new(points),
             windows: std::iter::repeat_with(Point::blank).take(points).collect(),
+            surveyed: vec![0; points],
             complete_to: vec![None; points],
             kept: vec![Vec::new(); points],
             finished: std::iter::repeat_with(|| None).take(points).collect(),
@@ -46,16 +49,42 @@ impl Rolling {
 
     /// Takes a batch of a point's sightings, and leaves it empty.
     pub(crate) fn add(&mut self, point: usize, batch: &mut Batch) {
-        self.complete_to[point] = batch.sightings.last().map(|last| last.timestamp_ns);
         let window = &mut self.windows[point];
-        if window.sightings.is_empty() {
-            std::mem::swap(&mut window.sightings, &mut batch.sightings);
-        } else {
-            window.sightings.append(&mut batch.sightings);
-        }
         window.flows.append(&mut batch.flows);
         window.keys.append(&mut batch.keys);
+        let begun = self.complete_last(point, &batch.sightings);
+        self.complete_to[point] = batch.sightings.last().map(|last| last.timestamp_ns);
+        let window = &mut self.windows[point];
+        if window.sightings.len() == self.surveyed[point] {
+            // Nothing is left there: they change places, which copies nothing.
+            window.sightings.clear();
+            std::mem::swap(&mut window.sightings, &mut batch.sightings);
+            self.surveyed[point] = begun;
+        } else {
+            window.sightings.drain(..self.surveyed[point]);
+            self.surveyed[point] = 0;
+            window.sightings.extend(batch.sightings.drain(begun..));
+            batch.sightings.clear();
+        }
         self.advance();
+    }
+
+    /// Adds what a batch has of the last timestamp that the point has handed over before, which is complete
+    /// with it, and says how many there are.
+    fn complete_last(&mut self, point: usize, batch: &[Sighting]) -> usize {
+        let window = &mut self.windows[point];
+        let Some(last) = window.sightings.last() else {
+            return 0;
+        };
+        let last_ns = last.timestamp_ns;
+        let begun = batch.partition_point(|sighting| sighting.timestamp_ns <= last_ns);
+        let Some(next) = batch.get(begun) else {
+            return 0;
+        };
+        window.sightings.extend_from_slice(&batch[..begun]);
+        self.complete_to[point] = Some(next.timestamp_ns);
+        self.advance();
+        begun
     }
 
     /// Takes a point that has handed over all batches but the sightings it still holds.
@@ -75,12 +104,12 @@ impl Rolling {
         let Some(complete_to) = self.complete_to.iter().copied().min().flatten() else {
             return;
         };
-        let [complete, _] = Stretch::all(&self.windows).split(&self.windows, complete_to);
+        let starts = std::mem::take(&mut self.surveyed);
+        let ahead = Stretch::behind(&self.windows, starts);
+        let [complete, _] = ahead.split(&self.windows, complete_to);
         self.survey
             .add(&self.windows, &complete, Some(&mut self.kept));
-        for (window, end) in self.windows.iter_mut().zip(complete.ends()) {
-            window.sightings.drain(..end);
-        }
+        self.surveyed = complete.ends().to_vec();
     }
 
     /// The points, each with the sightings that are left, and the survey.
