@@ -14,6 +14,7 @@ use hdp::findings::{
     Carrier, ClockMethod, DelayReference, Findings, Grade, PointKind, Protocol, Reason, System,
     Verdict,
 };
+use hdp::report::markdown;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tempfile::TempDir;
 
@@ -128,6 +129,8 @@ fn each_loss_is_found_in_its_segment() {
             (Verdict::Blocked, Grade::Likely)
         );
         assert!(blocked.reasons.contains(&Reason::LostAtEqualIntervals));
+        let said = markdown(&findings, false).replace('\n', " ");
+        assert!(said.contains("send each round in another order"), "{said}");
         assert_eq!(lost_at(blocked), [(from, to, ROUNDS)]);
     }
     let unheard = number(&findings, 94, Carrier::Ip);

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     findings::{
         Absence, Bystanders, Carrier, Change, ClockMethod, Delay, DelayReference, Direction,
-        Duplication, Findings, IcmpEvidence, PointKind, Protocol, Segment, Verdict, WithLost,
+        Duplication, Findings, Grade, IcmpEvidence, PointKind, Protocol, Reason, Segment, Verdict,
+        WithLost,
     },
     protocols, shell,
 };
@@ -38,6 +39,7 @@ pub(super) fn remarks(findings: &Findings, direction: &Direction) -> Vec<Remark>
     remarks.extend(loss_runs(direction));
     remarks.extend(duplication(direction));
     remarks.extend(counted("Not judged", direction, &NOT_JUDGED));
+    remarks.extend(same_place(direction));
     remarks.extend(bystanders(direction));
     remarks.extend(delay(direction));
     remarks.extend(against_control(direction));
@@ -59,6 +61,22 @@ fn read_trace(findings: &Findings, direction: &Direction) -> Option<Remark> {
     (has_trace && sender.kind == PointKind::Capture).then(|| Remark::Command {
         why: "A trace is among the packets. At which hop each number disappears:".to_owned(),
         command: format!("hdp trace --read {}", shell::quoted(&sender.source)),
+    })
+}
+
+/// The numbers that the order of sending keeps from being certain.
+fn same_place(direction: &Direction) -> Option<String> {
+    let at_one_place = |protocol: &&Protocol| {
+        protocol.grade != Grade::Certain && protocol.reasons.contains(&Reason::LostAtEqualIntervals)
+    };
+    let numbers: Vec<&Protocol> = direction.protocols.iter().filter(at_one_place).collect();
+    let place = path([direction.from.as_str(), &direction.to]);
+    (!numbers.is_empty()).then(|| {
+        format!(
+            "Lost at equal intervals, as if each round is sent in the same order, {place}: {}. A rate limit that \
+             what comes before uses up would look the same: send each round in another order, as hdp send does.",
+            list_numbers(&numbers)
+        )
     })
 }
 
