@@ -58,7 +58,7 @@ impl Findings {
     }
 
     /// The value of [`Findings::ruleset`].
-    pub const RULESET: u32 = 11;
+    pub const RULESET: u32 = 12;
 }
 
 /// The source of a point, as bytes.

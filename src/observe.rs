@@ -211,6 +211,12 @@ impl Flow {
         self.source != self.destination
             && (self.source, self.destination) == (other.destination, other.source)
     }
+
+    /// Whether one of its packets may be the reply to one of the other's, whose other address is translated.
+    pub(crate) fn may_be_reverse_of(&self, other: &Self) -> bool {
+        self.source != self.destination
+            && (self.source == other.destination || self.destination == other.source)
+    }
 }
 
 /// A place inside a point's host: a capture on all interfaces shows a forwarded packet at two.

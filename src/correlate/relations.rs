@@ -304,8 +304,6 @@ impl Relations {
             pairs_of_flows.push(of_flows.collect());
             vote_by_flows(index, points, &pairs_of_flows[index], &mut votes);
         }
-        let passing = Passing::find(points, survey, &pairs_of_flows);
-        let offsets = compare_points(points, survey, &pairs_of_flows, &passing, &mut votes);
         let addresses: Vec<(IpAddr, IpAddr)> = {
             let mut by_id = vec![None; votes.len()];
             for (addresses, id) in &pair_ids {
@@ -313,6 +311,10 @@ impl Relations {
             }
             by_id.into_iter().flatten().collect()
         };
+        let back = |(source, destination)| pair_ids.get(&(destination, source)).copied();
+        let back = addresses.iter().map(|pair| back(*pair)).collect();
+        let passing = Passing::find(points, survey, &pairs_of_flows, back);
+        let offsets = compare_points(points, survey, &pairs_of_flows, &passing, &mut votes);
         vote_by_round_trips(&offsets, &addresses, &pair_ids, &mut votes);
         let companions = companions(
             points,
@@ -689,11 +691,18 @@ fn vote_by_flows(index: usize, points: &[Point], pairs: &[usize], votes: &mut [V
 struct Passing {
     /// By the two points and the pair at either: how many packets.
     counts: KeyedMap<([usize; 2], [usize; 2]), u64>,
+    /// By pair: the one that goes back.
+    back: Vec<Option<usize>>,
 }
 
 impl Passing {
     /// Nothing where no packet seems to have changed its addresses: nothing is asked then.
-    fn find(points: &[Point], survey: &Survey, pairs_of_flows: &[Vec<usize>]) -> Self {
+    fn find(
+        points: &[Point],
+        survey: &Survey,
+        pairs_of_flows: &[Vec<usize>],
+        back: Vec<Option<usize>>,
+    ) -> Self {
         let mut counts = KeyedMap::default();
         for first in 0..points.len() {
             for second in first + 1..points.len() {
@@ -717,17 +726,22 @@ impl Passing {
                 }
             }
         }
-        Self { counts }
+        Self { counts, back }
     }
 
     /// Whether packets of one pair at one point, and of another one at the other, were alike by chance:
-    /// two senders whose clocks count seconds. More of either pass both points as they are.
+    /// two senders whose clocks count seconds, or packet and reply. More of either pass both points as
+    /// they are, or more of one are what becomes of the other's way back.
     fn is_chance(&self, points: [usize; 2], pairs: [usize; 2]) -> bool {
         let count = |pairs| self.counts.get(&(points, pairs)).copied().unwrap_or(0);
-        pairs[0] != pairs[1]
-            && pairs
-                .into_iter()
-                .any(|pair| count([pair; 2]) > count(pairs))
+        let [a, b] = pairs;
+        let as_it_is = pairs.map(|pair| Some([pair; 2]));
+        let of_way_back = [
+            self.back[a].map(|back| [back, b]),
+            self.back[b].map(|back| [a, back]),
+        ];
+        let mut others = as_it_is.into_iter().chain(of_way_back).flatten();
+        a != b && others.any(|other| count(other) > count(pairs))
     }
 }
 

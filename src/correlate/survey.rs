@@ -400,7 +400,7 @@ impl Survey {
         is_through
     }
 
-    /// Counts what the first and the last point saw alike, unless they are packet and reply, or flows
+    /// Counts what the first and the last point saw alike, unless they may be packet and reply, or flows
     /// that do not count.
     #[inline(always)]
     fn note_through(
@@ -411,8 +411,8 @@ impl Survey {
         counts: impl Fn(&Flow, &Flow) -> bool,
     ) -> bool {
         let new = || {
-            let is_through =
-                !are_opposite([p, q], first, last) && counts(p.flow(first), q.flow(last));
+            let [at_first, at_last] = [p.flow(first), q.flow(last)];
+            let is_through = !at_first.may_be_reverse_of(at_last) && counts(at_first, at_last);
             is_through.then(Through::default)
         };
         let Some(through) = self.through.get_if(first.flow, last.flow, new) else {

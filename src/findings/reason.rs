@@ -182,6 +182,12 @@ pub enum Reason {
     /// The losses came at equal intervals, as where each round is sent in the same order: what the packets
     /// before it in the round use up, such as a rate limit, would lose it as often as a filter.
     LostAtEqualIntervals,
+    /// More packets could not be judged than were: what holds for a part of the time, such as a limit
+    /// that was used up before, would look like a filter.
+    MostlyUnjudged {
+        /// Packets that could not be judged.
+        unjudged: u64,
+    },
     /// The losses beside those of others.
     Chance {
         /// Who the others are.

@@ -5,7 +5,8 @@
 //! was sent. Where the silence swallowed packets of several numbers that the point saw at other
 //! times, and that were not lost again later, it was no filter of numbers: either everything was
 //! lost, or nothing was recorded. Which of the two cannot be told, so nothing is called lost. Where
-//! it swallowed a packet that a point behind did see, nothing was recorded.
+//! it swallowed a packet that a point behind did see, nothing was recorded. Behind a capture filter
+//! that leaves a number or two to show that the point was recording, one number is enough.
 //!
 //! The point's own other traffic tells more: a silence that is usual for it is none of the capture,
 //! and where its frames alone part several silences that swallowed packets each, the point was
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 use super::{
     Known, TALLIES,
     clocks::{Clocks, Window},
-    recorders::Passed,
+    recorders::{Passed, Recorders},
     tally_index,
 };
 use crate::{
@@ -45,6 +46,8 @@ struct Silence {
     missed: Vec<usize>,
     /// The capture says that it dropped frames: where, if not here?
     has_dropped: bool,
+    /// How many numbers it must have swallowed to be no loss of just those.
+    several: usize,
 }
 
 /// What a point saw of one number that travels one way.
@@ -207,6 +210,7 @@ fn find(
             swallowed: Vec::new(),
             missed: Vec::new(),
             has_dropped,
+            several: SEVERAL,
         })
     };
     let mut silences: Vec<Silence> = coverages.iter().enumerate().flat_map(of_point).collect();
@@ -243,7 +247,11 @@ fn find(
     });
     let passed = (0..points.len()).map(|point| passed(&records[point], &silences, point));
     let passed: Vec<KeyedMap<u8, Passed>> = passed.collect();
+    let recorders = Recorders::learn(points, relations, clocks, &coverages, passed.clone());
     for silence in &mut silences {
+        if recorders.hides_any(silence.point) && recorded(&records[silence.point]) < SEVERAL {
+            silence.several = 1;
+        }
         let hidden = |subject: &usize| {
             let of_number = passed[silence.point].get(&number_of(*subject));
             of_number.is_some_and(|passed| passed.is_hidden())
@@ -358,8 +366,17 @@ impl Silence {
         let lost_elsewhere = sum(|record| record.unseen).saturating_sub(packets);
         let elsewhere = lost_elsewhere + sum(|record| record.seen);
         let usually_lost = lost_elsewhere as f64 / elsewhere.max(1) as f64;
-        subjects.len() >= SEVERAL && usually_lost.powf(packets as f64) < NO_CHANCE
+        subjects.len() >= self.several && usually_lost.powf(packets as f64) < NO_CHANCE
     }
+}
+
+/// How many numbers were seen.
+fn recorded(records: &[Record]) -> usize {
+    let subjects = records.iter().enumerate();
+    let seen = subjects.filter(|(_, record)| record.seen > 0);
+    seen.map(|(subject, _)| number_of(subject))
+        .collect::<BTreeSet<u8>>()
+        .len()
 }
 
 /// The subject of a packet.

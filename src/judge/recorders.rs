@@ -111,6 +111,11 @@ impl Recorders {
         hidden.copied().unwrap_or(false)
     }
 
+    /// Whether there are numbers that a point does not record.
+    pub(super) fn hides_any(&self, point: usize) -> bool {
+        !self.by_point[point].hidden.is_empty()
+    }
+
     /// What the reader must know of them.
     pub(super) fn warnings(&self, points: &[Point]) -> Vec<Warning> {
         let captures = points.iter().zip(&self.by_point);

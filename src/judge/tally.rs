@@ -278,6 +278,11 @@ impl Tally {
         }
     }
 
+    /// Packets of which nothing can be said.
+    pub(super) fn unjudged(&self) -> u64 {
+        self.edge + self.late + self.ambiguous
+    }
+
     /// Packets that came beyond where others of the number were lost, and nobody knows how much farther:
     /// without them, the losses would be all that is known of it.
     pub(super) fn survived(&self) -> u64 {

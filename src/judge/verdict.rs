@@ -325,11 +325,18 @@ pub(super) fn protocol(
         others,
         (chance, comparison, index),
     );
-    let grade = grade(&tally, verdict, corrected).max(doubt(&subject, &tally));
+    let is_mostly_unjudged = is_mostly_unjudged(&tally, verdict);
+    let grade = grade(&tally, verdict, corrected)
+        .max(doubt(&subject, &tally))
+        .max(if is_mostly_unjudged {
+            Grade::Likely
+        } else {
+            Grade::Certain
+        });
     let more_packets = match (grade, verdict) {
         (_, Verdict::Blocked) if tally.assumes.is_some() => None,
-        // Not more of them are missing, but another order.
-        _ if comparison.is_confounded(&tally, verdict) => None,
+        // Not more of them are missing, but another order, or captures that cover them.
+        _ if comparison.is_confounded(&tally, verdict) || is_mostly_unjudged => None,
         // One arrival is no pass, two are.
         (Grade::Weak, Verdict::Passes) => Some(1),
         (Grade::Certain, _) | (_, Verdict::Inconclusive) => None,
@@ -450,6 +457,13 @@ fn grade(tally: &Tally, verdict: Verdict, chance: f64) -> Grade {
             }
         }
     }
+}
+
+/// Whether a number that is blocked or cut off could be judged for the lesser part only, and nobody tells why.
+fn is_mostly_unjudged(tally: &Tally, verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Blocked | Verdict::CutOff)
+        && tally.unjudged() > tally.judged().packets
+        && !is_attested(tally)
 }
 
 /// Whether somebody tells of the losses: a host in an ICMP error, or a witness.
@@ -655,6 +669,11 @@ fn reasons(
             }
             if comparison.is_confounded(tally, verdict) && !is_attested(tally) {
                 reasons.push(Reason::LostAtEqualIntervals);
+            }
+            if is_mostly_unjudged(tally, verdict) {
+                reasons.push(Reason::MostlyUnjudged {
+                    unjudged: tally.unjudged(),
+                });
             }
             let asked = comparison.asked;
             reasons.push(if others.packets == 0 {

@@ -189,6 +189,10 @@ fn reason(reason: &Reason) -> String {
              another order to tell a loss of this number from a rate limit that those before it use up"
                 .to_owned()
         }
+        Reason::MostlyUnjudged { unjudged } => format!(
+            "{} could not be judged, more than were: they may have fared otherwise",
+            packets(*unjudged)
+        ),
         Reason::MissedByCapture { point, count } => format!(
             "the destination answered {}, which {point} missed: not lost before",
             packets(*count)

@@ -321,6 +321,28 @@ fn trap_38_a_filter_at_one_end_shows_by_the_pings_that_were_answered() {
 }
 
 #[test]
+fn trap_38_behind_a_filter_one_number_shows_that_the_capture_stood_still() {
+    let stretch = 4 * SECOND..6 * SECOND;
+    let judged_with = |is_filtered: bool| {
+        let mut world = pings(|_| true);
+        for at in (0..100).map(|n| n * 100 * MILLISECOND) {
+            world.hdp(at + MILLISECOND, 6, false);
+            world.hdp(at, 253, !stretch.contains(&at));
+        }
+        world.frames[1].retain(|(_, bytes)| !is_filtered || bytes[9] > 17);
+        world.judged()
+    };
+    // Pings came by all the while: the path lost it.
+    let innocent = judged_with(false);
+    let p = number(&innocent, 0, 253);
+    assert_eq!((p.verdict, p.lost, p.edge), (Verdict::Lossy, 20, 0));
+    let findings = judged_with(true);
+    let p = number(&findings, 0, 253);
+    assert_eq!((p.verdict, p.lost, p.edge), (Verdict::Passes, 0, 20));
+    assert_eq!(findings.points[1].gaps.len(), 1);
+}
+
+#[test]
 fn trap_38_errors_and_answers_prove_what_a_capture_lacks() {
     let error = |world: &mut World, at: i64, by: [u8; 4]| {
         let mut icmp = vec![3, 2, 0, 0, 0, 0, 0, 0];

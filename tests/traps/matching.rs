@@ -148,13 +148,23 @@ fn trap_11_a_packet_and_a_reply_of_one_coarse_moment_are_two() {
         is_reply,
         ..sent(105 * MILLISECOND, 50, reaches)
     };
-    let replies = (0..10).map(|n| Sent {
-        is_reply: true,
-        ..sent((n * 20 + 10) * MILLISECOND, 60, 2)
+    let others = (0..20).map(|n| Sent {
+        is_reply: n % 2 == 0,
+        ..sent((n * 10 + 10) * MILLISECOND, 60, 2)
     });
-    let judged_as = |of_the_moment: &[Sent]| {
-        let packets: Vec<Sent> = replies.clone().chain(of_the_moment.to_vec()).collect();
-        let findings = judged(&scene(2, 400, &packets));
+    let judged_behind = |translates: bool, of_the_moment: &[Sent]| {
+        let packets: Vec<Sent> = others.clone().chain(of_the_moment.to_vec()).collect();
+        let mut captures = scene(2, 400, &packets);
+        let of_client: [u8; 4] = captures[0].frames[0].bytes[16..20].try_into().unwrap();
+        for frame in captures[1].frames.iter_mut().filter(|_| translates) {
+            let address = if frame.bytes[12..16] == of_client {
+                12
+            } else {
+                16
+            };
+            frame.bytes[address..address + 4].copy_from_slice(&[192, 0, 2, 1]);
+        }
+        let findings = judged(&captures);
         let each = findings.directions.iter().enumerate();
         let numbers = each.map(|(way, _)| {
             let mut all = findings.directions[way].protocols.iter();
@@ -163,12 +173,15 @@ fn trap_11_a_packet_and_a_reply_of_one_coarse_moment_are_two() {
         });
         numbers.collect::<Vec<_>>()
     };
-    assert_eq!(judged_as(&[packet(false, 2)]), [Some((1, 0)), None]);
-    let both = [packet(false, 2), packet(true, 2)];
-    assert_eq!(judged_as(&both), [Some((1, 0)), Some((1, 0))]);
-    // Each end saw only what itself sent: the same bytes, once at each.
-    let neither = [packet(false, 1), packet(true, 1)];
-    assert_eq!(judged_as(&neither), [Some((0, 1)), Some((0, 1))]);
+    for translates in [false, true] {
+        let judged_as = |of_the_moment: &[Sent]| judged_behind(translates, of_the_moment);
+        assert_eq!(judged_as(&[packet(false, 2)]), [Some((1, 0)), None]);
+        let both = [packet(false, 2), packet(true, 2)];
+        assert_eq!(judged_as(&both), [Some((1, 0)), Some((1, 0))]);
+        // Each end saw only what itself sent: the same bytes, once at each.
+        let neither = [packet(false, 1), packet(true, 1)];
+        assert_eq!(judged_as(&neither), [Some((0, 1)), Some((0, 1))]);
+    }
 }
 
 #[test]

@@ -410,6 +410,38 @@ fn trap_36_what_always_has_the_same_place_in_a_round_is_at_most_likely() {
 }
 
 #[test]
+fn trap_36_what_was_judged_for_the_lesser_part_is_at_most_likely() {
+    // Ten rounds, each in an order of its own, of which the server's capture lacks the first ones: a limit
+    // may have let 50 through as long as it was not used up.
+    let judged_without = |rounds_before: i64| {
+        let places = [3, 9, 0, 6, 1, 8, 2, 7, 5, 4];
+        let rounds = places.iter().zip(0..).flat_map(|(place, round)| {
+            let others = (60..110).map(|protocol| (i64::from(protocol - 60), protocol, 2));
+            others
+                .chain([(place * 5 + 2, 50, 1)])
+                .map(move |(slot, protocol, reaches)| {
+                    let at = (100 + round * 80 + slot) * MILLISECOND;
+                    sent(at + i64::from(protocol) * 1_000, protocol, reaches)
+                })
+        });
+        let mut captures = scene(2, 1_000, &rounds.collect::<Vec<_>>());
+        let start = (90 + rounds_before * 80) * MILLISECOND;
+        stop(&mut captures[1], -SECOND, start);
+        judged_where_drops_are(&captures, Said::Nothing)
+    };
+    let findings = judged_without(4);
+    let p = number(&findings, 0, 50);
+    assert_eq!((p.verdict, p.lost, p.edge), (Verdict::Blocked, 6, 4));
+    assert_eq!(p.grade, Grade::Certain);
+    let findings = judged_without(6);
+    let p = number(&findings, 0, 50);
+    assert_eq!((p.verdict, p.lost, p.edge), (Verdict::Blocked, 4, 6));
+    assert_eq!((p.grade, p.more_packets), (Grade::Likely, None));
+    let why = Reason::MostlyUnjudged { unjudged: 6 };
+    assert!(p.reasons.contains(&why), "{:?}", p.reasons);
+}
+
+#[test]
 fn trap_03_nothing_is_judged_where_a_capture_says_that_it_dropped_frames() {
     let mut captures = three_lost_of_fifty();
     let p = judged_where_drops_are(&captures, Said::Nothing);
