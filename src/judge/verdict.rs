@@ -325,23 +325,10 @@ pub(super) fn protocol(
         others,
         (chance, comparison, index),
     );
-    let is_mostly_unjudged = is_mostly_unjudged(&tally, verdict);
     let grade = grade(&tally, verdict, corrected)
         .max(doubt(&subject, &tally))
-        .max(if is_mostly_unjudged {
-            Grade::Likely
-        } else {
-            Grade::Certain
-        });
-    let more_packets = match (grade, verdict) {
-        (_, Verdict::Blocked) if tally.assumes.is_some() => None,
-        // Not more of them are missing, but another order, or captures that cover them.
-        _ if comparison.is_confounded(&tally, verdict) || is_mostly_unjudged => None,
-        // One arrival is no pass, two are.
-        (Grade::Weak, Verdict::Passes) => Some(1),
-        (Grade::Certain, _) | (_, Verdict::Inconclusive) => None,
-        _ => statistics::more_packets(tally.judged(), others, comparison.asked),
-    };
+        .max(doubt_of_the_rest(&tally, verdict));
+    let more_packets = more_packets(&tally, verdict, grade, comparison, others);
     let never_in_time = tally.lost + tally.late;
     Protocol {
         protocol: u16::from(subject.protocol),
@@ -482,6 +469,34 @@ fn doubt(subject: &Subject, tally: &Tally) -> Grade {
         0 => Grade::Certain,
         dropped if dropped < tally.lost || !tally.answered.is_empty() => Grade::Likely,
         _ => Grade::Weak,
+    }
+}
+
+/// What was not judged may have fared otherwise.
+fn doubt_of_the_rest(tally: &Tally, verdict: Verdict) -> Grade {
+    if is_mostly_unjudged(tally, verdict) {
+        Grade::Likely
+    } else {
+        Grade::Certain
+    }
+}
+
+/// How many packets more would make it certain, if more of them would.
+fn more_packets(
+    tally: &Tally,
+    verdict: Verdict,
+    grade: Grade,
+    comparison: &Comparison,
+    others: Judged,
+) -> Option<u64> {
+    match (grade, verdict) {
+        (_, Verdict::Blocked) if tally.assumes.is_some() => None,
+        // Not more of them are missing, but another order, or captures that cover them.
+        _ if comparison.is_confounded(tally, verdict) || is_mostly_unjudged(tally, verdict) => None,
+        // One arrival is no pass, two are.
+        (Grade::Weak, Verdict::Passes) => Some(1),
+        (Grade::Certain, _) | (_, Verdict::Inconclusive) => None,
+        _ => statistics::more_packets(tally.judged(), others, comparison.asked),
     }
 }
 
@@ -655,26 +670,7 @@ fn reasons(
                 });
             }
             reasons.extend(dead_time(tally));
-            if verdict != Verdict::CutOff
-                && let Some(limited) = comparison.limited(index, tally.occasional())
-            {
-                reasons.push(Reason::SharedLimit {
-                    numbers: limited.numbers.clone(),
-                    lost: limited.judged.lost,
-                    packets: limited.judged.packets,
-                });
-            }
-            if verdict == Verdict::Blocked && is_in_rows(tally) && comparison.bystanders.is_none() {
-                reasons.push(Reason::LostInARowWithOthers);
-            }
-            if comparison.is_confounded(tally, verdict) && !is_attested(tally) {
-                reasons.push(Reason::LostAtEqualIntervals);
-            }
-            if is_mostly_unjudged(tally, verdict) {
-                reasons.push(Reason::MostlyUnjudged {
-                    unjudged: tally.unjudged(),
-                });
-            }
+            reasons.extend(confounders(tally, verdict, comparison, index));
             let asked = comparison.asked;
             reasons.push(if others.packets == 0 {
                 Reason::NothingToCompare
@@ -693,6 +689,37 @@ fn reasons(
                 }
             });
         }
+    }
+    reasons
+}
+
+/// What else than the number may have lost its packets.
+fn confounders(
+    tally: &Tally,
+    verdict: Verdict,
+    comparison: &Comparison,
+    index: usize,
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if verdict != Verdict::CutOff
+        && let Some(limited) = comparison.limited(index, tally.occasional())
+    {
+        reasons.push(Reason::SharedLimit {
+            numbers: limited.numbers.clone(),
+            lost: limited.judged.lost,
+            packets: limited.judged.packets,
+        });
+    }
+    if verdict == Verdict::Blocked && is_in_rows(tally) && comparison.bystanders.is_none() {
+        reasons.push(Reason::LostInARowWithOthers);
+    }
+    if comparison.is_confounded(tally, verdict) && !is_attested(tally) {
+        reasons.push(Reason::LostAtEqualIntervals);
+    }
+    if is_mostly_unjudged(tally, verdict) {
+        reasons.push(Reason::MostlyUnjudged {
+            unjudged: tally.unjudged(),
+        });
     }
     reasons
 }
