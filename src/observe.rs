@@ -353,6 +353,8 @@ pub(crate) struct Point {
     pub keys: Vec<u64>,
     /// The (source, destination) address pairs of the flows.
     pub pairs: Vec<(IpAddr, IpAddr)>,
+    /// For each pair, the earliest timestamp of its packets.
+    pub pair_starts_ns: Vec<u64>,
     /// ICMP errors that quote HDP, in the order of the capture.
     pub icmp: Vec<IcmpSighting>,
     /// What is HDP only if a box on the way wrote into its timestamp, in the order of the capture.
@@ -491,6 +493,7 @@ pub(crate) struct Observer {
     /// The flow of the datagrams with certain headers, by their number.
     flows_by_headers: Vec<u32>,
     pairs: Vec<(IpAddr, IpAddr)>,
+    pair_starts_ns: Vec<u64>,
     pair_ids: KeyedMap<(IpAddr, IpAddr), u32>,
     /// Latest timestamp seen so far of each stream: an address pair under one number.
     latest: Vec<u64>,
@@ -786,7 +789,11 @@ impl Observer {
         if timestamp_ns < *latest {
             flags |= Sighting::REORDERED;
         }
+        let is_first = *latest == 0;
         *latest = timestamp_ns.max(*latest);
+        if is_first || flags != 0 {
+            self.note_start(flow, timestamp_ns);
+        }
         // Made where it is put: on the way through memory, its small fields would be waited for.
         let sighting = || Sighting::new(seen, flow, timestamp_ns, rest, flags);
         self.hdp += 1;
@@ -799,6 +806,13 @@ impl Observer {
         }
     }
 
+    #[cold]
+    fn note_start(&mut self, flow: u32, timestamp_ns: u64) {
+        let pair = self.flows[flow as usize].pair;
+        let start_ns = &mut self.pair_starts_ns[pair as usize];
+        *start_ns = timestamp_ns.min(*start_ns);
+    }
+
     fn intern(&mut self, flow: &Flow) -> u32 {
         if let Some(&id) = self.flow_ids.get(flow) {
             return id;
@@ -806,6 +820,7 @@ impl Observer {
         let addresses = (flow.source, flow.destination);
         let pair = *self.pair_ids.entry(addresses).or_insert_with(|| {
             self.pairs.push(addresses);
+            self.pair_starts_ns.push(u64::MAX);
             next_id(self.pairs.len())
         });
         let stream = (pair, flow.protocol, flow.carrier);
@@ -1050,6 +1065,7 @@ impl Observer {
             flows: self.flows,
             keys: self.keys,
             pairs: self.pairs,
+            pair_starts_ns: self.pair_starts_ns,
             icmp: self.icmp,
             doubtful: self.doubtful,
             left_out: self.left_out,

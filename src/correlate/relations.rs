@@ -1,6 +1,6 @@
 //! What the points have to do with each other: which way traffic goes, how capture times relate.
 
-use std::net::IpAddr;
+use std::{cell::LazyCell, net::IpAddr};
 
 use super::{Crossings, Difference, Spans, Survey, Trend, companions::Companions};
 use crate::{
@@ -324,7 +324,8 @@ impl Relations {
             &addresses,
             &pair_ids,
         );
-        let pair_ways = ways_of_pairs(&addresses, &votes, &companions);
+        let by_start = || pairs_by_start(points, &pair_ids);
+        let pair_ways = ways_of_pairs(&addresses, &votes, &companions, by_start);
         let by_pair: Vec<Way> = addresses.iter().map(|pair| pair_ways[pair]).collect();
 
         let mut by_way: KeyedMap<(usize, usize, Way), Offsets> = KeyedMap::default();
@@ -458,12 +459,22 @@ impl Relations {
 }
 
 /// Which way packets between any two addresses go: by what they show on their way, or else by the end
-/// at which the addresses are, or else by what one point shows alone.
+/// at which the addresses are, or else by what one point shows alone. Where nothing tells, what was sent
+/// first goes forward.
 fn ways_of_pairs(
     addresses: &[(IpAddr, IpAddr)],
     votes: &[Votes],
     companions: &Companions,
+    by_start: impl FnOnce() -> Vec<usize>,
 ) -> KeyedMap<(IpAddr, IpAddr), Way> {
+    let if_first_goes_forward = LazyCell::new(|| {
+        let mut of_leads = vec![None; votes.len()];
+        for pair in by_start() {
+            let (lead, is_turned) = companions.lead(pair);
+            of_leads[lead].get_or_insert(along(Way::Forward, is_turned));
+        }
+        of_leads
+    });
     let mut sums: Vec<Votes> = vec![Votes::default(); votes.len()];
     for (pair, own) in votes.iter().enumerate() {
         let (lead, is_turned) = companions.lead(pair);
@@ -476,7 +487,7 @@ fn ways_of_pairs(
         let (lead, _) = companions.lead(pair);
         if of_leads[lead].is_none() && companions.were_seen_on_their_way(pair) {
             // No router between the points has taken a hop off: who sent first was asked by the other.
-            of_leads[lead] = Some(Way::Forward);
+            of_leads[lead] = if_first_goes_forward[lead];
         }
     }
     learn_by_ends(addresses, companions, &mut of_leads);
@@ -489,12 +500,24 @@ fn ways_of_pairs(
     }
     let ways = addresses.iter().enumerate().map(|(pair, addresses)| {
         let (lead, is_turned) = companions.lead(pair);
-        (
-            *addresses,
-            along(of_leads[lead].unwrap_or(Way::Forward), is_turned),
-        )
+        let way = of_leads[lead].or_else(|| if_first_goes_forward[lead]);
+        (*addresses, along(way.unwrap_or(Way::Forward), is_turned))
     });
     ways.collect()
+}
+
+/// All address pairs, point by point, in the order in which their first packets were sent, whatever the
+/// order of the records.
+fn pairs_by_start(points: &[Point], pair_ids: &KeyedMap<(IpAddr, IpAddr), usize>) -> Vec<usize> {
+    let of_point = |point: &Point| {
+        let mut pairs: Vec<_> = point.pairs.iter().zip(&point.pair_starts_ns).collect();
+        pairs.sort_by_key(|(addresses, start_ns)| (**start_ns, **addresses));
+        pairs
+            .into_iter()
+            .map(|(addresses, _)| pair_ids[addresses])
+            .collect::<Vec<_>>()
+    };
+    points.iter().flat_map(of_point).collect()
 }
 
 fn along(way: Way, is_turned: bool) -> Way {

@@ -4,8 +4,11 @@
 use hdp::findings::{Absence, ClockMethod, Findings, Grade, Rule, Verdict};
 
 use super::{
-    path::{SECOND, capture, judged, lost, lost_at, number, scene, sent, warns},
-    support::scene::{Captured, MILLISECOND, START_NS},
+    path::{PCAPNG, SECOND, capture, judged, lost, lost_at, number, run, scene, sent, warns},
+    support::{
+        capture::Packing,
+        scene::{Captured, MILLISECOND, START_NS},
+    },
 };
 
 /// What the server's clock shows more.
@@ -499,6 +502,41 @@ fn hdp(timestamp_ns: i64) -> Vec<u8> {
     let mut packet = [420_u16.to_be_bytes(), 420_u16.to_be_bytes()].concat();
     packet.extend(timestamp_ns.to_be_bytes());
     packet
+}
+
+#[test]
+fn trap_39_who_sent_first_does_not_hang_on_the_order_of_the_records() {
+    // On one LAN no TTL falls: who sent first is taken to have been answered.
+    let mut packets = Vec::new();
+    for n in 0..10 {
+        let at = n * 100 * MILLISECOND;
+        packets.push((at, ip(CLIENT, SERVER, (50, 64), &hdp(START_NS + at))));
+        let at = at + MILLISECOND;
+        packets.push((at, ip(SERVER, CLIENT, (51, 64), &hdp(START_NS + at))));
+    }
+    let judged_in = |order: fn(&mut Vec<Captured>)| {
+        let mut frames: Vec<Captured> = packets
+            .iter()
+            .map(|(at, bytes)| (START_NS + at, bytes.clone()))
+            .collect();
+        order(&mut frames);
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["p0", "p1"] {
+            capture(&frames).write(&folder.path().join(name), PCAPNG, Packing::Plain);
+        }
+        let findings = run(folder.path(), &["p0", "p1"], &[]);
+        let ways = findings.directions.iter().map(|direction| {
+            let numbers = direction.protocols.iter();
+            numbers
+                .map(|p| (p.protocol, p.delivered))
+                .collect::<Vec<_>>()
+        });
+        ways.collect::<Vec<_>>()
+    };
+    let expected = [vec![(50, 10)], vec![(51, 10)]];
+    assert_eq!(judged_in(|_| ()), expected);
+    assert_eq!(judged_in(|frames| frames.reverse()), expected);
+    assert_eq!(judged_in(|frames| frames.swap(0, 1)), expected);
 }
 
 #[test]
