@@ -53,7 +53,7 @@ test-speed: ## the instructions that a frame costs, against those in .ci/speed.j
 
 test-damage: ## every cut of every fixture (hours) and every wrong byte in the headers of ten (minutes)
 	@.ci/install $(BUILD)
-	HDP_DAMAGE=all cargo test --locked --test all damaged:: -- --nocapture
+	HDP_DAMAGE=all cargo test --locked --release --test all damaged:: -- --nocapture
 
 test-dissector: ## a million generated packets, read by dissector.lua and by hdp dissect
 	@.ci/install $(BUILD) tshark:tshark

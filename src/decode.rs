@@ -500,6 +500,7 @@ impl Decoder {
     /// The packet in the frame that was decoded last, if it is HDP at most after a box on the way
     /// wrote into its timestamp. That it was HDP can only be told by what another point saw.
     pub fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
+        self.doubtful.as_ref()?;
         let mut doubtful = self.doubtful.take();
         let Doubtful {
             ip,
@@ -539,7 +540,7 @@ impl Decoder {
     /// headers have anything there, nothing.
     pub(crate) fn off_date_ns(&self, frame: &Frame) -> Option<i64> {
         const MOST_NS: u64 = 400 * 86_400_000_000_000;
-        let NotHdp { ip, region, .. } = self.not_hdp?;
+        let NotHdp { ip, region, .. } = self.not_hdp.as_ref()?;
         if ip.fragment.is_some() || ip::number::HAVE_HEADERS.contains(&ip.protocol) {
             return None;
         }
