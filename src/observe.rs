@@ -244,6 +244,24 @@ struct Brief {
     is_overheard: bool,
 }
 
+/// What was seen of a stream so far.
+#[derive(Debug, Clone)]
+struct Progress {
+    /// Its latest timestamp.
+    latest: u64,
+    /// When its first packet was captured, whatever the order of the records.
+    first_ns: i64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            latest: 0,
+            first_ns: i64::MAX,
+        }
+    }
+}
+
 /// An ICMP error that quotes an HDP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IcmpSighting {
@@ -353,8 +371,8 @@ pub(crate) struct Point {
     pub keys: Vec<u64>,
     /// The (source, destination) address pairs of the flows.
     pub pairs: Vec<(IpAddr, IpAddr)>,
-    /// For each pair, the earliest timestamp of its packets.
-    pub pair_starts_ns: Vec<u64>,
+    /// For each pair, when its first packet was captured.
+    pub pair_starts_ns: Vec<i64>,
     /// ICMP errors that quote HDP, in the order of the capture.
     pub icmp: Vec<IcmpSighting>,
     /// What is HDP only if a box on the way wrote into its timestamp, in the order of the capture.
@@ -493,10 +511,9 @@ pub(crate) struct Observer {
     /// The flow of the datagrams with certain headers, by their number.
     flows_by_headers: Vec<u32>,
     pairs: Vec<(IpAddr, IpAddr)>,
-    pair_starts_ns: Vec<u64>,
     pair_ids: KeyedMap<(IpAddr, IpAddr), u32>,
-    /// Latest timestamp seen so far of each stream: an address pair under one number.
-    latest: Vec<u64>,
+    /// Of each stream: an address pair under one number.
+    streams: Vec<Progress>,
     stream_ids: KeyedMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
     doubtful: Vec<Sighting>,
@@ -784,16 +801,14 @@ impl Observer {
         timestamp_ns: u64,
         rest: (Option<u16>, &[u8], u32),
     ) {
-        let latest = &mut self.latest[self.briefs[flow as usize].stream as usize];
+        let stream = self.briefs[flow as usize].stream as usize;
+        let Progress { latest, first_ns } = &mut self.streams[stream];
         let mut flags = 0;
         if timestamp_ns < *latest {
             flags |= Sighting::REORDERED;
         }
-        let is_first = *latest == 0;
         *latest = timestamp_ns.max(*latest);
-        if is_first || flags != 0 {
-            self.note_start(flow, timestamp_ns);
-        }
+        *first_ns = seen.1.min(*first_ns);
         // Made where it is put: on the way through memory, its small fields would be waited for.
         let sighting = || Sighting::new(seen, flow, timestamp_ns, rest, flags);
         self.hdp += 1;
@@ -806,13 +821,6 @@ impl Observer {
         }
     }
 
-    #[cold]
-    fn note_start(&mut self, flow: u32, timestamp_ns: u64) {
-        let pair = self.flows[flow as usize].pair;
-        let start_ns = &mut self.pair_starts_ns[pair as usize];
-        *start_ns = timestamp_ns.min(*start_ns);
-    }
-
     fn intern(&mut self, flow: &Flow) -> u32 {
         if let Some(&id) = self.flow_ids.get(flow) {
             return id;
@@ -820,13 +828,12 @@ impl Observer {
         let addresses = (flow.source, flow.destination);
         let pair = *self.pair_ids.entry(addresses).or_insert_with(|| {
             self.pairs.push(addresses);
-            self.pair_starts_ns.push(u64::MAX);
             next_id(self.pairs.len())
         });
         let stream = (pair, flow.protocol, flow.carrier);
         let stream = *self.stream_ids.entry(stream).or_insert_with(|| {
-            self.latest.push(0);
-            next_id(self.latest.len())
+            self.streams.push(Progress::default());
+            next_id(self.streams.len())
         });
         let key = u64::from(flow.carrier == Carrier::Udp) << 40
             | u64::from(flow.protocol) << 32
@@ -1048,6 +1055,11 @@ impl Observer {
         if is_coarse {
             summary.resolution_ns = Some(SECOND_NS.unsigned_abs());
         }
+        let mut pair_starts_ns = vec![i64::MAX; self.pairs.len()];
+        for (entry, brief) in self.flows.iter().zip(&self.briefs) {
+            let start_ns = &mut pair_starts_ns[entry.pair as usize];
+            *start_ns = self.streams[brief.stream as usize].first_ns.min(*start_ns);
+        }
         Point {
             capture: name.clone(),
             name,
@@ -1065,7 +1077,7 @@ impl Observer {
             flows: self.flows,
             keys: self.keys,
             pairs: self.pairs,
-            pair_starts_ns: self.pair_starts_ns,
+            pair_starts_ns,
             icmp: self.icmp,
             doubtful: self.doubtful,
             left_out: self.left_out,

@@ -459,8 +459,8 @@ impl Relations {
 }
 
 /// Which way packets between any two addresses go: by what they show on their way, or else by the end
-/// at which the addresses are, or else by what one point shows alone. Where nothing tells, what was sent
-/// first goes forward.
+/// at which the addresses are, or else by what one point shows alone. Where nothing tells, what the
+/// first point saw first goes forward.
 fn ways_of_pairs(
     addresses: &[(IpAddr, IpAddr)],
     votes: &[Votes],
@@ -506,8 +506,8 @@ fn ways_of_pairs(
     ways.collect()
 }
 
-/// All address pairs, point by point, in the order in which their first packets were sent, whatever the
-/// order of the records.
+/// All address pairs, point by point, in the order in which their first packets were captured, whatever
+/// the order of the records.
 fn pairs_by_start(points: &[Point], pair_ids: &KeyedMap<(IpAddr, IpAddr), usize>) -> Vec<usize> {
     let of_point = |point: &Point| {
         let mut pairs: Vec<_> = point.pairs.iter().zip(&point.pair_starts_ns).collect();
