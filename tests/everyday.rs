@@ -103,8 +103,10 @@ connection, _ = listening.accept()
 while line := connection.recv(100):
     connection.sendall(line.upper())
 ";
+        // Where the tests run in the background, a shell has SIGINT ignored.
         const CLIENT: &str = "
-import socket, time
+import signal, socket, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 connection = socket.create_connection(('10.77.2.2', 7777))
 n = 0
 try:

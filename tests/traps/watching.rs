@@ -378,23 +378,28 @@ fn trap_36_losses_in_one_go_are_one_accident() {
     assert_eq!(number(&findings, 0, 50).grade, Grade::Certain);
 }
 
+/// Captures of ten rounds of 51 numbers, a millisecond each, of which 50 is lost; where it stands in each
+/// round is given.
+fn ten_rounds(places: [i64; 10]) -> Vec<Capture> {
+    let rounds = places.iter().zip(0..).flat_map(|(place, round)| {
+        let others = (60..110).map(|protocol| (i64::from(protocol - 60), protocol, 2));
+        others
+            .chain([(place * 5 + 2, 50, 1)])
+            .map(move |(slot, protocol, reaches)| {
+                let at = (100 + round * 80 + slot) * MILLISECOND;
+                sent(at + i64::from(protocol) * 1_000, protocol, reaches)
+            })
+    });
+    scene(2, 1_000, &rounds.collect::<Vec<_>>())
+}
+
+/// Each round in an order of its own.
+const SHUFFLED: [i64; 10] = [3, 9, 0, 6, 1, 8, 2, 7, 5, 4];
+
 #[test]
 fn trap_36_what_always_has_the_same_place_in_a_round_is_at_most_likely() {
-    // Ten rounds of 51 numbers, a millisecond each; where 50 stands in each is given.
-    let judged = |places: [i64; 10]| {
-        let rounds = places.iter().zip(0..).flat_map(|(place, round)| {
-            let others = (60..110).map(|protocol| (i64::from(protocol - 60), protocol, 2));
-            others
-                .chain([(place * 5 + 2, 50, 1)])
-                .map(move |(slot, protocol, reaches)| {
-                    let at = (100 + round * 80 + slot) * MILLISECOND;
-                    sent(at + i64::from(protocol) * 1_000, protocol, reaches)
-                })
-        });
-        judged_where_drops_are(&scene(2, 1_000, &rounds.collect::<Vec<_>>()), Said::Nothing)
-    };
-    // Each round in an order of its own.
-    let shuffled = judged([3, 9, 0, 6, 1, 8, 2, 7, 5, 4]);
+    let judged = |places| judged_where_drops_are(&ten_rounds(places), Said::Nothing);
+    let shuffled = judged(SHUFFLED);
     let p = number(&shuffled, 0, 50);
     assert_eq!((p.verdict, p.grade), (Verdict::Blocked, Grade::Certain));
     // All in one: what a full token bucket leaves of numbers that come last.
@@ -411,20 +416,10 @@ fn trap_36_what_always_has_the_same_place_in_a_round_is_at_most_likely() {
 
 #[test]
 fn trap_36_what_was_judged_for_the_lesser_part_is_at_most_likely() {
-    // Ten rounds, each in an order of its own, of which the server's capture lacks the first ones: a limit
-    // may have let 50 through as long as it was not used up.
+    // The server's capture lacks the first rounds: a limit may have let 50 through as long as it was not
+    // used up.
     let judged_without = |rounds_before: i64| {
-        let places = [3, 9, 0, 6, 1, 8, 2, 7, 5, 4];
-        let rounds = places.iter().zip(0..).flat_map(|(place, round)| {
-            let others = (60..110).map(|protocol| (i64::from(protocol - 60), protocol, 2));
-            others
-                .chain([(place * 5 + 2, 50, 1)])
-                .map(move |(slot, protocol, reaches)| {
-                    let at = (100 + round * 80 + slot) * MILLISECOND;
-                    sent(at + i64::from(protocol) * 1_000, protocol, reaches)
-                })
-        });
-        let mut captures = scene(2, 1_000, &rounds.collect::<Vec<_>>());
+        let mut captures = ten_rounds(SHUFFLED);
         let start = (90 + rounds_before * 80) * MILLISECOND;
         stop(&mut captures[1], -SECOND, start);
         judged_where_drops_are(&captures, Said::Nothing)
