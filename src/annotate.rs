@@ -19,8 +19,8 @@
 //!
 //! The module promises that every frame keeps its bytes, its length on the wire and the other options it
 //! had, unless another [`Form`] is asked for, and that each interface keeps its link type and the resolution of its times. The times are
-//! on the first point's clock ([`Clocks`]), and frames come in their order. It holds a note of every
-//! packet in memory, and one frame a point; only a file that is not in order of time is held whole.
+//! on the first point's clock ([`Clocks`]), and frames come in their order. It holds one frame a point, and
+//! notes of the packets that were listed and not written; only a file that is not in order of time is held whole.
 //!
 //! What a section says of itself (comments, hardware, operating system) is said of its interfaces;
 //! and when a capture of one interface was watched, with what it dropped, of the last that it became.
@@ -55,10 +55,10 @@ pub(crate) struct Capture<'a> {
 }
 
 /// What is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Job<'a> {
     /// The captures in path order.
-    pub captures: &'a [Capture<'a>],
+    pub captures: Vec<Capture<'a>>,
     /// How far a packet's timestamp may lie from its capture time, in nanoseconds.
     pub dates: Dates,
     /// Which frames.
@@ -113,78 +113,129 @@ pub(crate) enum Error {
 }
 
 /// Reads the captures again and writes their frames with the notes on them.
-///
-/// # Errors
-/// Those of the files and of `out`.
-pub(crate) fn write(
-    out: impl Write,
-    job: Job<'_>,
-    notes: &Notes,
-    clocks: &Clocks,
-) -> Result<Written, Error> {
-    let mut file = match job.form.anonymizer {
-        Some(_) => CaptureFile::begin_with(out, "hdp: addresses are replaced, payloads are cut")?,
-        None => CaptureFile::begin(out)?,
-    };
-    let mut tracks = Vec::new();
-    let mut described = 0;
-    for capture in job.captures {
-        let track = Track::open(capture, notes, clocks, job.dates)?;
-        let first_interface = described;
-        if !job.form.raw {
-            describe(&mut file, (capture, &track), notes, clocks, job.form)?;
-            described += track.strands().len();
-        }
-        tracks.push((capture.record, track, first_interface));
-    }
-    if job.form.raw {
-        file.interface(&RAW, "frames of all points from their IP headers on")?;
-    }
-    let mut written = Written::default();
-    let mut comment = String::new();
-    // Points are few: the earliest is found sooner by looking at each than in a heap.
-    while let Some((record, track, first_interface)) = tracks
-        .iter_mut()
-        .filter(|(_, track, _)| track.head().is_some())
-        .min_by_key(|(_, track, _)| track.head().map(|head| head.time_ns))
-    {
-        let Some(head) = track.head() else { break };
-        let strand = track.position(head.interface, notes.side(*record, head.number));
-        let Some(head) = track.head_mut() else { break };
-        let is_wanted = job.which == Which::All || notes.is_last_sight(*record, head.number);
-        let has_form = is_wanted && head.take_form(job.form);
-        written.without_ip += u64::from(is_wanted && !has_form);
-        if has_form {
-            comment.clear();
-            let packet_id = notes.comment((*record, head.number, head.key), &mut comment);
-            if let Some(anonymizer) = job.form.anonymizer {
-                comment = anonymizer.text(&comment);
+pub(crate) struct Writer<'a, W: Write> {
+    file: CaptureFile<W>,
+    /// Each with its record and its first interface.
+    tracks: Vec<(usize, Track, usize)>,
+    which: Which,
+    form: Form<'a>,
+    written: Written,
+    comment: String,
+}
+
+impl<'a, W: Write> Writer<'a, W> {
+    /// Reads the captures once, and describes them.
+    ///
+    /// # Errors
+    /// Those of the files and of `out`.
+    pub(crate) fn open(
+        out: W,
+        job: &Job<'a>,
+        notes: &Notes,
+        clocks: &Clocks,
+    ) -> Result<Self, Error> {
+        let mut file = match job.form.anonymizer {
+            Some(_) => {
+                CaptureFile::begin_with(out, "hdp: addresses are replaced, payloads are cut")?
             }
-            let frame = Captured {
-                time_ns: head.time_ns,
-                original_len: head.original_len,
-                bytes: &head.bytes,
-                options: &head.options,
-                packet_id,
-                comment: packet_id.is_some().then_some(&comment),
-            };
-            let interface = if job.form.raw {
-                0
-            } else {
-                *first_interface + strand
-            };
-            file.captured(interface, &frame)?;
+            None => CaptureFile::begin(out)?,
+        };
+        let mut tracks = Vec::new();
+        let mut described = 0;
+        for capture in &job.captures {
+            let track = Track::open(capture, notes, clocks, job.dates)?;
+            let first_interface = described;
+            if !job.form.raw {
+                describe(&mut file, (capture, &track), notes, clocks, job.form)?;
+                described += track.strands().len();
+            }
+            tracks.push((capture.record, track, first_interface));
         }
-        track.advance();
-    }
-    for (_, track, first_interface) in &tracks {
-        if let Some((watched_ns, drops)) = track.watched().filter(|_| !job.form.raw) {
-            let last = first_interface + track.strands().len() - 1;
-            file.statistics(last, watched_ns, drops)?;
+        if job.form.raw {
+            file.interface(&RAW, "frames of all points from their IP headers on")?;
         }
+        Ok(Self {
+            file,
+            tracks,
+            which: job.which,
+            form: job.form,
+            written: Written::default(),
+            comment: String::new(),
+        })
     }
-    file.flush()?;
-    Ok(written)
+
+    /// Writes the frames up to the first one that lies not before the frame `before` of its record.
+    ///
+    /// # Errors
+    /// Those of the files and of the result.
+    pub(crate) fn write(
+        &mut self,
+        notes: &Notes,
+        before: impl Fn(usize) -> u64,
+    ) -> Result<(), Error> {
+        // Points are few: the earliest is found sooner by looking at each than in a heap.
+        while let Some((record, track, first_interface)) = self
+            .tracks
+            .iter_mut()
+            .filter(|(_, track, _)| track.head().is_some())
+            .min_by_key(|(_, track, _)| track.head().map(|head| head.time_ns))
+        {
+            let Some(head) = track.head() else { break };
+            if head.number >= before(*record) {
+                break;
+            }
+            let strand = track.position(head.interface, notes.side(*record, head.number));
+            let Some(head) = track.head_mut() else { break };
+            let is_wanted = self.which == Which::All || notes.is_last_sight(*record, head.number);
+            let has_form = is_wanted && head.take_form(self.form);
+            self.written.without_ip += u64::from(is_wanted && !has_form);
+            if has_form {
+                self.comment.clear();
+                let packet_id = notes.comment((*record, head.number, head.key), &mut self.comment);
+                if let Some(anonymizer) = self.form.anonymizer {
+                    self.comment = anonymizer.text(&self.comment);
+                }
+                let frame = Captured {
+                    time_ns: head.time_ns,
+                    original_len: head.original_len,
+                    bytes: &head.bytes,
+                    options: &head.options,
+                    packet_id,
+                    comment: packet_id.is_some().then_some(&self.comment),
+                };
+                let interface = if self.form.raw {
+                    0
+                } else {
+                    *first_interface + strand
+                };
+                self.file.captured(interface, &frame)?;
+            }
+            track.advance();
+        }
+        Ok(())
+    }
+
+    /// Before which frame of a record all were written.
+    #[must_use]
+    pub(crate) fn is_past(&self, record: usize) -> u64 {
+        let track = self.tracks.iter().find(|(of, ..)| *of == record);
+        track.map_or(u64::MAX, |(_, track, _)| track.is_past())
+    }
+
+    /// Ends the result with what the captures say of themselves.
+    ///
+    /// # Errors
+    /// Those of the result.
+    pub(crate) fn finish(mut self) -> Result<Written, Error> {
+        for (_, track, first_interface) in &self.tracks {
+            if let Some((watched_ns, drops)) = track.watched().filter(|_| !self.form.raw) {
+                let last = first_interface + track.strands().len() - 1;
+                self.file.statistics(last, watched_ns, drops)?;
+            }
+        }
+        self.file.flush()?;
+        Ok(self.written)
+    }
 }
 
 /// Describes the interfaces of a capture: called after its point or side, and by their own names

@@ -28,7 +28,7 @@ use std::{
 
 use crate::{
     findings::{Findings, Packet},
-    path::{self, Memory},
+    path,
 };
 
 pub use json_lines::JsonLines;
@@ -203,10 +203,9 @@ fn find(
     written: &mut io::Result<()>,
 ) -> Result<Findings, String> {
     let points = entry.points()?;
-    let mut options = entry.options()?;
+    let options = entry.options()?;
     *begins_ns = points.begins_ns();
     let found = if sink.takes_packets() {
-        options.memory = Memory::Unbounded;
         path::packets(&points, &options, |packet| {
             if written.is_ok() {
                 *written = sink.packet(entry, *begins_ns, packet);

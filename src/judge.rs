@@ -36,9 +36,9 @@ mod warnings;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, thread};
 
 use crate::{
-    correlate::{Relations, SecondChance, Survey, Way, all_journeys, journeys, propose},
+    correlate::{AllJourneys, Relations, SecondChance, Survey, Way, journeys, propose},
     findings::{
-        Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence, Packet,
+        Clock, ClockMethod, DelayReference, Direction, Findings, IcmpEvidence,
         Point as PointFindings, PointKind, Protocol, Refusal, Segment, System, Warning,
     },
     keyed::KeyedMap,
@@ -53,7 +53,6 @@ use flows::ByPorts;
 use gaps::Watches;
 use hops::Hops;
 use icmp::Evidence;
-use packets::Texts;
 use recorders::Recorders;
 use refusals::Refusals;
 use tally::{PassedBefore, Tally};
@@ -62,6 +61,7 @@ use verdict::Reference;
 pub(crate) use fate::Decision;
 pub(crate) use hops::LARGEST_TTL_OF_A_TRACE;
 pub(crate) use ledger::{Ledger, Reading};
+pub(crate) use packets::{Listing, Show};
 pub(crate) use statistics::{CERTAIN, LIKELY, chance};
 pub(crate) use tally::Judged;
 
@@ -85,16 +85,15 @@ pub(crate) struct Options {
     pub witnesses: Arc<Witnesses>,
 }
 
-/// Judges what the points saw, in path order, and calls `packet` with the fate of every packet
-/// where it is given; then the survey must be one of [`Survey::of`], which forgets none.
+/// Judges what the points saw, in path order, and lists the fate of every packet where that is asked for.
 #[must_use]
 pub(crate) fn judge(
     points: &[Point],
     survey: Survey,
     options: &Options,
-    packet: Option<&mut dyn FnMut(&Packet)>,
+    listing: Option<Listing<'_>>,
 ) -> Findings {
-    conclude(points, survey, options, Ledger::new(points.len()), packet)
+    conclude(points, survey, options, Ledger::new(points.len()), listing)
 }
 
 /// The same, of points some of whose packets were decided before and are no longer known. The
@@ -105,7 +104,7 @@ pub(crate) fn conclude(
     mut survey: Survey,
     options: &Options,
     decided: Ledger,
-    packet: Option<&mut dyn FnMut(&Packet)>,
+    listing: Option<Listing<'_>>,
 ) -> Findings {
     let known = Known::learn(points, &survey, options, &decided);
     let Known {
@@ -140,13 +139,8 @@ pub(crate) fn conclude(
     judgement.settle_answers();
     judgement.assume();
     judgement.references = Way::BOTH.map(|way| judgement.reference(way));
-    if let Some(report) = packet {
-        let mut texts = Texts::of(points);
-        all_journeys(points, relations, second_chance, |journey| {
-            if let Some(packet) = judgement.packet(journey, &mut texts) {
-                report(&packet);
-            }
-        });
+    if let Some(listing) = listing {
+        judgement.list(listing, &AllJourneys::new(points, relations, second_chance));
     }
     judgement.complete();
     judgement.finish(misplaced, suspicions)

@@ -909,6 +909,14 @@ impl Observer {
         self.sightings.len() + self.stragglers.len()
     }
 
+    /// The earliest frame whose sighting was not handed over; if there is none, the next one.
+    #[must_use]
+    pub(crate) fn earliest_frame(&self) -> u64 {
+        let held = self.sightings.iter().chain(&self.stragglers);
+        let earliest = held.map(|sighting| u64::from(sighting.frame)).min();
+        earliest.unwrap_or(self.frames + 1)
+    }
+
     /// Hands over all sightings but the last `keep`, into an empty batch.
     ///
     /// # Errors

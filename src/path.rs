@@ -34,6 +34,7 @@ mod capture;
 mod error;
 mod explain;
 mod files;
+mod listing;
 mod moment;
 mod observations;
 mod options;
@@ -95,12 +96,13 @@ pub fn findings(points: &Points, options: &Options) -> Result<Findings, Error> {
     if options.is_bounded(points) {
         return start(points, options)?.finish();
     }
-    Ok(observations(points, options)?.judge(None))
+    Ok(observations(points, options)?.judge())
 }
 
 /// [`findings`], with the fate of every packet, in the order of their timestamps.
 ///
-/// All sightings are kept, which takes 64 bytes or so per packet and point.
+/// Files are read twice, so that few packets need to be kept; of what cannot be, or is far out of order, all
+/// are, which takes 64 bytes or so per packet and point.
 ///
 /// ```
 /// use hdp::{findings::Fate, path::{self, Options}};
@@ -125,8 +127,7 @@ pub fn packets(
     mut note: impl FnMut(&Packet),
 ) -> Result<Findings, Error> {
     let points = &witnesses::set_apart(points, options)?;
-    let observations = observations(points, &options.unbounded())?;
-    Ok(observations.judge(Some(&mut note)))
+    to_be_listed(points, options)?.list(&mut note)
 }
 
 /// The life of one packet: where it was seen, what changed on the way, and what became of it.
@@ -166,7 +167,7 @@ pub fn annotate<W: Write>(
 ) -> Result<Findings, Error> {
     let points = &witnesses::set_apart(points, options)?;
     annotate::ensure_repeatable(points)?;
-    observations(points, &options.unbounded())?.annotate(results, &mut note)
+    to_be_listed(points, options)?.annotate(results, &mut note)
 }
 
 /// Starts to read the points, each in a thread, and returns at once.
@@ -209,4 +210,20 @@ fn observations(points: &Points, options: &Options) -> Result<Observations, Erro
     let (seen, survey) = files::read(points, options)?;
     options.tell(Event::Read);
     Ok(Observations::new(points.clone(), seen, survey, options))
+}
+
+/// Reads the points so that every packet can be listed: from what was kept, or from files that are read again.
+fn to_be_listed(points: &Points, options: &Options) -> Result<Observations, Error> {
+    if !points.have_streams() {
+        let options = &options.dated(points);
+        if let Some((seen, survey)) = files::read_rolling(points, options)? {
+            let observations = Observations::of_rest(points.clone(), seen, survey, options);
+            if observations.can_be_listed() {
+                options.tell(Event::Read);
+                return Ok(observations);
+            }
+            options.tell(Event::ReadingAgain);
+        }
+    }
+    observations(points, &options.unbounded())
 }

@@ -22,6 +22,7 @@ mod frames;
 mod hostile;
 mod html;
 mod library;
+mod listing;
 mod live;
 mod live_path;
 mod logs;

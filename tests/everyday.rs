@@ -100,8 +100,11 @@ impl Beside {
 import socket
 listening = socket.create_server(('10.77.2.2', 7777))
 connection, _ = listening.accept()
-while line := connection.recv(100):
-    connection.sendall(line.upper())
+try:
+    while line := connection.recv(100):
+        connection.sendall(line.upper())
+except ConnectionError:
+    pass  # The client left before it had the answer.
 ";
         // Where the tests run in the background, a shell has SIGINT ignored.
         const CLIENT: &str = "

@@ -92,7 +92,8 @@ fn write(folder: &Path, count: u32, make: Make) {
     }
 }
 
-fn measure(folder: &Path, way: &[&str]) -> (f64, u64) {
+/// Seconds of processor and the most bytes that `hdp path` takes on two files in a folder.
+pub(crate) fn measure(folder: &Path, way: &[&str]) -> (f64, u64) {
     let output = Command::new("python3")
         .current_dir(folder)
         .args(["-c", MEASURE, env!("CARGO_BIN_EXE_hdp"), "path"])

@@ -10,6 +10,10 @@ use crate::{
     observe::Point,
 };
 
+/// So many of the packets whose frames were written are remembered, and up to twice as many: copies of them
+/// may come.
+const REMEMBERED: usize = 1 << 16;
+
 /// The packets' fates, taken down while they are judged.
 #[derive(Debug)]
 pub(crate) struct Notes {
@@ -20,6 +24,10 @@ pub(crate) struct Notes {
     record_of: Vec<usize>,
     records: Vec<Record>,
     packets: Vec<Note>,
+    /// How many packets before them were forgotten, and how many sights.
+    forgotten: [u32; 2],
+    /// How many of the packets need no more be noted: the frames that they were seen in were written.
+    written: usize,
     /// Their numbers by rising timestamp, where they were not taken down in that order.
     by_timestamp: Option<Vec<u32>>,
     /// Where each packet was seen, one packet behind the other.
@@ -82,7 +90,7 @@ struct Note {
     altered: bool,
     /// Its delay along the whole path, as the findings count it.
     delay_ns: Option<i64>,
-    /// Its first in [`Notes::sights`], and behind its last.
+    /// Its first sight, and behind its last, counted from the first of all.
     sights: [u32; 2],
 }
 
@@ -149,6 +157,8 @@ impl Notes {
         }
         Self {
             packets: Vec::new(),
+            forgotten: [0; 2],
+            written: 0,
             sights: Vec::new(),
             by_timestamp: None,
             shortest: Shortest::new(points.len()),
@@ -165,11 +175,25 @@ impl Notes {
         &self.records
     }
 
+    fn index(&self, point: &str) -> Option<usize> {
+        self.points.iter().position(|name| name == point)
+    }
+
+    /// Takes down when a packet passed the points.
+    pub(crate) fn add_times(&mut self, packet: &Packet) {
+        let (from, to) = (self.index(&packet.from), self.index(&packet.to));
+        let passed = clocks::passed(packet, &self.points);
+        if from <= to {
+            self.shortest.note(passed);
+        } else {
+            self.shortest.note(passed.rev());
+        }
+    }
+
     /// Takes down one packet's fate.
     pub(crate) fn add(&mut self, packet: &Packet) {
-        let index = |name: &str| self.points.iter().position(|point| point == name);
-        let (from, to) = (index(&packet.from), index(&packet.to));
-        let passed = clocks::passed(packet, &self.points);
+        let first_sight = self.forgotten[1].wrapping_add(position(self.sights.len()));
+        let index = |name: &str| self.index(name);
         let note = Note {
             key: Key {
                 timestamp_ns: packet.timestamp_ns,
@@ -184,16 +208,11 @@ impl Notes {
             altered: packet.altered,
             delay_ns: packet.delay_ns,
             sights: [
-                position(self.sights.len()),
-                position(self.sights.len() + packet.seen.len()),
+                first_sight,
+                first_sight.wrapping_add(position(packet.seen.len())),
             ],
         };
-        if from <= to {
-            self.shortest.note(passed);
-        } else {
-            self.shortest.note(passed.rev());
-        }
-        let number = position(self.packets.len());
+        let number = self.forgotten[0].wrapping_add(position(self.packets.len()));
         for seen in &packet.seen {
             let Some(point) = self.points.iter().position(|name| **name == *seen.point) else {
                 unreachable!("packets are seen at the points only")
@@ -210,12 +229,13 @@ impl Notes {
         self.packets.push(note);
     }
 
-    /// Ends the taking down: what was noted is found from now on.
+    /// What was noted is found from now on.
     pub(crate) fn sort(&mut self) {
         for record in &mut self.records {
             // Of two packets in one frame the later note counts.
             let held = &mut record.by_frame.held;
             held.sort_by_key(|(frame, _)| *frame);
+            record.by_frame.last.set(0);
         }
         let timestamp = |note: &Note| note.key.timestamp_ns;
         if !self.packets.is_sorted_by_key(timestamp) {
@@ -225,13 +245,66 @@ impl Notes {
         }
     }
 
+    /// Forgets packets whose frames all lie before those of their records that are asked for next, but for the
+    /// last, whose copies may still come. They were noted by rising timestamp.
+    pub(crate) fn forget(&mut self, next_frame: impl Fn(usize) -> u64) {
+        for (index, record) in self.records.iter_mut().enumerate() {
+            let ByFrame { held, last } = &mut record.by_frame;
+            let next = next_frame(index);
+            held.drain(..held.partition_point(|(frame, _)| u64::from(*frame) < next));
+            last.set(0);
+        }
+        let is_written = |sight: &Sight| {
+            u64::from(sight.frame) < next_frame(self.record_of[usize::from(sight.point)])
+        };
+        let rest = &self.packets[self.written..];
+        let written = rest
+            .iter()
+            .take_while(|note| self.sights_of(note).iter().all(is_written))
+            .count();
+        self.written += written;
+        let mut over = self.written.saturating_sub(REMEMBERED);
+        if over < REMEMBERED {
+            return;
+        }
+        let timestamp = |place: usize| self.packets[place].key.timestamp_ns;
+        while over > 0 && timestamp(over - 1) == timestamp(over) {
+            over -= 1;
+        }
+        let sights = self.packets[..over]
+            .iter()
+            .map(|note| self.sights_of(note).len())
+            .sum::<usize>();
+        self.packets.drain(..over);
+        self.sights.drain(..sights);
+        self.written -= over;
+        for (forgotten, more) in self.forgotten.iter_mut().zip([over, sights]) {
+            *forgotten = forgotten.wrapping_add(position(more));
+        }
+    }
+
+    /// Forgets all packets.
+    pub(crate) fn clear(&mut self) {
+        for record in &mut self.records {
+            record.by_frame = ByFrame::default();
+        }
+        self.packets.clear();
+        self.sights.clear();
+        (self.forgotten, self.written) = ([0; 2], 0);
+    }
+
+    /// The note of a packet that was not forgotten.
+    fn note(&self, number: u32) -> &Note {
+        &self.packets[number.wrapping_sub(self.forgotten[0]) as usize]
+    }
+
     /// The one packet of a key; none where several look the same.
     fn of_key(&self, key: Key) -> Option<u32> {
         let packet = |place: usize| match &self.by_timestamp {
             Some(numbers) => numbers[place],
-            None => position(place),
+            None => self.forgotten[0].wrapping_add(position(place)),
         };
-        let timestamp = |number: u32| self.packets[number as usize].key.timestamp_ns;
+        let timestamp = |number: u32| self.note(number).key.timestamp_ns;
         let (mut from, mut to) = (0, self.packets.len());
         while from < to {
             let middle = from.midpoint(to);
@@ -243,7 +316,7 @@ impl Notes {
         }
         let numbers = (from..self.packets.len()).map(packet);
         let here = numbers.take_while(|number| timestamp(*number) == key.timestamp_ns);
-        let mut alike = here.filter(|number| self.packets[*number as usize].key == key);
+        let mut alike = here.filter(|number| self.note(*number).key == key);
         alike.next().filter(|_| alike.next().is_none())
     }
 
@@ -281,7 +354,7 @@ impl Notes {
     pub(super) fn is_last_sight(&self, record: usize, frame: u64) -> bool {
         let number = self.records[record].by_frame.packet(frame);
         number.is_some_and(|number| {
-            let note = &self.packets[number as usize];
+            let note = self.note(number);
             let is_last = |sight: &Sight| {
                 u64::from(sight.frame) == frame
                     && self.record_of[usize::from(sight.point)] == record
@@ -297,14 +370,15 @@ impl Notes {
             return Some(number);
         }
         let number = self.of_key(key?)?;
-        let mut sights = self.sights_of(&self.packets[number as usize]).iter();
+        let mut sights = self.sights_of(self.note(number)).iter();
         sights
             .any(|sight| self.record_of[usize::from(sight.point)] == record)
             .then_some(number)
     }
 
     fn sights_of(&self, note: &Note) -> &[Sight] {
-        let [first, end] = note.sights.map(|index| index as usize);
+        let place = |sight: u32| sight.wrapping_sub(self.forgotten[1]) as usize;
+        let [first, end] = note.sights.map(place);
         &self.sights[first..end]
     }
 
@@ -316,7 +390,7 @@ impl Notes {
         comment: &mut String,
     ) -> Option<u64> {
         let number = self.number(record, frame, key)?;
-        let note = &self.packets[number as usize];
+        let note = self.note(number);
         let name = |point: u16| &self.shown[usize::from(point)];
         comment.push_str("hdp: fate=");
         comment.push_str(word(note.fate));

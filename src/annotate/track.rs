@@ -213,6 +213,16 @@ impl Track {
         self.head.as_mut()
     }
 
+    /// All frames before this one were next before.
+    pub(super) fn is_past(&self) -> u64 {
+        match (&self.head, &self.rest) {
+            (None, _) => u64::MAX,
+            (Some(head), Rest::Unread(_)) => head.number,
+            // In order of time, numbers are in none.
+            (Some(_), Rest::Sorted(_)) => 0,
+        }
+    }
+
     /// Goes on to the frame after the next.
     pub(super) fn advance(&mut self) {
         match &mut self.rest {

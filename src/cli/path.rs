@@ -202,7 +202,7 @@ impl Arguments {
             order: self.order.into(),
             digest: !self.no_digest
                 && matches!(self.format, ReportFormat::Json | ReportFormat::Html),
-            memory: match (self.bounded, needs_packets) {
+            memory: match (self.bounded, needs_packets && points.have_streams()) {
                 (true, _) => Memory::Bounded(Room::default()),
                 (false, true) => Memory::Unbounded,
                 (false, false) => Memory::Automatic,
@@ -383,6 +383,7 @@ fn explain(points: &Points, subject: &Subject, options: &Options) -> anyhow::Res
 /// Reads the points, and writes what is asked for of each packet.
 fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Result<Findings> {
     let mut packets = results.packets.take();
+    let has_packets = packets.is_some();
     let note = |packet: &Packet| {
         if let Some(packets) = &mut packets {
             match &options.anonymizer {
@@ -403,7 +404,7 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
         let findings = path::annotate(points, options, frames, note)?;
         unfinished.into_iter().try_for_each(Unfinished::finish)?;
         findings
-    } else if options.memory == Memory::Unbounded {
+    } else if has_packets {
         path::packets(points, options, note)?
     } else {
         if options.is_bounded(points) {

@@ -104,7 +104,7 @@ pub(super) fn journeys_as_seen(
     wait_ns: u64,
     mut visit: impl FnMut(&Journey),
 ) {
-    let mut classes = Classes::new(points, wait_ns);
+    let mut classes = Classes::new(Habits::of(points, wait_ns));
     let mut sightings: Vec<&[Sighting]> = vec![&[]; points.len()];
     for starts in survey.rest.chunks_exact(points.len()) {
         let from = |point: usize| &points[point].sightings[starts[point] as usize..];
@@ -120,25 +120,48 @@ pub(super) fn journeys_as_seen(
     }
 }
 
-/// Calls `visit` with the journey of every packet, by rising timestamp.
-pub(crate) fn all_journeys(
-    points: &[Point],
-    relations: &Relations,
-    second_chance: &SecondChance,
-    mut visit: impl FnMut(&Journey),
-) {
-    let mut visit = |journey: &Journey| second_chance.apply(journey, &mut visit);
-    let mut classes = Classes::new(points, second_chance.wait_ns);
-    let all = Stretch::all(points);
-    let mut merge = Merge::new(points, &all);
-    while let Some(group) = merge.next_group() {
-        classes.journeys(
-            points,
+/// The journeys of all packets, those that the survey has counted too.
+pub(crate) struct AllJourneys<'k> {
+    relations: &'k Relations,
+    second_chance: &'k SecondChance,
+    habits: Habits,
+}
+
+impl<'k> AllJourneys<'k> {
+    /// Those between these points, some of whose sightings may be elsewhere.
+    #[must_use]
+    pub(crate) fn new(
+        points: &[Point],
+        relations: &'k Relations,
+        second_chance: &'k SecondChance,
+    ) -> Self {
+        Self {
             relations,
-            group.timestamp_ns,
-            group.sightings,
-            &mut visit,
-        );
+            second_chance,
+            habits: Habits::of(points, second_chance.wait_ns),
+        }
+    }
+
+    /// Calls `visit` with each journey in a stretch of sightings, by rising timestamp. Their flows are numbered
+    /// as the points' are.
+    pub(crate) fn visit(
+        &self,
+        points: &[Point],
+        stretch: &Stretch,
+        mut visit: impl FnMut(&Journey),
+    ) {
+        let mut visit = |journey: &Journey| self.second_chance.apply(journey, &mut visit);
+        let mut classes = Classes::new(self.habits.clone());
+        let mut merge = Merge::new(points, stretch);
+        while let Some(group) = merge.next_group() {
+            classes.journeys(
+                points,
+                self.relations,
+                group.timestamp_ns,
+                group.sightings,
+                &mut visit,
+            );
+        }
     }
 }
 
@@ -246,13 +269,13 @@ impl<'a, 'g> Group<'a, 'g> {
 
 /// A stretch of all points' sightings: for each point, the indices where it starts and ends.
 #[derive(Debug, Default)]
-pub(super) struct Stretch {
+pub(crate) struct Stretch {
     starts: Vec<usize>,
     ends: Vec<usize>,
 }
 
 impl Stretch {
-    pub(super) fn all(points: &[Point]) -> Self {
+    pub(crate) fn all(points: &[Point]) -> Self {
         Self::behind(points, vec![0; points.len()])
     }
 
@@ -410,13 +433,31 @@ fn timestamps_repeat(point: &Point) -> bool {
     sharing.count() as u64 > point.hdp / RARELY
 }
 
-/// The packets in a group that is not one at sight; storage is reused from group to group.
-#[derive(Debug, Default)]
-struct Classes<'a> {
+/// What the points' packets have in common.
+#[derive(Debug, Clone, Default)]
+struct Habits {
     /// How long a packet and its duplicates are waited for.
     wait_ns: u64,
     /// By point: whether it stands on a mirror port.
     mirrored: Vec<bool>,
+    /// Packets share timestamps so often that one alone identifies none.
+    timestamps_repeat: bool,
+}
+
+impl Habits {
+    fn of(points: &[Point], wait_ns: u64) -> Self {
+        Self {
+            wait_ns,
+            mirrored: points.iter().map(copies::is_mirrored).collect(),
+            timestamps_repeat: points.iter().any(timestamps_repeat),
+        }
+    }
+}
+
+/// The packets in a group that is not one at sight; storage is reused from group to group.
+#[derive(Debug, Default)]
+struct Classes<'a> {
+    habits: Habits,
     members: Vec<Member<'a>>,
     /// Distinct packets of the class at hand, by point.
     distinct: Vec<Vec<Seen<'a>>>,
@@ -424,8 +465,6 @@ struct Classes<'a> {
     copies: Vec<Copy<'a>>,
     /// Classes that may be the altered half of several others.
     unclear: Vec<bool>,
-    /// Packets share timestamps so often that one alone identifies none.
-    timestamps_repeat: bool,
 }
 
 /// A sighting and the class of like sightings that it belongs to.
@@ -454,11 +493,9 @@ impl<'a> Classes<'a> {
     /// candidates nothing would be the only one.
     const MOST_TO_JOIN: usize = 32;
 
-    fn new(points: &[Point], wait_ns: u64) -> Self {
+    fn new(habits: Habits) -> Self {
         Self {
-            wait_ns,
-            mirrored: points.iter().map(copies::is_mirrored).collect(),
-            timestamps_repeat: points.iter().any(timestamps_repeat),
+            habits,
             ..Self::default()
         }
     }
@@ -598,7 +635,7 @@ impl<'a> Classes<'a> {
 
     /// Whether more than the timestamp says that two classes are one packet, where that is needed.
     fn is_identified(&self, a: usize, b: usize) -> bool {
-        !self.timestamps_repeat
+        !self.habits.timestamps_repeat
             || self
                 .likeness(a, b)
                 .is_some_and(|likeness| likeness.is_of_same_content())
@@ -630,10 +667,10 @@ impl<'a> Classes<'a> {
                     let copies = sightings.map(|sighting| Copy::new(&points[index], sighting));
                     self.copies.extend(copies);
                     let reading = Reading {
-                        is_mirrored: self.mirrored[index],
+                        is_mirrored: self.habits.mirrored[index],
                         each_is_a_packet,
-                        tells_sources: self.timestamps_repeat,
-                        wait_ns: self.wait_ns,
+                        tells_sources: self.habits.timestamps_repeat,
+                        wait_ns: self.habits.wait_ns,
                     };
                     copies::tell_apart(&mut self.copies, reading, &mut self.distinct[index]);
                 }

@@ -446,10 +446,13 @@ impl Judgement<'_> {
         let order = order(self.points.len(), way);
         let (to, end) = (returned.point, returned.sighting);
         let last = order[self.reach[way.index()]];
-        if let Ruling::Foreign(_) = ruling {
+        let has_been = |point| given_up.seen_by.contains(point) || given_up.came_to.contains(point);
+        if let Ruling::Foreign(other) = ruling {
+            if !has_been(to) {
+                self.admit_foreign(returned, other);
+            }
             return;
         }
-        let has_been = |point| given_up.seen_by.contains(point) || given_up.came_to.contains(point);
         let is_late = self.is_late(way, (from, &origin), (to, &end));
         let delay_ns = end.time_ns.saturating_sub(origin.time_ns);
         let delay_ns = self.clocks.unstepped(way, from, to, delay_ns);
@@ -497,6 +500,47 @@ impl Judgement<'_> {
             if from == order[0] {
                 tally.delays_ns.push(delay_ns);
             }
+        }
+    }
+
+    /// Puts right what was decided of a packet that its sender's end turns out to have seen too: it is no
+    /// other sender's. When it was at the last point is not known any more, nor its delay.
+    fn admit_foreign(&mut self, returned: &Returned<Decision>, other: IpAddr) {
+        let given_up = &returned.given_up;
+        let (from, origin) = (given_up.point, given_up.sighting);
+        let way = given_up.ruling.way;
+        let order = order(self.points.len(), way);
+        let (start, last) = (order[0], order[self.reach[way.index()]]);
+        let has_been = |point| given_up.seen_by.contains(point) || given_up.came_to.contains(point);
+        let was_admitted = has_been(start);
+        if from == start || !(was_admitted || returned.point == start) {
+            return;
+        }
+        let flow = self.points[from].flow(&origin);
+        let tally = self
+            .decided
+            .tallies
+            .of(tally_index(way, flow.carrier, flow.protocol));
+        tally.seen[returned.point] += 1;
+        if !was_admitted {
+            for (point, seen) in tally.seen.iter_mut().enumerate() {
+                *seen += u64::from(has_been(point));
+            }
+            tally.packets += 1;
+            tally.ambiguous += 1;
+            let foreign = self.decided.foreign[from].entry(other).or_default();
+            *foreign -= 1;
+            if *foreign == 0 {
+                self.decided.foreign[from].remove(&other);
+            }
+        }
+        let arrived_before = was_admitted && has_been(last);
+        if !arrived_before && (has_been(last) || returned.point == last) {
+            tally.ambiguous -= 1;
+            tally.delivered += 1;
+            tally.last_delivered_ns = tally.last_delivered_ns.max(Some(origin.timestamp_ns));
+            let of_flow = &mut self.decided.by_flow[from][origin.flow as usize];
+            of_flow.judged.packets += 1;
         }
     }
 

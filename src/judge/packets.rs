@@ -8,10 +8,32 @@ use super::{
     order,
 };
 use crate::{
-    correlate::{Journey, Station, Way},
+    correlate::{AllJourneys, Journey, Station, Stretch, Way},
     findings::{Expected, Fate, Packet, PacketSighting},
     observe::{Point, Sighting},
 };
+
+/// What shows sightings to another: points that hold some, and a stretch of those.
+pub(crate) type Show<'a> = dyn FnMut(&[Point], &Stretch) + 'a;
+
+/// Who wants to know the fate of every packet.
+pub(crate) struct Listing<'a> {
+    /// Shows the sightings of all packets, stretch by stretch, where the points hold those only that the
+    /// survey has not counted.
+    pub sightings: Option<&'a mut dyn FnMut(&mut Show<'_>)>,
+    /// Is told of each packet, by rising timestamp.
+    pub note: &'a mut dyn FnMut(&Packet),
+}
+
+impl<'a> Listing<'a> {
+    /// Lists packets all of whose sightings the points hold.
+    pub(crate) fn to(note: &'a mut dyn FnMut(&Packet)) -> Self {
+        Self {
+            sightings: None,
+            note,
+        }
+    }
+}
 
 /// Texts that many packets have in common.
 pub(super) struct Texts<'a> {
@@ -52,6 +74,23 @@ impl<'a> Texts<'a> {
 }
 
 impl Judgement<'_> {
+    /// Lists the packets, once all were counted.
+    pub(super) fn list(&self, listing: Listing<'_>, journeys: &AllJourneys) {
+        let Listing { sightings, note } = listing;
+        let mut texts = Texts::of(self.points);
+        let mut tell = |journey: &Journey| {
+            if let Some(packet) = self.packet(journey, &mut texts) {
+                note(&packet);
+            }
+        };
+        match sightings {
+            None => journeys.visit(self.points, &Stretch::all(self.points), tell),
+            Some(show_all) => show_all(&mut |points, stretch| {
+                journeys.visit(points, stretch, &mut tell);
+            }),
+        }
+    }
+
     /// The delay along the whole path, as the quantiles of its number count it.
     fn delay_ns(&self, way: Way, ruling: Ruling, first: &Station, last: &Station) -> Option<i64> {
         if first.position != 0 || !matches!(ruling, Ruling::Delivered | Ruling::Late) {

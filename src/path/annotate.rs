@@ -4,8 +4,8 @@ use std::io::Write;
 
 use super::{Error, Event, Options, Points};
 use crate::{
-    annotate::{self, Notes, Which},
-    findings::{Findings, PointKind},
+    annotate::{self, Clocks, Notes, Which},
+    findings::PointKind,
 };
 
 pub use crate::annotate::Which as Frames;
@@ -31,33 +31,39 @@ pub(super) fn ensure_repeatable(points: &Points) -> Result<(), Error> {
     }
 }
 
-/// Reads the captures again, with the notes on their packets. Logs have no frames, and are left
-/// out.
-pub(super) fn write<W: Write>(
-    results: Vec<Annotation<W>>,
-    points: &Points,
-    notes: &Notes,
-    findings: &Findings,
-    options: &Options,
-) -> Result<(), Error> {
-    let records = || notes.records().iter().enumerate();
-    let captures: Vec<_> = records()
-        .filter(|(_, record)| record.kind == PointKind::Capture)
-        .filter_map(|(index, record)| {
-            let point = points.iter().find(|point| point.name == record.name)?;
-            Some(annotate::Capture {
-                record: index,
-                origin: &point.origin,
+/// A result that is being written. Logs have no frames, and are left out.
+pub(super) struct Writing<'a, W: Write> {
+    writer: annotate::Writer<'a, W>,
+    frames: Frames,
+    name: String,
+    options: &'a Options,
+}
+
+impl<'a, W: Write> Writing<'a, W> {
+    pub(super) fn open(
+        result: Annotation<W>,
+        points: &'a Points,
+        notes: &Notes,
+        clocks: &Clocks,
+        options: &'a Options,
+    ) -> Result<Self, Error> {
+        let Annotation { frames, name, to } = result;
+        let records = notes.records().iter().enumerate();
+        let captures: Vec<annotate::Capture> = records
+            .filter(|(_, record)| record.kind == PointKind::Capture)
+            .filter_map(|(index, record)| {
+                let point = points.iter().find(|point| point.name == record.name)?;
+                Some(annotate::Capture {
+                    record: index,
+                    origin: &point.origin,
+                })
             })
-        })
-        .collect();
-    let clocks = notes.clocks(findings);
-    for Annotation { frames, name, to } in results {
+            .collect();
         if captures.is_empty() {
             return Err(Error::NoFrames { name });
         }
         let job = annotate::Job {
-            captures: &captures,
+            captures,
             dates: options.dates(),
             which: frames,
             form: annotate::Form {
@@ -65,26 +71,61 @@ pub(super) fn write<W: Write>(
                 anonymizer: options.anonymizer.as_ref(),
             },
         };
-        let written = match annotate::write(to, job, notes, &clocks) {
-            Ok(written) => written,
-            Err(annotate::Error::Source(error)) => return Err(error.into()),
-            Err(annotate::Error::Write(error)) => return Err(Error::Write { name, error }),
-        };
+        let writer = annotate::Writer::open(to, &job, notes, clocks);
+        Ok(Self {
+            writer: writer.map_err(|error| of(error, &name))?,
+            frames,
+            name,
+            options,
+        })
+    }
+
+    /// Writes frames as long as they lie before these of their records.
+    pub(super) fn write(
+        &mut self,
+        notes: &Notes,
+        before: impl Fn(usize) -> u64,
+    ) -> Result<(), Error> {
+        let written = self.writer.write(notes, before);
+        written.map_err(|error| of(error, &self.name))
+    }
+
+    /// Before which frame of a record all were written.
+    pub(super) fn is_past(&self, record: usize) -> u64 {
+        self.writer.is_past(record)
+    }
+
+    /// Writes all frames that are left, and says what is not among them.
+    pub(super) fn finish(mut self, notes: &Notes) -> Result<(), Error> {
+        self.write(notes, |_| u64::MAX)?;
+        let written = self.writer.finish();
+        let written = written.map_err(|error| of(error, &self.name))?;
         if written.without_ip > 0 {
-            options.tell(Event::WithoutIp {
-                name: &name,
+            self.options.tell(Event::WithoutIp {
+                name: &self.name,
                 frames: written.without_ip,
             });
         }
-        for (index, log) in records().filter(|(_, record)| record.kind != PointKind::Capture) {
+        let records = notes.records().iter().enumerate();
+        for (index, log) in records.filter(|(_, record)| record.kind != PointKind::Capture) {
             let lost = notes.lost_behind(index);
-            if frames == Which::Lost && lost > 0 {
-                options.tell(Event::LostBehindLog {
+            if self.frames == Which::Lost && lost > 0 {
+                self.options.tell(Event::LostBehindLog {
                     point: &log.name,
                     lost,
                 });
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+fn of(error: annotate::Error, name: &str) -> Error {
+    match error {
+        annotate::Error::Source(error) => error.into(),
+        annotate::Error::Write(error) => Error::Write {
+            name: name.to_owned(),
+            error,
+        },
+    }
 }

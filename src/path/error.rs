@@ -133,6 +133,12 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// A file is another one than it was when it was read first.
+    #[error("{origin}: changed while it was being read; read a copy of it")]
+    Changed {
+        /// The file.
+        origin: Origin,
+    },
     /// A source that can be read once only would have to be read twice.
     #[error(
         "{origin}: annotating reads the captures twice, which only a file can be; save it to one first"

@@ -8,7 +8,7 @@ use crate::{
     decode::Dates,
     explain::{self, Explanation, Material, Reread, Unseen, Wanted, Witness},
     findings::{Packet, PointKind},
-    judge,
+    judge::{self, Listing},
     observe::{Point, Sighting},
     source::{Origin, Packing, Recording},
 };
@@ -83,7 +83,7 @@ pub(super) fn run(
         seen,
         survey,
         &options.judging(&points.witnesses),
-        Some(&mut see),
+        Some(Listing::to(&mut see)),
     );
     let sources = sources.into_iter().map(reread);
     let mut sources = sources.collect::<Result<Vec<Reread>, Error>>()?;

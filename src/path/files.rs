@@ -24,16 +24,35 @@ const BATCH: usize = 8192;
 /// Sightings that a point holds back, because earlier ones may still come.
 const HELD_BACK: usize = 2048;
 
-/// Reads all points, which are files, and surveys what they saw.
+/// Reads all points, which are files, and surveys what they saw. The points hold what the survey has not
+/// counted.
 pub(super) fn read(points: &Points, options: &Options) -> Result<(Vec<Point>, Survey), Error> {
+    match read_rolling(points, options)? {
+        Some(surveyed) => Ok(surveyed),
+        None => read_all(points, options),
+    }
+}
+
+/// The same as long as nothing more needs to be kept; `None` where it does.
+pub(super) fn read_rolling(
+    points: &Points,
+    options: &Options,
+) -> Result<Option<(Vec<Point>, Survey)>, Error> {
     reader::ensure_filters(options)?;
     let keep_all = options.memory == Memory::Unbounded || options.order == Order::Auto;
-    if !keep_all && !have_log(points)? {
-        if let Some(surveyed) = rolling(points, options)? {
-            return Ok(surveyed);
-        }
+    if keep_all || have_log(points)? {
+        return Ok(None);
+    }
+    let surveyed = rolling(points, options)?;
+    if surveyed.is_none() {
         options.tell(Event::ReadingAgain);
     }
+    Ok(surveyed)
+}
+
+/// Reads and surveys all points, which hold all that they saw.
+pub(super) fn read_all(points: &Points, options: &Options) -> Result<(Vec<Point>, Survey), Error> {
+    reader::ensure_filters(options)?;
     let seen = if options.one_thread {
         points
             .iter()
@@ -130,7 +149,7 @@ fn join<T>(reader: ScopedJoinHandle<T>) -> T {
 
 /// A capture that cannot be surveyed while it is being read.
 #[derive(Debug)]
-struct NeedsAll;
+pub(super) struct NeedsAll;
 
 impl From<Disorder> for NeedsAll {
     fn from(_: Disorder) -> Self {
@@ -139,31 +158,52 @@ impl From<Disorder> for NeedsAll {
 }
 
 /// A point that is read in batches.
-struct Surveyed<'a> {
+pub(super) struct Surveyed<'a> {
     reader: Reader<'a>,
     observer: Observer,
     is_first: bool,
+    /// How many frames more are read.
+    left: u64,
 }
 
 impl<'a> Surveyed<'a> {
-    fn open(point: &'a Named, options: &Options) -> Result<Self, Error> {
+    pub(super) fn open(point: &'a Named, options: &Options) -> Result<Self, Error> {
         Ok(Self {
             reader: Reader::open(point, options)?,
             observer: Observer::default(),
             is_first: true,
+            left: u64::MAX,
         })
     }
 
+    /// The same point as it was when it had so many frames: a capture may go on meanwhile.
+    pub(super) fn open_again(
+        point: &'a Named,
+        options: &Options,
+        frames: u64,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            left: frames,
+            ..Self::open(point, options)?
+        })
+    }
+
+    /// The earliest frame that was read and not handed over, or the next one.
+    pub(super) fn earliest_frame(&self) -> u64 {
+        self.observer.earliest_frame()
+    }
+
     /// Reads until a batch is full; `false` at the end.
-    fn read(&mut self, batch: &mut Batch) -> Result<Result<bool, NeedsAll>, Error> {
+    pub(super) fn read(&mut self, batch: &mut Batch) -> Result<Result<bool, NeedsAll>, Error> {
         while self.observer.held() < BATCH + HELD_BACK {
-            if !self.reader.frame(&mut self.observer)? {
+            if self.left == 0 || !self.reader.frame(&mut self.observer)? {
                 return Ok(self
                     .observer
                     .check_end()
                     .map(|()| false)
                     .map_err(Into::into));
             }
+            self.left -= 1;
         }
         if let Err(disorder) = self.observer.hand_over(HELD_BACK, batch) {
             return Ok(Err(disorder.into()));
@@ -175,7 +215,7 @@ impl<'a> Surveyed<'a> {
     }
 
     /// The point, with what it still holds.
-    fn end(self) -> Result<Point, Error> {
+    pub(super) fn end(self) -> Result<Point, Error> {
         self.reader.finish(self.observer)
     }
 }

@@ -1,14 +1,17 @@
 //! Observations: everything that the points saw, ready to be judged.
 
-use std::io::Write;
+use std::{cell::RefCell, io::Write};
 
-use super::{Annotation, Error, Options, Order, Points, Subject, annotate, explain, order, sides};
+use super::{
+    Annotation, Error, Options, Order, Points, Subject, annotate::Writing, explain, listing, order,
+    sides,
+};
 use crate::{
     annotate::Notes,
-    correlate::Survey,
+    correlate::{Relations, SecondChance, Survey},
     explain::Explanation,
     findings::{Findings, Packet},
-    judge,
+    judge::{self, Listing, Show},
     observe::Point,
 };
 
@@ -18,11 +21,14 @@ pub(super) struct Observations {
     points: Points,
     seen: Vec<Point>,
     survey: Survey,
+    /// Whether the points hold all their sightings.
+    are_all: bool,
     options: Options,
 }
 
 impl Observations {
-    /// Puts points in order where that is asked for, and takes forwarding hosts apart.
+    /// Puts points, which hold all their sightings, in order where that is asked for, and takes forwarding
+    /// hosts apart.
     pub(super) fn new(points: Points, seen: Vec<Point>, survey: Survey, options: &Options) -> Self {
         let (points, seen, survey) = match options.order {
             Order::Given => (points, seen, survey),
@@ -33,18 +39,75 @@ impl Observations {
             points,
             seen,
             survey,
+            are_all: true,
             options: options.clone(),
         }
     }
 
+    /// Points in path order, none of which is to be taken apart, that hold what the survey has not counted.
+    pub(super) fn of_rest(
+        points: Points,
+        seen: Vec<Point>,
+        survey: Survey,
+        options: &Options,
+    ) -> Self {
+        Self {
+            points,
+            seen,
+            survey,
+            are_all: false,
+            options: options.clone(),
+        }
+    }
+
+    /// Whether packets can be listed in order: no sightings with other timestamps are put to any.
+    pub(super) fn can_be_listed(&self) -> bool {
+        let options = self.options.judging(&self.points.witnesses);
+        let relations = Relations::learn(&self.seen, &self.survey);
+        SecondChance::find(&self.seen, &relations, &self.survey, options.wait_ns).is_needless()
+    }
+
+    /// Judges the packets.
+    pub(super) fn judge(self) -> Findings {
+        let options = self.options.judging(&self.points.witnesses);
+        judge::judge(&self.seen, self.survey, &options, None)
+    }
+
     /// Judges the packets; `note` gets each of them.
-    pub(super) fn judge(self, note: Option<&mut dyn FnMut(&Packet)>) -> Findings {
-        judge::judge(
-            &self.seen,
-            self.survey,
-            &self.options.judging(&self.points.witnesses),
+    pub(super) fn list(mut self, note: &mut dyn FnMut(&Packet)) -> Result<Findings, Error> {
+        let survey = self.take_survey();
+        self.list_by(survey, note, |_| Ok(()))
+    }
+
+    /// The same, by the survey. Where the points do not hold all sightings, `is_listed` is told from time to
+    /// time before which frame of each point all packets were listed.
+    fn list_by(
+        &self,
+        survey: Survey,
+        note: &mut dyn FnMut(&Packet),
+        is_listed: impl FnMut(&[u64]) -> Result<(), Error>,
+    ) -> Result<Findings, Error> {
+        let (points, seen, options) = (&self.points, &self.seen, &self.options);
+        let mut is_listed = is_listed;
+        let mut read = Ok(());
+        let mut read_again = |show: &mut Show<'_>| {
+            read = listing::read(points, seen, options, show, &mut is_listed);
+        };
+        let listing = Listing {
+            sightings: if self.are_all {
+                None
+            } else {
+                Some(&mut read_again)
+            },
             note,
-        )
+        };
+        let judging = options.judging(&points.witnesses);
+        let findings = judge::judge(seen, survey, &judging, Some(listing));
+        read.map(|()| findings)
+    }
+
+    fn take_survey(&mut self) -> Survey {
+        std::mem::replace(&mut self.survey, Survey::of(&[]))
     }
 
     /// Tells the life of one packet.
@@ -53,27 +116,62 @@ impl Observations {
         explain::run(subject, &self.points, seen, &self.options)
     }
 
-    /// Judges the packets, and writes the points' frames with what became of them.
+    /// Judges the packets, and writes the points' frames with what became of them; `note` gets each packet.
     pub(super) fn annotate<W: Write>(
-        self,
+        mut self,
         results: Vec<Annotation<W>>,
         note: &mut dyn FnMut(&Packet),
     ) -> Result<Findings, Error> {
         let mut notes = Notes::new(&self.seen);
-        let mut both = |packet: &Packet| {
+        if !self.are_all {
+            return self.annotate_as_listed(results, notes, note);
+        }
+        let survey = self.take_survey();
+        let mut note_both = |packet: &Packet| {
+            notes.add_times(packet);
             notes.add(packet);
             note(packet);
         };
-        let findings = judge::judge(
-            &self.seen,
-            self.survey,
-            &self.options.judging(&self.points.witnesses),
-            Some(&mut both),
-        );
+        let findings = self.list_by(survey, &mut note_both, |_| Ok(()))?;
         // Frames are read again, and the notes know where each packet was seen.
         drop(self.seen);
         notes.sort();
-        annotate::write(results, &self.points, &notes, &findings, &self.options)?;
+        let clocks = notes.clocks(&findings);
+        for result in results {
+            Writing::open(result, &self.points, &notes, &clocks, &self.options)?.finish(&notes)?;
+        }
+        Ok(findings)
+    }
+
+    /// Lists the packets once for what the points' clocks have to do with each other, and again for each
+    /// result: a frame is written when its packet was listed.
+    fn annotate_as_listed<W: Write>(
+        self,
+        results: Vec<Annotation<W>>,
+        mut notes: Notes,
+        note: &mut dyn FnMut(&Packet),
+    ) -> Result<Findings, Error> {
+        let mut note_times = |packet: &Packet| {
+            notes.add_times(packet);
+            note(packet);
+        };
+        let findings = self.list_by(self.survey.clone(), &mut note_times, |_| Ok(()))?;
+        let clocks = notes.clocks(&findings);
+        for result in results {
+            notes.clear();
+            let writing = Writing::open(result, &self.points, &notes, &clocks, &self.options)?;
+            let both = RefCell::new((&mut notes, writing));
+            let mut note = |packet: &Packet| both.borrow_mut().0.add(packet);
+            self.list_by(self.survey.clone(), &mut note, |before| {
+                let (notes, writing) = &mut *both.borrow_mut();
+                notes.sort();
+                writing.write(notes, |record| before[record])?;
+                notes.forget(|record| writing.is_past(record));
+                Ok(())
+            })?;
+            let (notes, writing) = both.into_inner();
+            writing.finish(notes)?;
+        }
         Ok(findings)
     }
 }

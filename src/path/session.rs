@@ -106,7 +106,7 @@ impl Session {
         if self.is_bounded() {
             return Ok(self.snapshot());
         }
-        Ok(self.into_observations()?.judge(None))
+        Ok(self.into_observations()?.judge())
     }
 
     /// [`Session::finish`], with the fate of every packet; [`Memory::Unbounded`] keeps them.
@@ -117,7 +117,7 @@ impl Session {
     /// # Panics
     /// Where a reader did, and where packets were forgotten.
     pub fn packets(self, mut note: impl FnMut(&Packet)) -> Result<Findings, Error> {
-        Ok(self.into_observations()?.judge(Some(&mut note)))
+        self.into_observations()?.list(&mut note)
     }
 
     /// Waits until all points are read, and tells the life of one packet; [`Memory::Unbounded`]

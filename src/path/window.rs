@@ -23,7 +23,7 @@ use crate::{
     correlate::{Pending, Places, Survey},
     decode::{Dates, Shortcut},
     findings::{Findings, Packet},
-    judge::{self, Decision, Ledger, Reading, conclude, judge},
+    judge::{self, Decision, Ledger, Listing, Reading, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
     source::{Frame, Summary},
 };
@@ -400,7 +400,7 @@ impl Window {
     fn judge(&self, points: Vec<Point>, note: Option<&mut dyn FnMut(&Packet)>) -> Findings {
         let survey = Survey::of(&points);
         let (points, survey) = sides::take_apart(points, survey);
-        judge(&points, survey, &self.options, note)
+        judge(&points, survey, &self.options, note.map(Listing::to))
     }
 
     /// Takes in a batch, and decides what there is no need or no room to wait for.

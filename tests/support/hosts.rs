@@ -218,7 +218,8 @@ impl Host {
             .args(["-B", "16384", "-w", text(file), filter])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let running = Running::start(&mut command);
+        let mut running = Running::start(&mut command);
+        running.is_capture = true;
         // The header is written once the interface is captured from.
         until("tcpdump captures", || {
             fs::metadata(file).is_ok_and(|file| file.len() >= 24)
@@ -235,11 +236,17 @@ impl Drop for Host {
 }
 
 /// A process that ends with the test, whatever becomes of that.
-pub struct Running(Child);
+pub struct Running {
+    child: Child,
+    is_capture: bool,
+}
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap())
+        Self {
+            child: command.spawn().unwrap(),
+            is_capture: false,
+        }
     }
 
     /// Ends it as Ctrl-C would, and returns what it said; it must have ended well.
@@ -249,20 +256,29 @@ impl Running {
 
     /// Ends it by a signal, and returns what it said; it must have ended well.
     pub fn end_by(mut self, signal: &str) -> String {
+        if self.is_capture {
+            // On a busy machine it may not have come to what it captured, and would forget that.
+            until("tcpdump waits for more", || self.sleeps());
+        }
         // `timeout` and `ip netns exec` become or pass on to the program itself.
-        send_signal(signal, self.0.id());
+        send_signal(signal, self.child.id());
         self.ended()
+    }
+
+    fn sleeps(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('S')
     }
 
     /// Ends it in the middle of whatever it does.
     pub fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Its standard output, if that is a pipe.
     pub fn stdout(&mut self) -> ChildStdout {
-        self.0.stdout.take().unwrap()
+        self.child.stdout.take().unwrap()
     }
 
     /// Waits for its end, and returns what it said; it must have ended well.
@@ -270,24 +286,24 @@ impl Running {
         use std::io::Read as _;
 
         let mut said = String::new();
-        if let Some(stderr) = &mut self.0.stderr {
+        if let Some(stderr) = &mut self.child.stderr {
             stderr.read_to_string(&mut said).unwrap();
         }
-        let status = self.0.wait().unwrap();
+        let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {said}");
         said
     }
 
     /// The process id.
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
