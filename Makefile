@@ -51,7 +51,7 @@ test-speed: ## the instructions that a frame costs, against those in .ci/speed.j
 	@.ci/install $(BUILD) python3:python3 valgrind:valgrind
 	.ci/check-speed
 
-test-damage: ## every cut of every fixture (hours) and every wrong byte in the headers of ten (minutes)
+test-damage: ## every cut of every fixture and every wrong byte in the headers of ten (half an hour)
 	@.ci/install $(BUILD)
 	HDP_DAMAGE=all cargo test --locked --release --test all damaged:: -- --nocapture
 
