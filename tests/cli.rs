@@ -888,3 +888,46 @@ fn the_table_is_as_wide_as_columns_says_and_ascii_in_a_locale_of_ascii() {
         assert_eq!(table(nonsense, "C"), table("100", "C"));
     }
 }
+
+#[test]
+fn what_goes_to_standard_output_goes_there_instead_of_the_report() {
+    let folder = TempDir::new().unwrap();
+    let [client, server] = [CLIENT, SERVER].map(|file| fs::canonicalize(file).unwrap());
+    let run = |arguments: &[&str]| {
+        let mut command = hdp_path();
+        let sources = [&client, &server];
+        command.current_dir(&folder).args(arguments).args(sources);
+        command
+    };
+    let printed = |arguments: &[&str]| {
+        let done = run(arguments).assert().success();
+        done.get_output().stdout.clone()
+    };
+    let written = |file: &str| fs::read(folder.path().join(file)).unwrap();
+    let report = printed(&[]);
+    assert_eq!(printed(&["-o", "-"]), report);
+    for option in ["--packets", "--annotate", "--write-lost"] {
+        assert_eq!(printed(&[option, "file"]), report, "{option}");
+        let instead = printed(&[option, "-"]);
+        assert!(
+            instead == written("file") && instead.len() > 1_000,
+            "{option}"
+        );
+        assert!(
+            printed(&[option, "-", "-o", "report"]) == instead,
+            "{option}"
+        );
+        assert_eq!(written("report"), report, "{option}");
+    }
+    assert!(!folder.path().join("-").exists());
+    for twice in [
+        ["--packets", "-", "-o", "-"],
+        ["--packets", "-", "--annotate", "-"],
+    ] {
+        let error = error_of(&mut run(&twice));
+        assert_eq!(
+            error,
+            "-: standard output takes one result; give the others files"
+        );
+    }
+}

@@ -195,7 +195,7 @@ struct Sinks {
 impl Sinks {
     fn open(arguments: &Arguments, source: &Source) -> anyhow::Result<Self> {
         let write = arguments.write.as_deref();
-        let to_stdout = write == Some(Path::new("-"));
+        let to_stdout = write.is_some_and(output::is_stdout);
         let lines = if to_stdout && arguments.output.is_none() {
             None
         } else {
@@ -203,7 +203,7 @@ impl Sinks {
         };
         let mut capture = None;
         if let Some(file) = write {
-            let out = output::open((!to_stdout).then_some(file))?;
+            let out = output::open(Some(file))?;
             let capture = capture.insert(CaptureFile::begin(out)?);
             // Where it is known already, so that a capture of nothing has its interface too.
             if let Some(first) = source.summary().interfaces.first() {

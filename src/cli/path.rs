@@ -60,12 +60,12 @@ pub(super) struct Arguments {
     output: Option<PathBuf>,
 
     /// Write the fate of every packet to FILE, one JSON object per line, or as a table where it is called
-    /// something.parquet
+    /// something.parquet; - is standard output, instead of the report
     #[arg(long, value_name = "FILE")]
     packets: Option<PathBuf>,
 
     /// Write all captures into FILE, one pcapng on the first point's clock, the fate of each packet
-    /// as a comment on its frames
+    /// as a comment on its frames; - is standard output, instead of the report
     #[arg(long, value_name = "FILE")]
     annotate: Option<PathBuf>,
 
@@ -286,11 +286,14 @@ impl Results {
                 arguments.write_lost.as_deref(),
             ),
         ];
-        let results = [output, packets].into_iter();
-        keep_sources(
-            points,
-            results.chain(frames.map(|(_, _, file)| file)).flatten(),
-        )?;
+        let beside = || frames.iter().map(|(_, _, file)| *file).chain([packets]);
+        keep_sources(points, beside().chain([output]).flatten())?;
+        let on_stdout = |file: &&Path| output::is_stdout(file);
+        let beside_on_stdout = beside().flatten().filter(on_stdout).count();
+        ensure!(
+            beside_on_stdout + output.iter().filter(|file| on_stdout(file)).count() <= 1,
+            "-: standard output takes one result; give the others files"
+        );
         let mut annotations = Vec::new();
         for (option, frames, file) in frames {
             let Some(file) = file else { continue };
@@ -310,7 +313,11 @@ impl Results {
             annotations.push((annotation, unfinished));
         }
         Ok(Self {
-            out: output::open(output)?,
+            out: if beside_on_stdout > 0 && output.is_none() {
+                output::nowhere()
+            } else {
+                output::open(output)?
+            },
             packets: packets.map(PacketFile::create).transpose()?,
             frames: annotations,
         })

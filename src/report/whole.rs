@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, Permissions},
     io,
-    os::unix::fs::PermissionsExt as _,
+    os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -16,12 +16,16 @@ pub(crate) struct Unfinished(Option<(TempPath, PathBuf)>);
 
 impl Unfinished {
     /// Begins a file. Errors name it, as those of [`Unfinished::finish`] do. What is no file of the disk, such as `/dev/stdout` or a FIFO, is written in its
-    /// place, and so is what lies in a folder where no other may be made.
+    /// place, and so is what lies in a folder where no other may be made; `-` is standard output.
     pub(crate) fn begin(path: &Path) -> io::Result<(File, Self)> {
         Self::beside(path).map_err(|error| cannot_write(path, &error))
     }
 
     fn beside(path: &Path) -> io::Result<(File, Self)> {
+        if path == Path::new("-") {
+            let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+            return Ok((stdout.into(), Self(None)));
+        }
         // Through links, which stay.
         let (place, mode) = match fs::metadata(path) {
             Ok(known) if !known.is_file() => return Ok((File::create(path)?, Self(None))),
