@@ -28,7 +28,9 @@ pub(crate) struct Notes {
     forgotten: [u32; 2],
     /// How many of the packets need no more be noted: the frames that they were seen in were written.
     written: usize,
-    /// Their numbers by rising timestamp, where they were not taken down in that order.
+    /// They were taken down by rising timestamp.
+    is_in_order: bool,
+    /// Their numbers in that order, where they were not.
     by_timestamp: Option<Vec<u32>>,
     /// Where each packet was seen, one packet behind the other.
     sights: Vec<Sight>,
@@ -55,11 +57,39 @@ pub(crate) struct Record {
 struct ByFrame {
     /// Frames and packets.
     held: Vec<(u32, u32)>,
+    /// So many of them are sorted.
+    sorted: usize,
     /// Where the last one was found.
     last: Cell<usize>,
 }
 
 impl ByFrame {
+    /// Sorts those that came since, which belong behind most others. Of two packets in one frame the later
+    /// note counts.
+    fn sort(&mut self) {
+        let new = &self.held[self.sorted..];
+        let Some((earliest, _)) = new.iter().min_by_key(|(frame, _)| *frame) else {
+            return;
+        };
+        let before = |(frame, _): &(u32, u32)| frame <= earliest;
+        let from = self.held[..self.sorted].partition_point(before);
+        self.held[from..].sort_by_key(|(frame, _)| *frame);
+        self.sorted = self.held.len();
+        self.last.set(0);
+    }
+
+    /// Forgets the packets in frames before this one, once they are most.
+    fn forget(&mut self, next: u64) {
+        let over = self
+            .held
+            .partition_point(|(frame, _)| u64::from(*frame) < next);
+        if 2 * over > self.held.len() {
+            self.held.drain(..over);
+            self.sorted -= over;
+            self.last.set(0);
+        }
+    }
+
     fn packet(&self, frame: u64) -> Option<u32> {
         let frame = u32::try_from(frame).ok()?;
         let at = self.last.get();
@@ -159,6 +189,7 @@ impl Notes {
             packets: Vec::new(),
             forgotten: [0; 2],
             written: 0,
+            is_in_order: true,
             sights: Vec::new(),
             by_timestamp: None,
             shortest: Shortest::new(points.len()),
@@ -226,19 +257,18 @@ impl Notes {
                 frame,
             });
         }
+        let last = self.packets.last();
+        self.is_in_order &= last.is_none_or(|last| last.key.timestamp_ns <= note.key.timestamp_ns);
         self.packets.push(note);
     }
 
     /// What was noted is found from now on.
     pub(crate) fn sort(&mut self) {
         for record in &mut self.records {
-            // Of two packets in one frame the later note counts.
-            let held = &mut record.by_frame.held;
-            held.sort_by_key(|(frame, _)| *frame);
-            record.by_frame.last.set(0);
+            record.by_frame.sort();
         }
         let timestamp = |note: &Note| note.key.timestamp_ns;
-        if !self.packets.is_sorted_by_key(timestamp) {
+        if !self.is_in_order {
             let mut numbers: Vec<u32> = (0..position(self.packets.len())).collect();
             numbers.sort_by_key(|number| timestamp(&self.packets[*number as usize]));
             self.by_timestamp = Some(numbers);
@@ -249,10 +279,7 @@ impl Notes {
     /// last, whose copies may still come. They were noted by rising timestamp.
     pub(crate) fn forget(&mut self, next_frame: impl Fn(usize) -> u64) {
         for (index, record) in self.records.iter_mut().enumerate() {
-            let ByFrame { held, last } = &mut record.by_frame;
-            let next = next_frame(index);
-            held.drain(..held.partition_point(|(frame, _)| u64::from(*frame) < next));
-            last.set(0);
+            record.by_frame.forget(next_frame(index));
         }
         let is_written = |sight: &Sight| {
             u64::from(sight.frame) < next_frame(self.record_of[usize::from(sight.point)])
