@@ -740,9 +740,7 @@ fn what_cannot_be_annotated_is_named_before_anything_is_read() {
     for option in ["--annotate", "--write-lost"] {
         assert_error(
             &[option, result, "-", server],
-            &format!(
-                "-: {option} reads the captures twice, which only a file can be; save it to one first"
-            ),
+            "-: annotating reads the captures twice, which only a file can be; save it to one first",
         );
         assert_error(
             &[option, server, "fixtures/router-drops/client.pcap", server],

@@ -88,15 +88,6 @@ pub(super) fn is_stdout(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// An output for what standard output has no room for.
-pub(super) fn nowhere() -> Output {
-    Output {
-        name: "nowhere".to_owned(),
-        writer: BufWriter::new(Box::new(io::sink())),
-        is_terminal: false,
-    }
-}
-
 /// Opens the file, or standard output where there is none or it is `-`.
 pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Output> {
     let file = file.filter(|file| !is_stdout(file));

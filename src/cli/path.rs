@@ -25,9 +25,7 @@ use crate::{
     duration,
     explain::Explanation,
     findings::{Findings, Packet, Verdict, Warning},
-    path::{
-        self, Annotation, Event, Frames, Memory, Named, Options, Points, Room, Session, Subject,
-    },
+    path::{self, Annotation, Event, Frames, Memory, Options, Points, Room, Session, Subject},
     probe, protocols,
     report::{self, PacketFile, whole::Unfinished},
     source::Origin,
@@ -279,31 +277,21 @@ impl Results {
         let output = arguments.output.as_deref();
         let packets = arguments.packets.as_deref();
         let frames = [
-            ("--annotate", Frames::All, arguments.annotate.as_deref()),
-            (
-                "--write-lost",
-                Frames::Lost,
-                arguments.write_lost.as_deref(),
-            ),
+            (Frames::All, arguments.annotate.as_deref()),
+            (Frames::Lost, arguments.write_lost.as_deref()),
         ];
-        let beside = || frames.iter().map(|(_, _, file)| *file).chain([packets]);
-        keep_sources(points, beside().chain([output]).flatten())?;
-        let on_stdout = |file: &&Path| output::is_stdout(file);
-        let beside_on_stdout = beside().flatten().filter(on_stdout).count();
+        let results = [packets, output, frames[0].1, frames[1].1];
+        let results = results.into_iter().flatten();
+        keep_sources(points, results.clone())?;
+        let on_stdout = results.filter(|file| output::is_stdout(file)).count();
         ensure!(
-            beside_on_stdout + output.iter().filter(|file| on_stdout(file)).count() <= 1,
+            on_stdout <= 1,
             "-: standard output takes one result; give the others files"
         );
+        let instead = (on_stdout > 0).then_some(Path::new("/dev/null"));
         let mut annotations = Vec::new();
-        for (option, frames, file) in frames {
+        for (frames, file) in frames {
             let Some(file) = file else { continue };
-            for Named { origin, .. } in points.iter() {
-                ensure!(
-                    origin.is_repeatable(),
-                    "{origin}: {option} reads the captures twice, which only a file can be; save \
-                     it to one first"
-                );
-            }
             let (to, unfinished) = Unfinished::begin(file)?;
             let annotation = Annotation {
                 frames,
@@ -313,11 +301,7 @@ impl Results {
             annotations.push((annotation, unfinished));
         }
         Ok(Self {
-            out: if beside_on_stdout > 0 && output.is_none() {
-                output::nowhere()
-            } else {
-                output::open(output)?
-            },
+            out: output::open(output.or(instead))?,
             packets: packets.map(PacketFile::create).transpose()?,
             frames: annotations,
         })
@@ -401,16 +385,16 @@ fn find(points: &Points, options: &Options, results: &mut Results) -> anyhow::Re
     };
     let frames = mem::take(&mut results.frames).into_iter();
     let (frames, unfinished): (Vec<_>, Vec<_>) = frames.unzip();
-    let findings = if points.have_streams() {
+    let findings = if !frames.is_empty() {
+        let findings = path::annotate(points, options, frames, note)?;
+        unfinished.into_iter().try_for_each(Unfinished::finish)?;
+        findings
+    } else if points.have_streams() {
         let session = watch(points, options)?;
         match options.memory {
             Memory::Unbounded => session.packets(note)?,
             _ => session.finish()?,
         }
-    } else if !frames.is_empty() {
-        let findings = path::annotate(points, options, frames, note)?;
-        unfinished.into_iter().try_for_each(Unfinished::finish)?;
-        findings
     } else if has_packets {
         path::packets(points, options, note)?
     } else {
