@@ -162,8 +162,6 @@ pub(super) struct Surveyed<'a> {
     reader: Reader<'a>,
     observer: Observer,
     is_first: bool,
-    /// How many frames more are read.
-    left: u64,
 }
 
 impl<'a> Surveyed<'a> {
@@ -172,19 +170,6 @@ impl<'a> Surveyed<'a> {
             reader: Reader::open(point, options)?,
             observer: Observer::default(),
             is_first: true,
-            left: u64::MAX,
-        })
-    }
-
-    /// The same point as it was when it had so many frames: a capture may go on meanwhile.
-    pub(super) fn open_again(
-        point: &'a Named,
-        options: &Options,
-        frames: u64,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            left: frames,
-            ..Self::open(point, options)?
         })
     }
 
@@ -196,14 +181,13 @@ impl<'a> Surveyed<'a> {
     /// Reads until a batch is full; `false` at the end.
     pub(super) fn read(&mut self, batch: &mut Batch) -> Result<Result<bool, NeedsAll>, Error> {
         while self.observer.held() < BATCH + HELD_BACK {
-            if self.left == 0 || !self.reader.frame(&mut self.observer)? {
+            if !self.reader.frame(&mut self.observer)? {
                 return Ok(self
                     .observer
                     .check_end()
                     .map(|()| false)
                     .map_err(Into::into));
             }
-            self.left -= 1;
         }
         if let Err(disorder) = self.observer.hand_over(HELD_BACK, batch) {
             return Ok(Err(disorder.into()));

@@ -7,7 +7,7 @@ use super::{Error, Options, Points, files::Surveyed};
 use crate::{
     correlate::Stretches,
     judge::Show,
-    observe::{Batch, FlowEntry, Point},
+    observe::{Batch, FlowEntry, Point, Sighting},
     source::Origin,
 };
 
@@ -28,8 +28,7 @@ pub(super) fn read(
         digest: false,
         ..options.clone()
     };
-    let open = |(point, seen): (_, &Point)| Surveyed::open_again(point, options, seen.frames);
-    let readers = points.iter().zip(seen).map(open);
+    let readers = points.iter().map(|point| Surveyed::open(point, options));
     let mut readers = readers
         .map(|reader| reader.map(Some))
         .collect::<Result<Vec<_>, Error>>()?;
@@ -45,6 +44,10 @@ pub(super) fn read(
         let reader = readers[point].as_mut().expect("it has not ended");
         let goes_on = reader.read(&mut batch)?.map_err(|_| changed(point))?;
         if goes_on {
+            let (sightings, flows) = (&mut batch.sightings, &mut batch.flows);
+            forget_later(&seen[point], sightings);
+            flows.truncate(seen[point].flows.len() - known[point]);
+            batch.keys.truncate(flows.len());
             if !begin_so(&seen[point].flows[known[point]..], &batch.flows) {
                 return Err(changed(point));
             }
@@ -52,7 +55,10 @@ pub(super) fn read(
             stretches.add(point, &mut batch, &mut *show);
         } else {
             let ended = readers[point].take();
-            let ended = ended.expect("it has not ended before").end()?;
+            let mut ended = ended.expect("it has not ended before").end()?;
+            forget_later(&seen[point], &mut ended.sightings);
+            ended.flows.truncate(seen[point].flows.len());
+            ended.keys.truncate(ended.flows.len());
             if !begin_so(&seen[point].flows, &ended.flows) {
                 return Err(changed(point));
             }
@@ -68,8 +74,13 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Forgets what came after the point was read first: a capture may go on meanwhile.
+fn forget_later(seen: &Point, sightings: &mut Vec<Sighting>) {
+    sightings.retain(|sighting| u64::from(sighting.frame) <= seen.frames);
+}
+
 /// Whether the flows that were known begin with these.
 fn begin_so(known: &[FlowEntry], flows: &[FlowEntry]) -> bool {
     let mut both = known.iter().zip(flows);
-    flows.len() <= known.len() && both.all(|(known, flow)| known.flow == flow.flow)
+    both.all(|(known, flow)| known.flow == flow.flow)
 }
