@@ -51,8 +51,7 @@ pub(super) fn read_rolling(
 }
 
 /// Reads and surveys all points, which hold all that they saw.
-pub(super) fn read_all(points: &Points, options: &Options) -> Result<(Vec<Point>, Survey), Error> {
-    reader::ensure_filters(options)?;
+fn read_all(points: &Points, options: &Options) -> Result<(Vec<Point>, Survey), Error> {
     let seen = if options.one_thread {
         points
             .iter()
