@@ -17,8 +17,14 @@ mod fragments;
 mod log;
 mod witness;
 
-use std::{collections::BTreeSet, hash::Hasher, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, Hasher},
+    net::IpAddr,
+};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
 #[cfg(fuzzing)]
@@ -507,14 +513,12 @@ pub(crate) struct Observer {
     flows: Vec<FlowEntry>,
     briefs: Vec<Brief>,
     keys: Vec<u64>,
-    flow_ids: KeyedMap<Flow, u32>,
+    ids: Ids,
     /// The flow of the datagrams with certain headers, by their number.
     flows_by_headers: Vec<u32>,
     pairs: Vec<(IpAddr, IpAddr)>,
-    pair_ids: KeyedMap<(IpAddr, IpAddr), u32>,
     /// Of each stream: an address pair under one number.
     streams: Vec<Progress>,
-    stream_ids: KeyedMap<(u32, u8, Carrier), u32>,
     icmp: Vec<IcmpSighting>,
     doubtful: Vec<Sighting>,
     /// So many ICMP errors are kept, and as many doubtful packets; all where it is not said.
@@ -526,6 +530,16 @@ pub(crate) struct Observer {
     fragments: Fragments,
     /// How many frames there were before the first whose time is no whole second.
     whole_seconds: u64,
+}
+
+/// What numbers an observer has given: what is numbered is among its flows, pairs and streams.
+#[derive(Debug, Clone, Default)]
+struct Ids {
+    /// Of flows, by a hash of theirs.
+    flows: HashTable<u32>,
+    hashing: RandomState,
+    pairs: KeyedMap<(IpAddr, IpAddr), u32>,
+    streams: KeyedMap<(u32, u8, Carrier), u32>,
 }
 
 impl Observer {
@@ -822,16 +836,22 @@ impl Observer {
     }
 
     fn intern(&mut self, flow: &Flow) -> u32 {
-        if let Some(&id) = self.flow_ids.get(flow) {
+        let Ids {
+            flows: ids,
+            hashing,
+            ..
+        } = &self.ids;
+        let hash = hashing.hash_one(flow);
+        if let Some(&id) = ids.find(hash, |&id| self.flows[id as usize].flow == *flow) {
             return id;
         }
         let addresses = (flow.source, flow.destination);
-        let pair = *self.pair_ids.entry(addresses).or_insert_with(|| {
+        let pair = *self.ids.pairs.entry(addresses).or_insert_with(|| {
             self.pairs.push(addresses);
             next_id(self.pairs.len())
         });
         let stream = (pair, flow.protocol, flow.carrier);
-        let stream = *self.stream_ids.entry(stream).or_insert_with(|| {
+        let stream = *self.ids.streams.entry(stream).or_insert_with(|| {
             self.streams.push(Progress::default());
             next_id(self.streams.len())
         });
@@ -847,7 +867,9 @@ impl Observer {
         });
         self.flows.push(FlowEntry { flow: *flow, pair });
         let id = next_id(self.flows.len());
-        self.flow_ids.insert(*flow, id);
+        let Ids { flows, hashing, .. } = &mut self.ids;
+        let hash_of = |&id: &u32| hashing.hash_one(self.flows[id as usize].flow);
+        flows.insert_unique(hash, id, hash_of);
         id
     }
 
@@ -953,15 +975,21 @@ impl Observer {
             .map_or(self.handed_over_to, |s| s.timestamp_ns);
     }
 
+    /// The same observer, for [`Observer::finish`]: it does not know again what it has numbered.
+    #[must_use]
+    pub(crate) fn so_far(&mut self) -> Self {
+        let ids = std::mem::take(&mut self.ids);
+        let so_far = self.clone();
+        self.ids = ids;
+        so_far
+    }
+
     /// The same observer, had it handed over nothing but kept these sightings, by rising timestamp.
     /// It must hold none of its own.
     #[must_use]
-    pub(crate) fn so_far(&self, sightings: Vec<Sighting>) -> Self {
+    pub(crate) fn holding(self, sightings: Vec<Sighting>) -> Self {
         debug_assert_eq!(self.held(), 0, "what is held is handed over first");
-        Self {
-            sightings,
-            ..self.clone()
-        }
+        Self { sightings, ..self }
     }
 
     /// Keeps no more than so many ICMP errors, and about as many doubtful packets.

@@ -33,7 +33,7 @@ const BASE_S: f64 = 0.1;
 /// What a run may hold, bytes: whatever it reads, and for each record of the larger pair. A flow of one
 /// packet is remembered by its addresses, ports and trend at either point.
 const MEMORY: u64 = 32 << 20;
-const MEMORY_OF_RECORD: u64 = 3 << 10;
+const MEMORY_OF_RECORD: u64 = 2 << 10;
 
 type Frames = Vec<(i64, Vec<u8>)>;
 

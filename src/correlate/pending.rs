@@ -522,9 +522,9 @@ impl<T: Copy> Pending<T> {
     /// that were complete.
     pub(crate) fn take_survey(&mut self, points: &[Point]) -> Survey {
         self.surveyed = 0;
-        let survey = self.survey(points);
         self.survey.link_through();
-        self.survey.take_through();
+        let mut survey = self.survey.take_complete();
+        survey.note_rest(points);
         survey
     }
 

@@ -475,6 +475,16 @@ impl Survey {
         std::mem::take(&mut self.passed).into_marks()
     }
 
+    /// The same survey. This one knows how clocks relate then, and nothing more of the packets that every
+    /// point saw.
+    pub(super) fn take_complete(&mut self) -> Self {
+        let through = std::mem::take(&mut self.through);
+        Self {
+            through,
+            ..self.clone()
+        }
+    }
+
     /// The packets that every point saw, by their flows at the first and the last point. They are
     /// no longer in the survey then.
     pub(crate) fn take_through(&mut self) -> Vec<((u32, u32), Through)> {

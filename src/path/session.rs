@@ -104,7 +104,7 @@ impl Session {
     pub fn finish(mut self) -> Result<Findings, Error> {
         self.join()?;
         if self.is_bounded() {
-            return Ok(self.snapshot());
+            return Ok(self.shared.window.take_findings());
         }
         Ok(self.into_observations()?.judge())
     }

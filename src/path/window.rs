@@ -335,7 +335,7 @@ impl Window {
     #[must_use]
     pub fn snapshot(&self) -> Findings {
         let mut taken = lock(&self.taken);
-        let (points, _) = self.points(&mut taken, Taken::sightings);
+        let (points, _) = self.points(&mut taken, Taken::sightings, Observer::so_far);
         match &*taken {
             Taken::All(_) => {
                 drop(taken);
@@ -346,23 +346,55 @@ impl Window {
                     pending, decided, ..
                 } = &**bounded;
                 let survey = pending.survey(&points);
-                let decided = decided.clone().with(
-                    (&points, &survey, &self.options),
-                    pending.again(),
-                    pending.returned(),
-                    pending.stale(),
-                );
+                let decided = self.complete(decided.clone(), &points, &survey, pending);
                 drop(taken);
                 conclude(&points, survey, &self.options, decided, None)
             }
         }
     }
 
+    /// The findings once all points are finished; the window knows nothing of them any more.
+    #[must_use]
+    pub(super) fn take_findings(&self) -> Findings {
+        let mut taken = lock(&self.taken);
+        let (points, _) = self.points(&mut taken, Taken::lend, std::mem::take);
+        match std::mem::replace(&mut *taken, Taken::All(Vec::new())) {
+            Taken::All(_) => self.judge(points, None),
+            Taken::Some(bounded) => {
+                let Bounded {
+                    mut pending,
+                    decided,
+                    ..
+                } = *bounded;
+                let survey = pending.take_survey(&points);
+                let decided = self.complete(decided, &points, &survey, &pending);
+                drop(pending);
+                conclude(&points, survey, &self.options, decided, None)
+            }
+        }
+    }
+
+    /// What is decided, with what came of packets that are no longer known.
+    fn complete(
+        &self,
+        decided: Ledger,
+        points: &[Point],
+        survey: &Survey,
+        pending: &Pending<Decision>,
+    ) -> Ledger {
+        decided.with(
+            (points, survey, &self.options),
+            pending.again(),
+            pending.returned(),
+            pending.stale(),
+        )
+    }
+
     /// The findings so far, and the last few packets of a number each way, the newest last.
     #[must_use]
     pub fn snapshot_with_packets(&self, number: u8) -> (Findings, Vec<Packet>) {
         let mut taken = lock(&self.taken);
-        let (points, _) = self.points(&mut taken, Taken::recent);
+        let (points, _) = self.points(&mut taken, Taken::recent, Observer::so_far);
         let has_forgotten = matches!(&*taken, Taken::Some(_));
         drop(taken);
         // What is older was forgotten at some point.
@@ -393,7 +425,7 @@ impl Window {
     pub(super) fn take_points(&self) -> Option<Vec<Point>> {
         let mut taken = lock(&self.taken);
         let is_complete = matches!(&*taken, Taken::All(_));
-        is_complete.then(|| self.points(&mut taken, Taken::lend).0)
+        is_complete.then(|| self.points(&mut taken, Taken::lend, std::mem::take).0)
     }
 
     /// Judges points of which everything is known.
@@ -517,7 +549,7 @@ impl Window {
     /// Decides what can be decided, or half of it all; whether most of what is left waits for points
     /// that are behind.
     fn decide(&self, taken: &mut Taken, is_full: bool) -> bool {
-        let (points, open) = self.points(taken, Taken::lend);
+        let (points, open) = self.points(taken, Taken::lend, Observer::so_far);
         let Taken::Some(bounded) = taken else {
             return false;
         };
@@ -562,6 +594,7 @@ impl Window {
         &self,
         taken: &mut Taken,
         sightings: impl Fn(&mut Taken, usize) -> Vec<Sighting>,
+        observer: impl Fn(&mut Observer) -> Observer,
     ) -> (Vec<Point>, Vec<bool>) {
         // Lock all feeds together, so that no point is seen later than another.
         let mut feeds: Vec<MutexGuard<Feed>> = self.feeds.iter().map(lock).collect();
@@ -571,7 +604,8 @@ impl Window {
             taken.add(point, &mut batch);
         }
         taken.flush();
-        let points = feeds.iter().zip(&self.labels).enumerate();
+        let open = feeds.iter().map(|feed| !feed.has_ended).collect();
+        let points = feeds.iter_mut().zip(&self.labels).enumerate();
         let points = points.map(|(index, (feed, label))| {
             let sightings = sightings(taken, index);
             let twins = taken.twins(index);
@@ -583,7 +617,7 @@ impl Window {
                 },
                 None => Point {
                     twins,
-                    ..feed.observer.so_far(sightings).finish(
+                    ..observer(&mut feed.observer).holding(sightings).finish(
                         label.name.clone(),
                         label.source.clone(),
                         feed.summary.clone(),
@@ -591,8 +625,7 @@ impl Window {
                 },
             }
         });
-        let open = feeds.iter().map(|feed| !feed.has_ended);
-        (points.collect(), open.collect())
+        (points.collect(), open)
     }
 }
 
