@@ -31,9 +31,11 @@ const GROWTH: f64 = 9.0;
 const BASE_S: f64 = 0.1;
 
 /// What a run may hold, bytes: whatever it reads, and for each record of the larger pair. A flow of one
-/// packet is remembered by its addresses, ports and trend at either point.
+/// packet is remembered by its addresses, ports and trend at either point; where everything is kept, so is
+/// each ICMP error.
 const MEMORY: u64 = 32 << 20;
-const MEMORY_OF_RECORD: u64 = 2 << 10;
+const MEMORY_OF_RECORD: u64 = 3 << 10;
+const MEMORY_OF_RECORD_BOUNDED: u64 = 2 << 10;
 
 type Frames = Vec<(i64, Vec<u8>)>;
 
@@ -68,7 +70,11 @@ fn assert_cheap(make: Make) {
     let mut is_cheap = true;
     for (index, (records, way)) in ways.iter().enumerate() {
         let [few, many] = [1, 4].map(|factor| taken[&(index, factor)]);
-        let memory = MEMORY + MEMORY_OF_RECORD * 4 * u64::from(*records);
+        let of_record = match *records {
+            FEW_BOUNDED => MEMORY_OF_RECORD_BOUNDED,
+            _ => MEMORY_OF_RECORD,
+        };
+        let memory = MEMORY + of_record * 4 * u64::from(*records);
         let holds = many.0 <= BASE_S + GROWTH * few.0.max(BASE_S / 4.0) && many.1 <= memory;
         is_cheap &= holds;
         told.push(format!(

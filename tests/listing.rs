@@ -231,13 +231,9 @@ fn a_capture_may_go_on_meanwhile() {
             file.write_all(&more).unwrap();
         }
     });
-    let (packets, [longer, lost]) = recorded.annotate(&options);
+    let (packets, written) = recorded.annotate(&options);
     assert!(packets == expected.1);
-    assert!(lost == annotated.1[1]);
-    assert!(
-        longer.len() > annotated.1[0].len(),
-        "the frames that came are there too"
-    );
+    assert!(written == annotated.1, "what came since is left out");
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(crate) struct Record {
     pub kind: PointKind,
     /// The point of the whole record, or the first of its two.
     pub(super) point: usize,
+    /// How many frames it had when it was read first; those that came since are left out.
+    pub(super) frames: u64,
     /// Of two sides, the one that a frame with HDP belongs to.
     sides: KeyedMap<u64, u16>,
     /// The packet that a frame holds.
@@ -170,6 +172,7 @@ impl Notes {
                     name: point.capture.clone(),
                     kind: point.kind,
                     point: index,
+                    frames: point.frames,
                     sides: KeyedMap::default(),
                     by_frame: ByFrame::default(),
                 });

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, sync::Arc, vec};
 
 use super::{
     Capture, Clocks, Form,
-    notes::{Key, Notes},
+    notes::{Key, Notes, Record},
 };
 use crate::{
     capture_file::{EPB_DROPCOUNT, EPB_FLAGS, options},
     decode::{Dates, Decoder, Layer, LayerKind},
-    source::{Error, Interface, Section, Source, Summary},
+    source::{Error, Frame, Interface, Section, Source, Summary},
 };
 
 /// A capture of which one frame at a time is in memory, unless it is out of order.
@@ -94,6 +94,8 @@ enum Rest {
 /// Reads frame after frame.
 struct Reader {
     source: Source,
+    /// So many frames are read at the most.
+    frames: u64,
     decoder: Decoder,
     clock: OnFirst,
     /// The last time that was read, for the frames that have none.
@@ -109,12 +111,12 @@ impl Track {
         clocks: &Clocks,
         dates: Dates,
     ) -> Result<Self, Error> {
-        let point = notes.records()[capture.record].point;
+        let &Record { point, frames, .. } = &notes.records()[capture.record];
         let mut source = Source::open(capture.origin.clone())?;
         let mut is_in_order = true;
         let mut latest_ns = i64::MIN;
         let mut sides: BTreeSet<(u32, Option<usize>)> = BTreeSet::new();
-        while let Some(frame) = source.next_frame() {
+        while let Some(frame) = source.next_frame().filter(|frame| frame.number <= frames) {
             let time_ns = frame.time_ns.map_or(latest_ns, |time_ns| {
                 time_ns.saturating_add(clocks.shift_ns(point, time_ns))
             });
@@ -145,6 +147,7 @@ impl Track {
         };
         let reader = Reader {
             source: Source::open(capture.origin.clone())?,
+            frames,
             decoder: Decoder::new(dates),
             clock: clock.clone(),
             time_ns: 0,
@@ -240,7 +243,8 @@ impl Track {
 impl Reader {
     /// Reads the next frame into what held the last one; `false` at the end.
     fn read(&mut self, head: &mut Head) -> bool {
-        let Some(frame) = self.source.next_frame() else {
+        let known = |frame: &Frame| frame.number <= self.frames;
+        let Some(frame) = self.source.next_frame().filter(known) else {
             return false;
         };
         self.time_ns = frame.time_ns.unwrap_or(self.time_ns);
