@@ -1072,7 +1072,7 @@ impl Observer {
             self.coverage.limit_to(start, end);
         }
         if summary.is_damaged {
-            self.coverage.leave_out_a_last_frame_far_off();
+            self.coverage.leave_out_last_frames_far_off();
         }
         // dumpcap up to 4.0 states these times in microseconds on interfaces that count nanoseconds:
         // what does not enclose the capture's own frames is not believed.

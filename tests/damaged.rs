@@ -325,6 +325,37 @@ fn a_wrong_byte_in_a_header_loses_one_packet_at_the_most() {
     assert_none(&each(is_meant, check));
 }
 
+/// What is read out of place behind a wrong length may be several frames, of any time: of none of them
+/// the capture was watching. Where nothing is damaged, a far time is one.
+#[test]
+fn frames_of_far_times_before_damage_are_no_coverage() {
+    let record = |seconds: u32| {
+        let words = [seconds, 0, 4, 4];
+        [&words.map(u32::to_le_bytes).concat()[..], &[0; 4]].concat()
+    };
+    let check = |name: &str, damaged: Damaged| {
+        let times = [3_690_921_766, 3, 2_000_000_000];
+        let far = times.map(record).concat();
+        let row = [&damaged.whole[..], &far, b"cut"].concat();
+        let end = [&damaged.whole[..], &far].concat();
+        let until = |bytes: &[u8]| {
+            let points = damaged.points(bytes);
+            let points = path::points(&points).unwrap();
+            let findings = path::findings(&points, &options()).unwrap();
+            let until = findings.points[damaged.index].last_ns.unwrap();
+            (until, damaged.check(bytes, name, 0))
+        };
+        let (last_ns, wrong) = until(&damaged.whole);
+        assert_eq!(wrong, None);
+        let (until_ns, wrong) = until(&row);
+        assert_eq!(until_ns, last_ns);
+        assert_eq!(until(&end).0, 3_690_921_766 * 1_000_000_000);
+        Vec::from_iter(wrong)
+    };
+    let wrong = each(|name| name == "control/server.pcap", check);
+    assert_none(&wrong);
+}
+
 /// Frames that are read as another link's: most cannot be, and the few that can are no HDP.
 #[test]
 fn a_wrong_link_type_loses_nothing() {

@@ -648,6 +648,51 @@ fn damage_ends_the_reading_with_a_warning_that_says_where() {
     }
 }
 
+/// A record that claims more bytes than its packet had ends with the packet where that is followed by
+/// another record or the end: what it would swallow is read.
+#[test]
+fn a_record_that_claims_its_neighbours_ends_with_its_packet() {
+    let folder = Folder::new();
+    let capture = capture();
+    for order in ORDERS {
+        for nanoseconds in [true, false] {
+            let format = Format::Pcap { order, nanoseconds };
+            let whole = capture.to_bytes(format);
+            let to_bytes = |len: u32| match order {
+                ByteOrder::Little => len.to_le_bytes(),
+                ByteOrder::Big => len.to_be_bytes(),
+            };
+            // Of frames 3, 19 and 20: a part of the next, all of the next, more than there can be.
+            for (index, claimed) in [(2, 10), (2, 2 + 16 + 3), (18, u32::MAX), (19, 20)] {
+                let mut before = capture.clone();
+                before.frames.truncate(index);
+                let at = before.to_bytes(format).len();
+                let mut bytes = whole.clone();
+                bytes[at + 8..at + 12].copy_from_slice(&to_bytes(claimed));
+                let read = folder.read(&bytes).unwrap();
+                assert_eq!(read.frames, expected(&capture, format));
+                let warning = format!(
+                    "damaged at byte {at}: a record claims {claimed} bytes of a packet of {index}, \
+                     behind which the next one begins: read as {index}"
+                );
+                assert_eq!(read.summary.warnings, [warning]);
+            }
+            // Where the packet's own length is what is wrong, or no writer meant it, the record holds
+            // what it claims.
+            let mut shorter = capture.clone();
+            shorter.frames[15].original_len = 9;
+            shorter.frames[16].original_len = 0;
+            let read = folder.read_whole(&shorter.to_bytes(format));
+            assert_eq!(read.frames, expected(&shorter, format));
+            for frame in &mut shorter.frames {
+                frame.original_len = frame.original_len.saturating_sub(4);
+            }
+            let read = folder.read_whole(&shorter.to_bytes(format));
+            assert_eq!(read.frames, expected(&shorter, format));
+        }
+    }
+}
+
 const CLASSIC: Format = Format::Pcap {
     order: ByteOrder::Little,
     nanoseconds: true,

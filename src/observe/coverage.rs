@@ -101,7 +101,8 @@ struct Order {
     turns: Vec<(i64, i64)>,
     /// What was recorded up to each turn since the one before.
     before: Vec<Occupancy>,
-    /// The last frame that was more than a day off from those before, and their first and last times.
+    /// The last frame that was more than a day off from the one before, and the first and last times of
+    /// those before it, or before the row of such frames that it ends.
     far_off: Option<(i64, Ends)>,
 }
 
@@ -176,6 +177,11 @@ impl Coverage {
     fn note_out_of_line(&mut self, time_ns: i64) {
         let before = self.order.ends();
         if !before.is_empty() && time_ns.abs_diff(self.order.latest_ns) > DAY_NS {
+            let row = self
+                .order
+                .far_off
+                .filter(|row| row.0 == self.order.latest_ns);
+            let before = row.map_or(before, |(_, before)| before);
             self.order.far_off = Some((time_ns, before));
         }
         if time_ns >= self.order.latest_ns {
@@ -185,9 +191,9 @@ impl Coverage {
         }
     }
 
-    /// Leaves out the last frame where it is more than a day off from those before: in a damaged capture
-    /// it may be none.
-    pub(super) fn leave_out_a_last_frame_far_off(&mut self) {
+    /// Leaves out the last frames where each is more than a day off from the one before: in a damaged
+    /// capture they may be none.
+    pub(super) fn leave_out_last_frames_far_off(&mut self) {
         if let Some((time_ns, before)) = self.order.far_off
             && time_ns == self.order.latest_ns
         {

@@ -10,6 +10,9 @@ const RECORD_HEADER_LEN: usize = 16;
 /// More than any interface hands over (USB captures go up to 128 MiB): a larger length is damage.
 pub(super) const MAX_FRAME_LEN: u32 = 128 * 1024 * 1024;
 
+/// A record that follows another by more seconds is none, where it is doubtful whether there is one.
+const A_DAY: u32 = 86_400;
+
 /// Microseconds in a second: more is no fraction of one.
 const MOST_MICROSECONDS: u32 = 999_999;
 
@@ -24,6 +27,8 @@ pub(super) struct Classic {
     /// A larger fraction is none.
     most_units: u32,
     record_header_len: usize,
+    /// Whether a captured length was wrong, which is said once.
+    has_wrong_len: bool,
     link_type: LinkType,
     /// The file's number among those that were joined.
     interface: u32,
@@ -53,6 +58,7 @@ impl Classic {
                 MOST_MICROSECONDS
             },
             record_header_len: RECORD_HEADER_LEN + if header.is_modified_format() { 8 } else { 0 },
+            has_wrong_len: false,
             link_type,
             interface: u32::try_from(summary.interfaces.len()).unwrap_or(u32::MAX),
             last_ns: None,
@@ -75,10 +81,13 @@ impl Classic {
         let mut rest = view;
         let (mut all, mut beyond) = (0, 0);
         while let Some(header) = rest.first_chunk() {
-            let [_, fraction, captured_len, _] = self.four_words(header);
+            let [_, fraction, captured_len, original_len] = self.four_words(header);
             let Some(next) = rest.get(self.record_header_len + captured_len as usize..) else {
                 break;
             };
+            if captured_len > original_len {
+                break;
+            }
             all += 1;
             beyond += usize::from(fraction > self.most_units);
             rest = next;
@@ -106,7 +115,9 @@ impl Classic {
     pub(super) fn ready(&mut self, view: &[u8]) -> Option<Record> {
         let [seconds, fraction, captured_len, original_len] = self.four_words(view.first_chunk()?);
         let len = captured_len as usize;
-        let is_usual = captured_len.wrapping_sub(1) < MAX_FRAME_LEN && fraction <= self.most_units;
+        let is_usual = captured_len.wrapping_sub(1) < MAX_FRAME_LEN
+            && captured_len <= original_len
+            && fraction <= self.most_units;
         if view.len() < self.record_header_len + len || !is_usual {
             return None;
         }
@@ -141,8 +152,17 @@ impl Classic {
         let Some(header) = buffer.view().first_chunk() else {
             unreachable!("a record header is at least that long")
         };
-        let [seconds, fraction, captured_len, original_len] = self.four_words(header);
+        let words @ [seconds, fraction, mut captured_len, original_len] = self.four_words(header);
         let at = buffer.position();
+        if self.ends_at_original_len(words, buffer)? {
+            if !std::mem::replace(&mut self.has_wrong_len, true) {
+                summary.warnings.push(format!(
+                    "damaged at byte {at}: a record claims {captured_len} bytes of a packet of \
+                     {original_len}, behind which the next one begins: read as {original_len}"
+                ));
+            }
+            captured_len = original_len;
+        }
         if captured_len == 0 && magic::is_classic(buffer.view()) {
             return self.join(buffer, summary);
         }
@@ -174,6 +194,30 @@ impl Classic {
             summary.paused_ns.push((until, now));
         }
         Ok(Step::Frame(record))
+    }
+
+    /// Whether a record that claims more bytes than its packet had ends where the packet does: the next
+    /// record begins there, or the file ends.
+    fn ends_at_original_len(
+        &self,
+        [seconds, _, captured_len, original_len]: [u32; 4],
+        buffer: &mut Buffer,
+    ) -> Result<bool, String> {
+        if original_len == 0 || captured_len <= original_len || original_len > MAX_FRAME_LEN {
+            return Ok(false);
+        }
+        let end = self.record_header_len + original_len as usize;
+        if !buffer.has(end + RECORD_HEADER_LEN)? {
+            return Ok(buffer.view().len() == end);
+        }
+        let Some(next) = buffer.view()[end..].first_chunk() else {
+            unreachable!("a record header is at least that long")
+        };
+        let [next_seconds, fraction, captured_len, original_len] = self.four_words(next);
+        Ok(next_seconds.abs_diff(seconds) <= A_DAY
+            && fraction <= self.most_units
+            && (1..=original_len).contains(&captured_len)
+            && captured_len <= MAX_FRAME_LEN)
     }
 
     /// Goes on with the file that was joined behind this one: a recording of its own.

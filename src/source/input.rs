@@ -358,10 +358,13 @@ impl Buffer {
     /// Whether the input is at its end, or why that cannot be told.
     #[inline]
     pub(super) fn at_end(&mut self) -> Result<bool, String> {
-        match self.fill(1) {
-            Ok(more) => Ok(!more),
-            Err(error) => Err(self.cannot_read_on(&error)),
-        }
+        self.has(1).map(|more| !more)
+    }
+
+    /// Whether the input holds so many bytes more, which are in view then, or why that cannot be told.
+    #[inline]
+    pub(super) fn has(&mut self, len: usize) -> Result<bool, String> {
+        self.fill(len).map_err(|error| self.cannot_read_on(&error))
     }
 
     #[cold]
