@@ -246,6 +246,12 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// There is no such file, but an interface of that name.
+    #[error("{origin}: no such file; to capture from the interface of that name: live:{origin}")]
+    Interface {
+        /// The source as the user named it.
+        origin: Origin,
+    },
     /// The first bytes could not be read.
     #[error("{origin}: cannot read: {error}")]
     Read {
@@ -333,6 +339,20 @@ pub enum Error {
         /// libpcap's own words.
         why: String,
     },
+}
+
+impl Error {
+    /// Why a file could not be opened.
+    pub(crate) fn of_opening(origin: &Origin, error: io::Error) -> Self {
+        let origin = origin.clone();
+        let is_interface = |path: &Path| nix::net::if_::if_nametoindex(path).is_ok();
+        match &origin {
+            Origin::Path(path) if error.kind() == io::ErrorKind::NotFound && is_interface(path) => {
+                Self::Interface { origin }
+            }
+            _ => Self::Open { origin, error },
+        }
+    }
 }
 
 impl Error {

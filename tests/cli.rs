@@ -111,6 +111,10 @@ fn what_is_no_capture_is_named() {
             missing.as_str(),
             "cannot open: No such file or directory (os error 2)",
         ),
+        (
+            "lo",
+            "no such file; to capture from the interface of that name: live:lo",
+        ),
         (directory, "is a directory; name the capture files in it"),
         (
             &empty,

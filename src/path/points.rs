@@ -169,7 +169,7 @@ fn ensure_readable(origin: &Origin) -> Result<(), Error> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(Error::Directory { origin }),
         Ok(_) => Ok(()),
-        Err(error) => Err(source::Error::Open { origin, error }.into()),
+        Err(error) => Err(source::Error::of_opening(&origin, error).into()),
     }
 }
 

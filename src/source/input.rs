@@ -35,10 +35,7 @@ const ATTENTION_MS: u8 = 100;
 
 /// Opens the source and sees whether it is packed. A pipe ends early when `until` says so.
 pub(super) fn open(origin: &Origin, until: Option<&Until>) -> Result<Buffer, Error> {
-    let open_error = |error| Error::Open {
-        origin: origin.clone(),
-        error,
-    };
+    let open_error = |error| Error::of_opening(origin, error);
     let mut file_read = None;
     let raw: Box<dyn Read + Send> = match origin {
         Origin::Stdin => match until {
