@@ -61,7 +61,7 @@ use verdict::Reference;
 pub(crate) use fate::Decision;
 pub(crate) use hops::LARGEST_TTL_OF_A_TRACE;
 pub(crate) use ledger::{Ledger, Reading};
-pub(crate) use packets::{Listing, Show};
+pub(crate) use packets::{Lister, Listing, Show};
 pub(crate) use statistics::{CERTAIN, LIKELY, chance};
 pub(crate) use tally::Judged;
 
@@ -91,7 +91,7 @@ pub(crate) fn judge(
     points: &[Point],
     survey: Survey,
     options: &Options,
-    listing: Option<Listing<'_>>,
+    listing: Option<&mut Listing<'_>>,
 ) -> Findings {
     conclude(points, survey, options, Ledger::new(points.len()), listing)
 }
@@ -104,7 +104,7 @@ pub(crate) fn conclude(
     mut survey: Survey,
     options: &Options,
     decided: Ledger,
-    listing: Option<Listing<'_>>,
+    listing: Option<&mut Listing<'_>>,
 ) -> Findings {
     let known = Known::learn(points, &survey, options, &decided);
     let Known {
@@ -139,11 +139,16 @@ pub(crate) fn conclude(
     judgement.settle_answers();
     judgement.assume();
     judgement.references = Way::BOTH.map(|way| judgement.reference(way));
-    if let Some(listing) = listing {
-        judgement.list(listing, &AllJourneys::new(points, relations, second_chance));
-    }
     judgement.complete();
-    judgement.finish(misplaced, suspicions)
+    let findings = judgement.finish(misplaced, suspicions);
+    if let Some(listing) = listing {
+        let lister = Lister {
+            judgement: &judgement,
+            journeys: AllJourneys::new(points, relations, second_chance),
+        };
+        listing(&findings, &lister);
+    }
+    findings
 }
 
 /// What the points have to do with each other, and who was watching when.
@@ -213,6 +218,8 @@ struct Judgement<'a> {
     decided: Ledger,
     /// For each way, what delays are counted from.
     references: [Option<Reference>; 2],
+    /// For each tally, whether its verdict assumes that clocks agree.
+    assumed: Vec<bool>,
     /// What had gone through in bulk at each loss; nothing where packets were decided before.
     passed: PassedBefore,
 }
@@ -252,6 +259,7 @@ impl<'a> Judgement<'a> {
             open,
             decided,
             references: [None; 2],
+            assumed: Vec::new(),
             passed: PassedBefore::default(),
         }
     }
@@ -261,10 +269,11 @@ impl<'a> Judgement<'a> {
         for tally in self.decided.tallies.counted() {
             tally.assume();
         }
+        self.assumed = self.decided.tallies.are_assumed();
     }
 
-    /// Makes the findings of all that was counted.
-    fn finish(mut self, misplaced: Option<Warning>, suspicions: Vec<Warning>) -> Findings {
+    /// Makes the findings of all that was counted, which is taken out.
+    fn finish(&mut self, misplaced: Option<Warning>, suspicions: Vec<Warning>) -> Findings {
         let is_misplaced = misplaced.is_some();
         let mut warnings = self.warnings();
         warnings.extend(self.recorders.warnings(self.points));

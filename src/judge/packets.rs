@@ -9,29 +9,44 @@ use super::{
 };
 use crate::{
     correlate::{AllJourneys, Journey, Station, Stretch, Way},
-    findings::{Expected, Fate, Packet, PacketSighting},
+    findings::{Expected, Fate, Findings, Packet, PacketSighting},
     observe::{Point, Sighting},
 };
 
 /// What shows sightings to another: points that hold some, and a stretch of those.
 pub(crate) type Show<'a> = dyn FnMut(&[Point], &Stretch) + 'a;
 
-/// Who wants to know the fate of every packet.
-pub(crate) struct Listing<'a> {
-    /// Shows the sightings of all packets, stretch by stretch, where the points hold those only that the
-    /// survey has not counted.
-    pub sightings: Option<&'a mut dyn FnMut(&mut Show<'_>)>,
-    /// Is told of each packet, by rising timestamp.
-    pub note: &'a mut dyn FnMut(&Packet),
+/// Who wants to know the fate of every packet, once the findings are known.
+pub(crate) type Listing<'a> = dyn FnMut(&Findings, &Lister<'_>) + 'a;
+
+/// Tells the fate of every packet, as often as it is asked.
+pub(crate) struct Lister<'a> {
+    pub(super) judgement: &'a Judgement<'a>,
+    pub(super) journeys: AllJourneys<'a>,
 }
 
-impl<'a> Listing<'a> {
-    /// Lists packets all of whose sightings the points hold.
-    pub(crate) fn to(note: &'a mut dyn FnMut(&Packet)) -> Self {
-        Self {
-            sightings: None,
-            note,
-        }
+impl Lister<'_> {
+    /// Tells `note` of each packet, by rising timestamp, where the points hold all their sightings.
+    pub(crate) fn list(&self, note: &mut dyn FnMut(&Packet)) {
+        let points = self.judgement.points;
+        self.list_shown(&mut |show| show(points, &Stretch::all(points)), note);
+    }
+
+    /// The same, where the points hold only the sightings that the survey has not counted, and `show_all`
+    /// shows those of all packets, stretch by stretch.
+    pub(crate) fn list_shown(
+        &self,
+        show_all: &mut dyn FnMut(&mut Show<'_>),
+        note: &mut dyn FnMut(&Packet),
+    ) {
+        let mut texts = Texts::of(self.judgement.points);
+        show_all(&mut |points, stretch| {
+            self.journeys.visit(points, stretch, |journey| {
+                if let Some(packet) = self.judgement.packet(journey, &mut texts) {
+                    note(&packet);
+                }
+            });
+        });
     }
 }
 
@@ -74,23 +89,6 @@ impl<'a> Texts<'a> {
 }
 
 impl Judgement<'_> {
-    /// Lists the packets, once all were counted.
-    pub(super) fn list(&self, listing: Listing<'_>, journeys: &AllJourneys) {
-        let Listing { sightings, note } = listing;
-        let mut texts = Texts::of(self.points);
-        let mut tell = |journey: &Journey| {
-            if let Some(packet) = self.packet(journey, &mut texts) {
-                note(&packet);
-            }
-        };
-        match sightings {
-            None => journeys.visit(self.points, &Stretch::all(self.points), tell),
-            Some(show_all) => show_all(&mut |points, stretch| {
-                journeys.visit(points, stretch, &mut tell);
-            }),
-        }
-    }
-
     /// The delay along the whole path, as the quantiles of its number count it.
     fn delay_ns(&self, way: Way, ruling: Ruling, first: &Station, last: &Station) -> Option<i64> {
         if first.position != 0 || !matches!(ruling, Ruling::Delivered | Ruling::Late) {
@@ -112,16 +110,10 @@ impl Judgement<'_> {
         last: &Station,
     ) -> Ruling {
         let index = self.tally_of_flow[first.point][first.seen.sighting.flow as usize];
-        let assumes = self
-            .decided
-            .tallies
-            .get(index)
-            .and_then(|tally| tally.assumes);
+        let assumes = self.assumed.get(index).is_some_and(|assumed| *assumed);
         let margin_ns = self.margin_ns(journey.way, ruling, last);
         match ruling {
-            Ruling::Edge(to, _) if assumes.is_some() && margin_ns.is_some() => {
-                Ruling::Lost(last.point, to)
-            }
+            Ruling::Edge(to, _) if assumes && margin_ns.is_some() => Ruling::Lost(last.point, to),
             _ => ruling,
         }
     }

@@ -111,11 +111,6 @@ impl Tallies {
         self.by_index[index].get_or_insert_with(|| Box::new(Tally::new(self.points)))
     }
 
-    /// What was counted, if anything.
-    pub(super) fn get(&self, index: usize) -> Option<&Tally> {
-        self.by_index[index].as_deref()
-    }
-
     /// What was counted, if anything; it is taken out.
     pub(super) fn take(&mut self, index: usize) -> Option<Tally> {
         self.by_index[index].take().map(|tally| *tally)
@@ -126,6 +121,13 @@ impl Tallies {
         let len = TALLIES / Way::BOTH.len();
         let own = &self.by_index[way.index() * len..][..len];
         own.iter().flatten().map(Box::as_ref)
+    }
+
+    /// Whether the verdict on each, by its index, assumes that clocks agree which nothing compares.
+    pub(super) fn are_assumed(&self) -> Vec<bool> {
+        let assumed = |tally: &Option<Box<Tally>>| tally.as_ref()?.assumes;
+        let by_index = self.by_index.iter();
+        by_index.map(|tally| assumed(tally).is_some()).collect()
     }
 
     /// What was counted of those of which anything was.

@@ -7,8 +7,8 @@ use crate::{
     correlate::Survey,
     decode::Dates,
     explain::{self, Explanation, Material, Reread, Unseen, Wanted, Witness},
-    findings::{Packet, PointKind},
-    judge::{self, Listing},
+    findings::PointKind,
+    judge,
     observe::{Point, Sighting},
     source::{Origin, Packing, Recording},
 };
@@ -78,12 +78,11 @@ pub(super) fn run(
     let sources: Vec<&Named> = seen.iter().filter_map(source_of).collect();
     let wanted = wanted(subject, &sources, seen, options.dates())?;
     let mut witness = Witness::new(seen, wanted.timestamp_ns);
-    let mut see = |packet: &Packet| witness.see(packet);
     let findings = judge::judge(
         seen,
         survey,
         &options.judging(&points.witnesses),
-        Some(Listing::to(&mut see)),
+        Some(&mut |_, lister| lister.list(&mut |packet| witness.see(packet))),
     );
     let sources = sources.into_iter().map(reread);
     let mut sources = sources.collect::<Result<Vec<Reread>, Error>>()?;

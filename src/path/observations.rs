@@ -11,7 +11,7 @@ use crate::{
     correlate::{Relations, SecondChance, Survey},
     explain::Explanation,
     findings::{Findings, Packet},
-    judge::{self, Listing, Show},
+    judge::{self, Lister, Show},
     observe::Point,
 };
 
@@ -74,40 +74,52 @@ impl Observations {
     }
 
     /// Judges the packets; `note` gets each of them.
-    pub(super) fn list(mut self, note: &mut dyn FnMut(&Packet)) -> Result<Findings, Error> {
-        let survey = self.take_survey();
-        self.list_by(survey, note, |_| Ok(()))
+    pub(super) fn list(self, note: &mut dyn FnMut(&Packet)) -> Result<Findings, Error> {
+        self.judge_and(|observed, _, lister| observed.list_by(lister, note, |_| Ok(())))
     }
 
-    /// The same, by the survey. Where the points do not hold all sightings, `is_listed` is told from time to
-    /// time before which frame of each point all packets were listed.
+    /// Judges the packets, and lets `list` do so.
+    fn judge_and(
+        mut self,
+        list: impl FnOnce(&Self, &Findings, &Lister<'_>) -> Result<(), Error>,
+    ) -> Result<Findings, Error> {
+        let survey = std::mem::replace(&mut self.survey, Survey::of(&[]));
+        let judging = self.options.judging(&self.points.witnesses);
+        let mut list = Some(list);
+        let mut listed = Ok(());
+        let mut listing = |findings: &Findings, lister: &Lister<'_>| {
+            if let Some(list) = list.take() {
+                listed = list(&self, findings, lister);
+            }
+        };
+        let findings = judge::judge(&self.seen, survey, &judging, Some(&mut listing));
+        listed.map(|()| findings)
+    }
+
+    /// Lists the packets. Where the points do not hold all sightings, `is_listed` is told from time to time
+    /// before which frame of each point all packets were.
     fn list_by(
         &self,
-        survey: Survey,
+        lister: &Lister<'_>,
         note: &mut dyn FnMut(&Packet),
-        is_listed: impl FnMut(&[u64]) -> Result<(), Error>,
-    ) -> Result<Findings, Error> {
-        let (points, seen, options) = (&self.points, &self.seen, &self.options);
-        let mut is_listed = is_listed;
+        mut is_listed: impl FnMut(&[u64]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.are_all {
+            lister.list(note);
+            return Ok(());
+        }
         let mut read = Ok(());
-        let mut read_again = |show: &mut Show<'_>| {
-            read = listing::read(points, seen, options, show, &mut is_listed);
+        let mut show_all = |show: &mut Show<'_>| {
+            read = listing::read(
+                &self.points,
+                &self.seen,
+                &self.options,
+                show,
+                &mut is_listed,
+            );
         };
-        let listing = Listing {
-            sightings: if self.are_all {
-                None
-            } else {
-                Some(&mut read_again)
-            },
-            note,
-        };
-        let judging = options.judging(&points.witnesses);
-        let findings = judge::judge(seen, survey, &judging, Some(listing));
-        read.map(|()| findings)
-    }
-
-    fn take_survey(&mut self) -> Survey {
-        std::mem::replace(&mut self.survey, Survey::of(&[]))
+        lister.list_shown(&mut show_all, note);
+        read
     }
 
     /// Tells the life of one packet.
@@ -118,27 +130,38 @@ impl Observations {
 
     /// Judges the packets, and writes the points' frames with what became of them; `note` gets each packet.
     pub(super) fn annotate<W: Write>(
-        mut self,
+        self,
         results: Vec<Annotation<W>>,
         note: &mut dyn FnMut(&Packet),
     ) -> Result<Findings, Error> {
-        let mut notes = Notes::new(&self.seen);
-        if !self.are_all {
-            return self.annotate_as_listed(results, notes, note);
+        let notes = Notes::new(&self.seen);
+        if self.are_all {
+            self.annotate_at_the_end(results, notes, note)
+        } else {
+            self.judge_and(|observed, findings, lister| {
+                observed.annotate_as_listed(results, notes, note, (findings, lister))
+            })
         }
-        let survey = self.take_survey();
-        let mut note_both = |packet: &Packet| {
+    }
+
+    /// Writes the frames when all packets were listed.
+    fn annotate_at_the_end<W: Write>(
+        self,
+        results: Vec<Annotation<W>>,
+        mut notes: Notes,
+        note: &mut dyn FnMut(&Packet),
+    ) -> Result<Findings, Error> {
+        let (points, options) = (self.points.clone(), self.options.clone());
+        // Frames are read again, and the notes know where each packet was seen: the rest is forgotten.
+        let findings = self.list(&mut |packet| {
             notes.add_times(packet);
             notes.add(packet);
             note(packet);
-        };
-        let findings = self.list_by(survey, &mut note_both, |_| Ok(()))?;
-        // Frames are read again, and the notes know where each packet was seen.
-        drop(self.seen);
+        })?;
         notes.sort();
         let clocks = notes.clocks(&findings);
         for result in results {
-            Writing::open(result, &self.points, &notes, &clocks, &self.options)?.finish(&notes)?;
+            Writing::open(result, &points, &notes, &clocks, &options)?.finish(&notes)?;
         }
         Ok(findings)
     }
@@ -146,23 +169,24 @@ impl Observations {
     /// Lists the packets once for what the points' clocks have to do with each other, and again for each
     /// result: a frame is written when its packet was listed.
     fn annotate_as_listed<W: Write>(
-        self,
+        &self,
         results: Vec<Annotation<W>>,
         mut notes: Notes,
         note: &mut dyn FnMut(&Packet),
-    ) -> Result<Findings, Error> {
+        (findings, lister): (&Findings, &Lister<'_>),
+    ) -> Result<(), Error> {
         let mut note_times = |packet: &Packet| {
             notes.add_times(packet);
             note(packet);
         };
-        let findings = self.list_by(self.survey.clone(), &mut note_times, |_| Ok(()))?;
-        let clocks = notes.clocks(&findings);
+        self.list_by(lister, &mut note_times, |_| Ok(()))?;
+        let clocks = notes.clocks(findings);
         for result in results {
             notes.clear();
             let writing = Writing::open(result, &self.points, &notes, &clocks, &self.options)?;
             let both = RefCell::new((&mut notes, writing));
             let mut note = |packet: &Packet| both.borrow_mut().0.add(packet);
-            self.list_by(self.survey.clone(), &mut note, |before| {
+            self.list_by(lister, &mut note, |before| {
                 let (notes, writing) = &mut *both.borrow_mut();
                 notes.sort();
                 writing.write(notes, |record| before[record])?;
@@ -172,6 +196,6 @@ impl Observations {
             let (notes, writing) = both.into_inner();
             writing.finish(notes)?;
         }
-        Ok(findings)
+        Ok(())
     }
 }
