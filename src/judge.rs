@@ -91,7 +91,7 @@ pub(crate) fn judge(
     points: &[Point],
     survey: Survey,
     options: &Options,
-    listing: Option<&mut Listing<'_>>,
+    listing: Option<Listing<'_>>,
 ) -> Findings {
     conclude(points, survey, options, Ledger::new(points.len()), listing)
 }
@@ -104,7 +104,7 @@ pub(crate) fn conclude(
     mut survey: Survey,
     options: &Options,
     decided: Ledger,
-    listing: Option<&mut Listing<'_>>,
+    listing: Option<Listing<'_>>,
 ) -> Findings {
     let known = Known::learn(points, &survey, options, &decided);
     let Known {

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) type Show<'a> = dyn FnMut(&[Point], &Stretch) + 'a;
 
 /// Who wants to know the fate of every packet, once the findings are known.
-pub(crate) type Listing<'a> = dyn FnMut(&Findings, &Lister<'_>) + 'a;
+pub(crate) type Listing<'a> = Box<dyn FnOnce(&Findings, &Lister<'_>) + 'a>;
 
 /// Tells the fate of every packet, as often as it is asked.
 pub(crate) struct Lister<'a> {

@@ -82,7 +82,9 @@ pub(super) fn run(
         seen,
         survey,
         &options.judging(&points.witnesses),
-        Some(&mut |_, lister| lister.list(&mut |packet| witness.see(packet))),
+        Some(Box::new(|_, lister| {
+            lister.list(&mut |packet| witness.see(packet));
+        })),
     );
     let sources = sources.into_iter().map(reread);
     let mut sources = sources.collect::<Result<Vec<Reread>, Error>>()?;

@@ -85,14 +85,11 @@ impl Observations {
     ) -> Result<Findings, Error> {
         let survey = std::mem::replace(&mut self.survey, Survey::of(&[]));
         let judging = self.options.judging(&self.points.witnesses);
-        let mut list = Some(list);
         let mut listed = Ok(());
-        let mut listing = |findings: &Findings, lister: &Lister<'_>| {
-            if let Some(list) = list.take() {
-                listed = list(&self, findings, lister);
-            }
-        };
-        let findings = judge::judge(&self.seen, survey, &judging, Some(&mut listing));
+        let listing = Box::new(|findings: &Findings, lister: &Lister<'_>| {
+            listed = list(&self, findings, lister);
+        });
+        let findings = judge::judge(&self.seen, survey, &judging, Some(listing));
         listed.map(|()| findings)
     }
 

@@ -23,7 +23,7 @@ use crate::{
     correlate::{Pending, Places, Survey},
     decode::{Dates, Shortcut},
     findings::{Findings, Packet},
-    judge::{self, Decision, Ledger, Lister, Reading, conclude, judge},
+    judge::{self, Decision, Ledger, Listing, Reading, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
     source::{Frame, Summary},
 };
@@ -429,15 +429,11 @@ impl Window {
     }
 
     /// Judges points of which everything is known.
-    fn judge(&self, points: Vec<Point>, mut note: Option<&mut dyn FnMut(&Packet)>) -> Findings {
+    fn judge(&self, points: Vec<Point>, note: Option<&mut dyn FnMut(&Packet)>) -> Findings {
         let survey = Survey::of(&points);
         let (points, survey) = sides::take_apart(points, survey);
-        let mut list = |_: &Findings, lister: &Lister<'_>| {
-            if let Some(note) = &mut note {
-                lister.list(note);
-            }
-        };
-        judge(&points, survey, &self.options, Some(&mut list))
+        let listing = note.map(|note| -> Listing<'_> { Box::new(|_, lister| lister.list(note)) });
+        judge(&points, survey, &self.options, listing)
     }
 
     /// Takes in a batch, and decides what there is no need or no room to wait for.
