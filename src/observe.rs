@@ -13,43 +13,40 @@
 mod both_ways;
 mod bystanders;
 mod coverage;
+mod flow;
 mod fragments;
 mod log;
+mod point;
+mod sighting;
 mod witness;
 
-use std::{
-    collections::BTreeSet,
-    hash::{BuildHasher, Hasher},
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, hash::BuildHasher, net::IpAddr};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use rustc_hash::FxHasher;
 
 #[cfg(fuzzing)]
 pub use both_ways::BothWays;
 pub(crate) use bystanders::{BystanderFlow, BystanderSeen, Bystanders};
 pub(crate) use coverage::Coverage;
+pub(crate) use flow::{Flow, FlowEntry, Stage};
 pub(crate) use log::{Claims, Refused};
+pub(crate) use point::{IcmpSighting, LeftOut, OffDate, Point, input};
+pub(crate) use sighting::{Incomplete, Sighting, Trace};
 pub(crate) use witness::{Witness, Witnesses};
 
 use crate::{
     decode::{
-        Again, Datagram, Dates, Decoded, Encapsulation, FragmentSet, HeaderView, LaterPiece,
-        PacketType, Piece, Quote, Shortcut, Skip,
+        Again, Datagram, Decoded, FragmentSet, HeaderView, LaterPiece, PacketType, Piece, Shortcut,
+        Skip,
     },
-    findings::{ClockFault, Input, PointKind, Side, Skipped},
+    findings::{PointKind, Skipped},
     keyed::KeyedMap,
     protocols::Carrier,
-    source::{Frame, FrameDirection, Summary},
+    source::{Frame, Summary},
 };
 
 use fragments::{First, Fragments, Key};
-
-/// How many payload bytes the digest covers: enough for every field that a box on the path is
-/// known to rewrite, few enough that a long packet costs no more than a short one.
-const DIGEST_LEN: usize = 64;
 
 /// A second.
 const SECOND_NS: i64 = 1_000_000_000;
@@ -59,189 +56,6 @@ const NO_ACCIDENT: u64 = 16;
 
 /// How far back a sighting is moved into its place at once; beyond that it waits for the end.
 const NEARLY: usize = 64;
-
-/// One HDP packet at one point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sighting {
-    /// HDP's timestamp, the packet's identity.
-    pub timestamp_ns: u64,
-    /// Capture time on the point's clock, ns since the epoch.
-    pub time_ns: i64,
-    /// Frame number in the capture, line number in a log.
-    pub frame: u32,
-    /// Index into [`Point::flows`].
-    pub flow: u32,
-    /// Payload length in bytes by the IP header's word; 65,535 stands for more too.
-    pub payload_len: u16,
-    /// IPv4 identification, 0 where there is none. Never a key (RFC 6864); it tells a copy from
-    /// another packet with the same bytes at the same point.
-    pub ip_id: u16,
-    /// 24 bits of digest above 8 bits of flags.
-    digest_and_flags: u32,
-}
-
-impl Sighting {
-    const REORDERED: u32 = 1;
-    const DIGEST_UNKNOWN: u32 = 2;
-    const FLAG_BITS: u32 = 8;
-
-    #[inline(always)]
-    fn new(
-        (number, time_ns): (u64, i64),
-        flow: u32,
-        timestamp_ns: u64,
-        (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
-        mut flags: u32,
-    ) -> Self {
-        let covered = payload.len().min(DIGEST_LEN);
-        if covered < DIGEST_LEN && covered < payload_len as usize {
-            flags |= Self::DIGEST_UNKNOWN;
-        }
-        Self {
-            timestamp_ns,
-            time_ns,
-            frame: short(number),
-            flow,
-            payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
-            ip_id: ip_id.unwrap_or(0),
-            digest_and_flags: digest(&payload[..covered]) << Self::FLAG_BITS | flags,
-        }
-    }
-
-    /// Whether a packet of the same stream with a later timestamp came before it (RFC 4737).
-    #[must_use]
-    pub(crate) fn is_reordered(&self) -> bool {
-        self.digest_and_flags & Self::REORDERED != 0
-    }
-
-    /// A digest of the payload's first 64 bytes, or `None` where the capture kept fewer of them
-    /// than there are.
-    #[must_use]
-    pub(crate) fn digest(&self) -> Option<u32> {
-        let is_known = self.digest_and_flags & Self::DIGEST_UNKNOWN == 0;
-        is_known.then_some(self.digest_and_flags >> Self::FLAG_BITS)
-    }
-
-    /// Whether two sightings with the same timestamp show the same bytes: their flows agree in the
-    /// key, and payload and length are the same as far as they are known.
-    #[inline]
-    #[must_use]
-    pub(crate) fn shows_bytes_of(&self, key: u64, other: &Self, other_key: u64) -> bool {
-        key == other_key && self.payload_len == other.payload_len && self.may_have_payload_of(other)
-    }
-
-    /// Whether the payloads may be the same: equal as far as [`Sighting::digest`] goes, or unknown.
-    #[inline]
-    #[must_use]
-    pub(crate) fn may_have_payload_of(&self, other: &Self) -> bool {
-        (self.digest_and_flags ^ other.digest_and_flags) >> Self::FLAG_BITS == 0
-            || (self.digest_and_flags | other.digest_and_flags) & Self::DIGEST_UNKNOWN != 0
-    }
-}
-
-/// What is left of a sighting to know the packet's copies by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Trace {
-    digest_and_flags: u32,
-    payload_len: u16,
-    ip_id: u16,
-}
-
-impl Trace {
-    /// Of a sighting.
-    #[must_use]
-    pub(crate) fn of(sighting: &Sighting) -> Self {
-        Self {
-            digest_and_flags: sighting.digest_and_flags,
-            payload_len: sighting.payload_len,
-            ip_id: sighting.ip_id,
-        }
-    }
-
-    /// Whether a sighting with the same timestamp may be of the same packet. Another IP ID speaks
-    /// for another packet (a translator may have changed it, but none is told of copies by that).
-    #[must_use]
-    pub(crate) fn may_be_of(self, sighting: &Sighting) -> bool {
-        let other = Self::of(sighting);
-        let differ = (self.digest_and_flags ^ other.digest_and_flags) >> Sighting::FLAG_BITS != 0;
-        let flags = self.digest_and_flags | other.digest_and_flags;
-        self.payload_len == other.payload_len
-            && self.ip_id == other.ip_id
-            && (!differ || flags & Sighting::DIGEST_UNKNOWN != 0)
-    }
-}
-
-/// A fragmented packet of which a piece did not come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Incomplete {
-    /// Its first piece.
-    pub sighting: Sighting,
-    /// Offset of the first byte of the IP payload that is missing.
-    pub missing_from: u32,
-}
-
-/// What the packets of one flow share at one point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Flow {
-    /// Source address.
-    pub source: IpAddr,
-    /// Destination address.
-    pub destination: IpAddr,
-    /// HDP source port.
-    pub source_port: u16,
-    /// HDP destination port.
-    pub destination_port: u16,
-    /// Protocol number on the wire.
-    pub protocol: u8,
-    /// What HDP rode on.
-    pub carrier: Carrier,
-    /// TTL or hop limit.
-    pub ttl: u8,
-    /// Differentiated services code point.
-    pub dscp: u8,
-    /// Explicit congestion notification.
-    pub ecn: u8,
-    /// Whether these are first fragments, whose payload length is the fragment's.
-    pub is_fragment: bool,
-    /// What IP was wrapped in.
-    pub encapsulation: Encapsulation,
-    /// Where in the point's host the packets were seen.
-    pub stage: Stage,
-}
-
-impl Flow {
-    /// Whether its packets go back to where the other's come from. Translation may exchange
-    /// addresses, but never one for the other.
-    #[must_use]
-    pub(crate) fn is_reverse_of(&self, other: &Self) -> bool {
-        self.source != self.destination
-            && (self.source, self.destination) == (other.destination, other.source)
-    }
-
-    /// Whether one of its packets may be the reply to one of the other's, whose other address is translated.
-    pub(crate) fn may_be_reverse_of(&self, other: &Self) -> bool {
-        self.source != self.destination
-            && (self.source == other.destination || self.destination == other.source)
-    }
-}
-
-/// A place inside a point's host: a capture on all interfaces shows a forwarded packet at two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Stage {
-    /// The capturing interface, meaningful in this capture only.
-    pub interface: u32,
-    /// In, out or overheard, where the capture tells.
-    pub packet_type: Option<PacketType>,
-}
-
-/// A flow and what it belongs to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FlowEntry {
-    /// The flow.
-    pub flow: Flow,
-    /// Index into [`Point::pairs`].
-    pub pair: u32,
-}
 
 /// What every sighting needs of its flow; small, so that those of all numbers stay in the cache.
 #[derive(Debug, Clone, Copy)]
@@ -264,217 +78,6 @@ impl Default for Progress {
         Self {
             latest: 0,
             first_ns: i64::MAX,
-        }
-    }
-}
-
-/// An ICMP error that quotes an HDP packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct IcmpSighting {
-    /// Frame number of the error in the capture.
-    pub frame: u64,
-    /// When it was captured, on the point's clock.
-    pub time_ns: Option<i64>,
-    /// The error.
-    pub quote: Quote,
-    /// What the quote holds of the header.
-    pub header: HeaderView,
-    /// The quoted number.
-    pub protocol: u8,
-    /// What the quoted HDP rode on.
-    pub carrier: Carrier,
-    /// The quoted source address.
-    pub source: IpAddr,
-    /// The quoted destination address.
-    pub destination: IpAddr,
-    /// The quoted TTL or hop limit.
-    pub ttl: u8,
-    /// The quoted differentiated services code point.
-    pub dscp: u8,
-    /// The quoted explicit congestion notification.
-    pub ecn: u8,
-    /// The quoted IPv4 identification; `None` where there is none.
-    pub ip_id: Option<u16>,
-    /// Where in the point's host the error was seen.
-    pub stage: Stage,
-}
-
-/// What a record was read from, once it has been.
-pub(crate) fn input(source: &str, summary: &Summary) -> Input {
-    Input {
-        source: source.to_owned(),
-        bytes: summary.bytes,
-        sha256: summary.sha256.clone(),
-    }
-}
-
-/// Packets that would be HDP if the capture's clock, or the sender's, were off by more than the window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct OffDate {
-    /// How far the first one's timestamp lies behind its capture time, in nanoseconds.
-    pub off_ns: i64,
-    /// Those within an hour of it.
-    pub packets: u64,
-    /// The others: those of chance are not alike.
-    others: u64,
-}
-
-impl OffDate {
-    /// Fewer are chance.
-    const LEAST: u64 = 3;
-
-    fn note(&mut self, off_ns: i64) {
-        const ALIKE_NS: u64 = 3_600_000_000_000;
-        if self.packets == 0 {
-            self.off_ns = off_ns;
-        }
-        if off_ns.abs_diff(self.off_ns) <= ALIKE_NS {
-            self.packets += 1;
-        } else {
-            self.others += 1;
-        }
-    }
-
-    /// Whether they are HDP, most likely.
-    pub(crate) fn is_likely(self) -> bool {
-        self.packets >= Self::LEAST && self.packets > self.others
-    }
-}
-
-/// Everything that one observation point recorded.
-#[derive(Debug, Clone)]
-pub(crate) struct Point {
-    /// The label, unique among the points.
-    pub name: String,
-    /// The label that its capture was given: [`Point::name`], unless this is one side of it.
-    pub capture: String,
-    /// Which side of its capture's host it is, where `path::sides` took that apart.
-    pub side: Option<Side>,
-    /// The source as the user named it.
-    pub source: String,
-    /// What kind of record it is.
-    pub kind: PointKind,
-    /// What the source says of itself.
-    pub summary: Summary,
-    /// Frames read.
-    pub frames: u64,
-    /// When it was watching.
-    pub coverage: Coverage,
-    /// Frames that gave no sighting.
-    pub skipped: Skipped,
-    /// Sightings in all.
-    pub hdp: u64,
-    /// Sightings by rising timestamp; of equal ones, in the order of the capture.
-    pub sightings: Vec<Sighting>,
-    /// Of the sightings that are no longer among them, in bounded memory, those that a mirror port
-    /// may have made.
-    pub twins: u64,
-    /// First fragments by rising timestamp, of packets that are no sightings: a piece is missing.
-    pub incomplete: Vec<Incomplete>,
-    /// What sightings share.
-    pub flows: Vec<FlowEntry>,
-    /// For each flow, number, carrier and ports in one word: its part of a packet's key.
-    pub keys: Vec<u64>,
-    /// The (source, destination) address pairs of the flows.
-    pub pairs: Vec<(IpAddr, IpAddr)>,
-    /// For each pair, when its first packet was captured.
-    pub pair_starts_ns: Vec<i64>,
-    /// ICMP errors that quote HDP, in the order of the capture.
-    pub icmp: Vec<IcmpSighting>,
-    /// What is HDP only if a box on the way wrote into its timestamp, in the order of the capture.
-    pub doubtful: Vec<Sighting>,
-    /// What is no longer among these, in bounded memory.
-    pub left_out: LeftOut,
-    /// What is HDP only if a clock is off by more than the window.
-    pub off_date: OffDate,
-    /// Numbers of which frames were cut within what would be the HDP header: whether such a packet
-    /// was seen here nobody can tell.
-    pub cut_short: BTreeSet<u8>,
-    /// A sample of the packets that are not HDP.
-    pub bystanders: Bystanders,
-    /// What a program's log tells beyond its packets; nothing of a capture.
-    pub claims: Claims,
-}
-
-/// What bounded memory has no room for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct LeftOut {
-    /// ICMP errors: the last.
-    pub errors: u64,
-    /// What is HDP only if its timestamp was written into: the first.
-    pub doubtful: u64,
-    /// Packets that lack a piece, and have been decided.
-    pub incomplete: u64,
-}
-
-impl Point {
-    /// A point that has seen nothing.
-    pub(crate) fn blank() -> Self {
-        Observer::default().finish(String::new(), String::new(), Summary::default())
-    }
-
-    /// What is wrong with the capture's clock, as far as its own times show it.
-    #[must_use]
-    pub(crate) fn clock_fault(&self) -> Option<ClockFault> {
-        if self.kind != PointKind::Capture || self.frames < 1 {
-            return None;
-        }
-        let (first_ns, last_ns) = (self.coverage.first_ns()?, self.coverage.last_ns()?);
-        if first_ns == last_ns && self.frames >= NO_ACCIDENT {
-            Some(ClockFault::StandsStill)
-        } else if !Dates::is_date(first_ns) {
-            Some(ClockFault::NeverSet { first_ns })
-        } else if self.summary.resolution_ns == Some(SECOND_NS.unsigned_abs()) {
-            Some(ClockFault::WholeSeconds)
-        } else {
-            None
-        }
-    }
-
-    /// The flow of a sighting of this point.
-    #[inline]
-    #[must_use]
-    pub(crate) fn flow(&self, sighting: &Sighting) -> &Flow {
-        &self.flows[sighting.flow as usize].flow
-    }
-
-    /// What is missing of a packet of which not all pieces came.
-    #[must_use]
-    pub(crate) fn missing_piece(
-        &self,
-        timestamp_ns: u64,
-        protocol: u8,
-        carrier: Carrier,
-    ) -> Option<u32> {
-        let key = |sighting: &Sighting| {
-            let flow = self.flow(sighting);
-            (sighting.timestamp_ns, flow.carrier, flow.protocol)
-        };
-        let wanted = (timestamp_ns, carrier, protocol);
-        let at = self
-            .incomplete
-            .partition_point(|incomplete| key(&incomplete.sighting) < wanted);
-        let incomplete = self.incomplete.get(at)?;
-        (key(&incomplete.sighting) == wanted).then_some(incomplete.missing_from)
-    }
-
-    /// Finds anew which sightings a later packet of the same stream came before, as when only
-    /// some of them are left.
-    pub(crate) fn find_reordered(&mut self) {
-        let mut latest: KeyedMap<(u32, u64), u64> = KeyedMap::default();
-        let mut in_order: Vec<usize> = (0..self.sightings.len()).collect();
-        in_order.sort_by_key(|&index| self.sightings[index].frame);
-        for index in in_order {
-            let sighting = &mut self.sightings[index];
-            let flow = sighting.flow as usize;
-            // Number and carrier, without the ports.
-            let stream = (self.flows[flow].pair, self.keys[flow] >> 32);
-            let latest = latest.entry(stream).or_default();
-            sighting.digest_and_flags &= !Sighting::REORDERED;
-            if sighting.timestamp_ns < *latest {
-                sighting.digest_and_flags |= Sighting::REORDERED;
-            }
-            *latest = sighting.timestamp_ns.max(*latest);
         }
     }
 }
@@ -626,7 +229,7 @@ impl Observer {
             Ok(Decoded::First(datagram, headers)) => {
                 self.observe(frame, Ok(datagram));
                 if headers.is_some_and(|headers| headers.index() == self.flows_by_headers.len()) {
-                    let flow = flow(frame, &datagram, datagram.header.ports());
+                    let flow = Flow::of(frame, &datagram, datagram.header.ports());
                     let flow = self.intern(&flow);
                     self.flows_by_headers.push(flow);
                 }
@@ -660,14 +263,14 @@ impl Observer {
                     dscp: datagram.dscp,
                     ecn: datagram.ecn,
                     ip_id: datagram.ip_id,
-                    stage: stage(frame, datagram.packet_type, datagram.interface),
+                    stage: Stage::of(frame, datagram.packet_type, datagram.interface),
                 });
                 return;
             }
             // The decoder gives half a header for quotes only.
             (None, HeaderView::UpperHalf { .. }) => return,
         };
-        let flow = self.intern(&flow(
+        let flow = self.intern(&Flow::of(
             frame,
             datagram,
             (header.source_port, header.destination_port),
@@ -711,9 +314,9 @@ impl Observer {
         };
         let first = First {
             timestamp_ns,
-            frame: short(frame.number),
+            frame: sighting::short(frame.number),
         };
-        let stage = stage(frame, datagram.packet_type, datagram.interface);
+        let stage = Stage::of(frame, datagram.packet_type, datagram.interface);
         self.fragments
             .add(key(piece.set, stage), time_ns, &piece, Some(first));
     }
@@ -721,7 +324,7 @@ impl Observer {
     #[cold]
     fn later_piece(&mut self, frame: &Frame, later: &LaterPiece) {
         if let Some(time_ns) = frame.time_ns {
-            let stage = stage(frame, later.packet_type, later.interface);
+            let stage = Stage::of(frame, later.packet_type, later.interface);
             let key = key(later.piece.set, stage);
             self.fragments.add(key, time_ns, &later.piece, None);
         }
@@ -733,7 +336,7 @@ impl Observer {
         let (Some(time_ns), HeaderView::Whole(header)) = (frame.time_ns, datagram.header) else {
             return;
         };
-        let flow = self.intern(&flow(frame, datagram, datagram.header.ports()));
+        let flow = self.intern(&Flow::of(frame, datagram, datagram.header.ports()));
         if !self.briefs[flow as usize].is_overheard {
             let seen = (frame.number, time_ns);
             let rest = (datagram.ip_id, datagram.payload, datagram.payload_len);
@@ -1125,34 +728,6 @@ impl Observer {
     }
 }
 
-fn flow(frame: &Frame, datagram: &Datagram, (source_port, destination_port): (u16, u16)) -> Flow {
-    Flow {
-        source: datagram.source,
-        destination: datagram.destination,
-        source_port,
-        destination_port,
-        protocol: datagram.protocol,
-        carrier: datagram.carrier,
-        ttl: datagram.ttl,
-        dscp: datagram.dscp,
-        ecn: datagram.ecn,
-        is_fragment: datagram.fragment.is_some(),
-        encapsulation: datagram.encapsulation,
-        stage: stage(frame, datagram.packet_type, datagram.interface),
-    }
-}
-
-/// Where in the host a frame was captured, by its link layer or else by the capture's own record.
-fn stage(frame: &Frame, packet_type: Option<PacketType>, interface: Option<u32>) -> Stage {
-    Stage {
-        interface: interface.unwrap_or(frame.interface),
-        packet_type: packet_type.or(frame.direction.map(|way| match way {
-            FrameDirection::Inbound => PacketType::Host,
-            FrameDirection::Outbound => PacketType::Outgoing,
-        })),
-    }
-}
-
 /// Pieces may come by several interfaces of a host, but not both come and go.
 fn key(set: FragmentSet, stage: Stage) -> Key {
     let says_nothing = stage.packet_type.is_none();
@@ -1163,21 +738,9 @@ fn key(set: FragmentSet, stage: Stage) -> Key {
     }
 }
 
-/// A frame number as sightings hold it.
-fn short(frame: u64) -> u32 {
-    u32::try_from(frame).unwrap_or(u32::MAX)
-}
-
 /// The index of the last of `len` elements.
 fn next_id(len: usize) -> u32 {
     u32::try_from(len - 1).expect("fewer than 2^32 flows fit into memory")
-}
-
-/// 24 bits.
-fn digest(payload: &[u8]) -> u32 {
-    let mut hasher = FxHasher::default();
-    hasher.write(payload);
-    (hasher.finish() >> 40) as u32
 }
 
 #[cfg(test)]
@@ -1187,22 +750,14 @@ mod shortcut_tests;
 mod tests {
     use super::*;
 
-    fn sighting(timestamp_ns: u64, frame: u32) -> Sighting {
-        Sighting {
-            timestamp_ns,
-            time_ns: 0,
-            frame,
-            flow: 0,
-            payload_len: 0,
-            ip_id: 0,
-            digest_and_flags: 0,
-        }
+    fn sighting(timestamp_ns: u64, frame: u64) -> Sighting {
+        Sighting::new((frame, 0), 0, timestamp_ns, (None, &[], 0), 0)
     }
 
     fn sorted(timestamps: impl IntoIterator<Item = u64>) -> Vec<(u64, u32)> {
         let mut observer = Observer::default();
-        for (frame, timestamp) in timestamps.into_iter().enumerate() {
-            observer.push_out_of_order(sighting(timestamp, u32::try_from(frame).unwrap()));
+        for (frame, timestamp) in (0..).zip(timestamps) {
+            observer.push_out_of_order(sighting(timestamp, frame));
         }
         let point = observer.finish(String::new(), String::new(), Summary::default());
         point

@@ -10,7 +10,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Stage, stage};
+use super::Stage;
 use crate::{
     decode::{Bystander, BystanderKind},
     keyed::KeyedMap,
@@ -97,7 +97,7 @@ impl Bystanders {
             ports: bystander.ports,
             echo_id: bystander.echo_id,
             ttl: bystander.ttl,
-            stage: stage(frame, bystander.packet_type, bystander.interface),
+            stage: Stage::of(frame, bystander.packet_type, bystander.interface),
         };
         let seen = BystanderSeen {
             time_ns,
