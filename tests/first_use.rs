@@ -429,3 +429,52 @@ fn a_netfilter_log_in_a_pipe_is_no_point() {
     let (_, said) = run(&["path", CLIENT, file.to_str().unwrap()], 2);
     assert!(said.contains("one observation point only"), "{said}");
 }
+
+/// tcpdump -C and -G, and dumpcap -b, begin file after file.
+#[test]
+fn files_of_one_capture_are_told_from_points() {
+    let goes_on = |files: &[(&str, &Capture)], more: &[&str]| -> Vec<String> {
+        let folder = tempdir().unwrap();
+        let written = files.iter().map(|(name, capture)| {
+            let file = folder.path().join(name);
+            capture.write(&file, PCAP, Packing::Plain);
+            file.to_str().unwrap().to_owned()
+        });
+        let written: Vec<String> = written.collect();
+        let files = written
+            .iter()
+            .map(String::as_str)
+            .chain(more.iter().copied());
+        let warnings = findings(&files.collect::<Vec<_>>()).warnings;
+        let goes_on = warnings.iter().filter_map(|warning| match warning {
+            Warning::GoesOn { from, to } => Some(format!("{from}, {to}")),
+            _ => None,
+        });
+        goes_on.collect()
+    };
+    let whole = Capture::read(CLIENT.as_ref());
+    let mut first = whole.clone();
+    let mut second = whole.clone();
+    second.frames = first.frames.split_off(whole.frames.len() / 2);
+    assert_eq!(
+        goes_on(&[("client0", &first), ("client1", &second)], &[SERVER]),
+        ["client0, client1"]
+    );
+    // Points are of one time; and files of another run begin much later.
+    assert_eq!(goes_on(&[("client", &whole)], &[SERVER]), [""; 0]);
+    let later = shifted(CLIENT, 3_600);
+    assert_eq!(
+        goes_on(&[("client0", &whole), ("client1", &later)], &[SERVER]),
+        [""; 0]
+    );
+    // What lies behind a router shows the same hosts, not as far away.
+    let server = Capture::read(SERVER.as_ref());
+    let end_ns = first.frames[first.frames.len() - 1].time_ns;
+    let mut behind = server.clone();
+    behind.frames.retain(|frame| frame.time_ns > end_ns);
+    assert!(behind.frames.len() > 10);
+    assert_eq!(
+        goes_on(&[("client", &first), ("server", &behind)], &[]),
+        [""; 0]
+    );
+}

@@ -109,6 +109,13 @@ pub enum Warning {
         /// How many packets.
         packets: u64,
     },
+    /// One capture begins where another ends, and shows hosts at the same distance.
+    GoesOn {
+        /// The earlier one.
+        from: String,
+        /// The one that goes on.
+        to: String,
+    },
     /// All HDP goes against the order of the points.
     AgainstOrder {
         /// Where it comes from.

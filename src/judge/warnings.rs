@@ -1,11 +1,12 @@
 //! Warnings: what a reader must know before trusting the findings.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, net::IpAddr};
 
 use super::Judgement;
 use crate::{
     correlate::{Precedence, Proposal, Relations, Survey, Way},
     findings::{ClockFault, NamedSource, PointKind, Side, Warning},
+    keyed::KeyedSet,
     observe::Point,
 };
 
@@ -176,7 +177,51 @@ pub(super) fn suspicions(
             });
         }
     }
+    suspicions.extend(continuations(points));
     suspicions
+}
+
+/// Captures that begin where another ends, as files do that tcpdump begins anew by size or time: they show the
+/// same hosts at the same distance. Captures of two points are of the same time.
+fn continuations(points: &[Point]) -> Vec<Warning> {
+    let captures = || {
+        let captures = points.iter().filter(|point| {
+            point.kind == PointKind::Capture && point.side.is_none() && !point.summary.is_live
+        });
+        captures.filter_map(|point| {
+            let coverage = &point.coverage;
+            Some((point, coverage.first_ns()?, coverage.last_ns()?))
+        })
+    };
+    let mut continuations = Vec::new();
+    for (earlier, began_ns, ended_ns) in captures() {
+        let next = captures()
+            .filter(|(_, first_ns, _)| *first_ns >= ended_ns)
+            .min_by_key(|(_, first_ns, last_ns)| (*first_ns, *last_ns));
+        let Some((later, first_ns, last_ns)) = next.filter(|next| !std::ptr::eq(next.0, earlier))
+        else {
+            continue;
+        };
+        let longer_ns = ended_ns.abs_diff(began_ns).max(last_ns.abs_diff(first_ns));
+        if first_ns.abs_diff(ended_ns) < longer_ns && show_same_hosts(earlier, later) {
+            continuations.push(Warning::GoesOn {
+                from: earlier.name.clone(),
+                to: later.name.clone(),
+            });
+        }
+    }
+    continuations
+}
+
+/// Whether two points saw packets between the same addresses with the same TTL.
+fn show_same_hosts(one: &Point, other: &Point) -> bool {
+    let seen = |point: &Point| -> KeyedSet<(IpAddr, IpAddr, u8)> {
+        let flows = point.flows.iter().map(|entry| &entry.flow);
+        flows
+            .map(|flow| (flow.source, flow.destination, flow.ttl))
+            .collect()
+    };
+    !seen(one).is_disjoint(&seen(other))
 }
 
 #[cfg(test)]

@@ -366,6 +366,10 @@ fn warning(warning: &Warning) -> String {
         Warning::SameTimes { from, to, packets } => format!(
             "{from} and {to} saw {packets} packets at the very same times: are they one capture?"
         ),
+        Warning::GoesOn { from, to } => format!(
+            "{to} begins where {from} ends, and shows the same hosts as far away: are they files of \
+             one capture? Joined they are one point: mergecap -w joined.pcapng FILE..."
+        ),
         Warning::AgainstOrder { from, to } => format!(
             "all HDP goes from {from} to {to}, against the order of the points: give {from} first"
         ),
