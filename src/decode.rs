@@ -34,7 +34,7 @@ pub use icmp::meaning as icmp_meaning;
 pub(crate) use ip::number;
 pub use link::PacketType;
 pub(crate) use rare_link::Logged;
-pub(crate) use shortcut::{Again, Decoded, Shortcut};
+pub(crate) use shortcut::{Again, Shortcut};
 
 use crate::{
     hdp,

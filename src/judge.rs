@@ -227,9 +227,8 @@ struct Judgement<'a> {
 /// The position of the last point that can see what comes along: a sender's log sees only what
 /// goes from it.
 fn reach(points: &[Point], way: Way) -> usize {
-    let order = order(points.len(), way);
-    let sees = |&point: &usize| points[point].kind != PointKind::SendLog;
-    let reach = order.iter().rposition(sees).unwrap_or_default();
+    let sees = |point: usize| points[point].kind != PointKind::SendLog;
+    let reach = order(points.len(), way).rposition(sees).unwrap_or_default();
     // Between two sender's logs nothing arrives, nor is it lost.
     reach.max(1).min(points.len().saturating_sub(1))
 }
@@ -388,9 +387,8 @@ impl<'a> Judgement<'a> {
 
     /// The points that packets going `way` pass, as far as any can see them.
     fn way_order(&self, way: Way) -> Vec<usize> {
-        let mut order = order(self.points.len(), way);
-        order.truncate(self.reach[way.index()] + 1);
-        order
+        let reach = self.reach[way.index()];
+        order(self.points.len(), way).take(reach + 1).collect()
     }
 
     /// Whether the user wants to hear of this number.
@@ -677,9 +675,9 @@ fn tallies_of_flows(points: &[Point], relations: &Relations) -> Vec<Vec<usize>> 
 }
 
 /// The points in the order in which packets going `way` pass them.
-fn order(points: usize, way: Way) -> Vec<usize> {
-    match way {
-        Way::Forward => (0..points).collect(),
-        Way::Reverse => (0..points).rev().collect(),
-    }
+fn order(
+    points: usize,
+    way: Way,
+) -> impl DoubleEndedIterator<Item = usize> + ExactSizeIterator + Clone {
+    (0..points).map(move |position| way.at(position, points))
 }

@@ -37,8 +37,7 @@ pub(crate) use witness::{Witness, Witnesses};
 
 use crate::{
     decode::{
-        Again, Datagram, Decoded, FragmentSet, HeaderView, LaterPiece, PacketType, Piece, Shortcut,
-        Skip,
+        Again, Datagram, FragmentSet, HeaderView, LaterPiece, PacketType, Piece, Shortcut, Skip,
     },
     findings::{PointKind, Skipped},
     keyed::KeyedMap,
@@ -152,10 +151,15 @@ impl Observer {
         self.frames += 1;
         if let Some(time_ns) = frame.time_ns {
             self.coverage.note(time_ns);
-            if self.whole_seconds + 1 == self.frames && time_ns % SECOND_NS == 0 {
-                self.whole_seconds += 1;
+            if self.whole_seconds + 1 == self.frames {
+                self.note_if_whole_second(time_ns);
             }
         }
+    }
+
+    #[cold]
+    fn note_if_whole_second(&mut self, time_ns: i64) {
+        self.whole_seconds += u64::from(time_ns % SECOND_NS == 0);
     }
 
     /// Notes that a frame was passed over unread: traffic that has nothing to do with HDP.
@@ -194,11 +198,34 @@ impl Observer {
     /// Decodes a frame and takes what is in it.
     #[inline(always)]
     pub(crate) fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
-        let result = decoder.decode(frame);
-        let skip = result.as_ref().err().copied();
-        self.observe_decoded(frame, result);
+        match decoder.recall(frame) {
+            Some(again) => self.again(frame, &again),
+            // A copy, so that the frame itself stays in registers.
+            None => self.read_unlike(*frame, decoder),
+        }
+    }
+
+    /// [`Observer::read`] for a frame whose headers were not there before.
+    #[inline(never)]
+    fn read_unlike(&mut self, frame: Frame, decoder: &mut Shortcut) {
+        let frame = &frame;
+        let (datagram, headers) = match decoder.walk(frame) {
+            Ok(walked) => walked,
+            Err(skip) => return self.skip(frame, skip, decoder),
+        };
+        self.datagram(frame, &datagram);
+        if headers.is_some_and(|headers| headers.index() == self.flows_by_headers.len()) {
+            let flow = Flow::of(frame, &datagram, datagram.header.ports());
+            let flow = self.intern(&flow);
+            self.flows_by_headers.push(flow);
+        }
+    }
+
+    /// Takes what there is in a frame that holds no HDP.
+    fn skip(&mut self, frame: &Frame, skip: Skip, decoder: &mut Shortcut) {
+        self.observe(frame, Err(skip));
         match skip {
-            Some(Skip::NotHdp) => {
+            Skip::NotHdp => {
                 let wants = |kind, fingerprint| self.bystanders.wants(kind, fingerprint);
                 if let Some(bystander) = decoder.bystander(frame, wants)
                     && bystander.packet_type != Some(PacketType::OtherHost)
@@ -212,29 +239,12 @@ impl Observer {
                     self.off_date.note(off_ns);
                 }
             }
-            Some(Skip::CutShort { .. }) => {
+            Skip::CutShort { .. } => {
                 if let Some(protocol) = decoder.cut_short() {
                     self.cut_short.insert(protocol);
                 }
             }
             _ => {}
-        }
-    }
-
-    /// [`Observer::observe`] for what a [`crate::decode::Shortcut`] found.
-    #[inline(always)]
-    pub(crate) fn observe_decoded(&mut self, frame: &Frame, decoded: Result<Decoded, Skip>) {
-        match decoded {
-            Ok(Decoded::Again(again)) => self.again(frame, &again),
-            Ok(Decoded::First(datagram, headers)) => {
-                self.observe(frame, Ok(datagram));
-                if headers.is_some_and(|headers| headers.index() == self.flows_by_headers.len()) {
-                    let flow = Flow::of(frame, &datagram, datagram.header.ports());
-                    let flow = self.intern(&flow);
-                    self.flows_by_headers.push(flow);
-                }
-            }
-            Err(skip) => self.observe(frame, Err(skip)),
         }
     }
 

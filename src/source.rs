@@ -591,8 +591,19 @@ impl Source {
     /// [`Source::summary`] says why. From a pipe or an interface it waits until there is either.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
-        let record = self.next_record()?;
-        Some(self.frame(&record))
+        self.buffer.consume(std::mem::take(&mut self.given_out));
+        let ready = if let Format::Classic(classic) = &mut self.format {
+            classic.ready(self.buffer.view())
+        } else {
+            None
+        };
+        match ready {
+            Some(record) => {
+                self.note(&record);
+                Some(self.frame(&record))
+            }
+            None => self.frame_read_on(),
+        }
     }
 
     /// [`Source::next_frame`] with the interface that captured it.
@@ -624,25 +635,22 @@ impl Source {
         }
     }
 
+    /// The next frame where it takes more than a look.
+    #[inline(never)]
+    fn frame_read_on(&mut self) -> Option<Frame<'_>> {
+        let record = self.next_record()?;
+        Some(self.frame(&record))
+    }
+
     #[inline(always)]
-    fn next_record(&mut self) -> Option<Record> {
-        self.buffer.consume(std::mem::take(&mut self.given_out));
-        let ready = if let Format::Classic(classic) = &mut self.format {
-            classic.ready(self.buffer.view())
-        } else {
-            None
-        };
-        let record = match ready {
-            Some(record) => record,
-            None => self.step_to_record()?,
-        };
+    fn note(&mut self, record: &Record) {
         self.frames += 1;
         self.given_out = record.offset + record.len;
-        Some(record)
     }
 
     /// Reads on to the next record; `None` at the end.
-    fn step_to_record(&mut self) -> Option<Record> {
+    fn next_record(&mut self) -> Option<Record> {
+        self.buffer.consume(std::mem::take(&mut self.given_out));
         while !self.ended {
             let step = match &mut self.format {
                 Format::Classic(classic) => classic.step(&mut self.buffer, &mut self.summary),
@@ -651,7 +659,10 @@ impl Source {
                 Format::Live(live) => live.step(&mut self.buffer, &mut self.summary),
             };
             match step {
-                Step::Frame(record) => return Some(record),
+                Step::Frame(record) => {
+                    self.note(&record);
+                    return Some(record);
+                }
                 Step::Other => {}
                 Step::End => self.ended = true,
                 Step::Broken(why) => {

@@ -7,13 +7,29 @@ use histogram::Histogram;
 /// Differences between two points' times, in nanoseconds. They lie near each other whatever the
 /// clocks are off, so what is kept of one is how far it lies from where the first one put zero;
 /// the few farther than 2 s are kept whole.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Spans {
     base_ns: i64,
     near: Vec<u32>,
+    /// The smallest of them, and the largest: the first is above the second where there are none.
+    least: u32,
+    most: u32,
     far_ns: Vec<i64>,
     /// Those that were rounded.
     rounded: Option<Box<Histogram>>,
+}
+
+impl Default for Spans {
+    fn default() -> Self {
+        Self {
+            base_ns: 0,
+            near: Vec::new(),
+            least: u32::MAX,
+            most: 0,
+            far_ns: Vec::new(),
+            rounded: None,
+        }
+    }
 }
 
 impl Spans {
@@ -23,7 +39,7 @@ impl Spans {
     #[inline(always)]
     pub(crate) fn push(&mut self, span_ns: i64) {
         match self.above_base(span_ns) {
-            Some(near) if !self.near.is_empty() => self.near.push(near),
+            Some(near) if (self.least..=self.most).contains(&near) => self.near.push(near),
             _ => self.push_unlike(span_ns),
         }
     }
@@ -34,7 +50,11 @@ impl Spans {
             self.base_ns = span_ns.saturating_sub(Self::MIDDLE);
         }
         match self.above_base(span_ns) {
-            Some(near) => self.near.push(near),
+            Some(near) => {
+                self.least = self.least.min(near);
+                self.most = self.most.max(near);
+                self.near.push(near);
+            }
             None => self.far_ns.push(span_ns),
         }
     }
@@ -86,16 +106,17 @@ impl Spans {
             .take()
             .unwrap_or_else(|| Box::new(Histogram::new(min_ns)));
         self.iter().for_each(|span_ns| rounded.add(span_ns, 1));
-        self.near = Vec::new();
-        self.far_ns = Vec::new();
-        self.rounded = Some(rounded);
+        *self = Self {
+            base_ns: self.base_ns,
+            rounded: Some(rounded),
+            ..Self::default()
+        };
     }
 
     /// The smallest.
     #[must_use]
     pub(crate) fn min(&self) -> Option<i64> {
-        let near = self.near.iter().copied().min();
-        let near = near.map(|near| self.base_ns + i64::from(near));
+        let near = self.near_ns(self.least);
         let rounded = self.rounded.iter().map(|rounded| rounded.min_ns());
         let exact = near.into_iter().chain(self.far_ns.iter().copied());
         exact.chain(rounded).min()
@@ -104,11 +125,15 @@ impl Spans {
     /// The largest.
     #[must_use]
     pub(crate) fn max(&self) -> Option<i64> {
-        let near = self.near.iter().copied().max();
-        let near = near.map(|near| self.base_ns + i64::from(near));
+        let near = self.near_ns(self.most);
         let rounded = self.rounded.iter().map(|rounded| rounded.max_ns());
         let exact = near.into_iter().chain(self.far_ns.iter().copied());
         exact.chain(rounded).max()
+    }
+
+    /// One of those that lie near, if there are any.
+    fn near_ns(&self, near: u32) -> Option<i64> {
+        (!self.near.is_empty()).then(|| self.base_ns + i64::from(near))
     }
 
     /// Takes in others.
@@ -129,7 +154,7 @@ impl Spans {
         }
         if self.far_ns.is_empty() {
             let base_ns = self.base_ns;
-            return quantiles(&self.near, qs)
+            return quantiles(&self.near, (self.least, self.most), qs)
                 .map(|values| values.map(|near| base_ns + i64::from(near)));
         }
         let mut all: Vec<i64> = self.iter().collect();
@@ -159,12 +184,18 @@ fn rank(q: f64, count: usize) -> usize {
     rank.clamp(1, count) - 1
 }
 
-/// Quantiles of many values: they are counted by classes of equal width, and only those of the few
-/// classes that quantiles fall into are compared.
-fn quantiles<const N: usize>(values: &[u32], qs: [f64; N]) -> Option<[u32; N]> {
+/// Quantiles of many values, between the least and the most of them: they are counted by classes of equal
+/// width, and only those of the few classes that quantiles fall into are compared.
+fn quantiles<const N: usize>(
+    values: &[u32],
+    (least, most): (u32, u32),
+    qs: [f64; N],
+) -> Option<[u32; N]> {
     const CLASSES: usize = 1024;
     const NOT_WANTED: u8 = u8::MAX;
-    let (least, most) = (values.iter().copied().min()?, values.iter().copied().max()?);
+    if values.is_empty() {
+        return None;
+    }
     let width_bits = (u32::BITS - (most - least).leading_zeros()).saturating_sub(CLASSES.ilog2());
     let class = |value: u32| ((value - least) >> width_bits) as usize % CLASSES;
     let mut counts = [0_u32; CLASSES];

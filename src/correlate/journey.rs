@@ -40,10 +40,7 @@ impl<'a> Journey<'a> {
     pub(crate) fn stations(&self) -> impl Iterator<Item = Station<'a>> + use<'a> {
         let (seen, way) = (self.seen, self.way);
         (0..seen.len()).filter_map(move |position| {
-            let point = match way {
-                Way::Forward => position,
-                Way::Reverse => seen.len() - 1 - position,
-            };
+            let point = way.at(position, seen.len());
             Some(Station {
                 position,
                 point,

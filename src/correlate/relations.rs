@@ -45,6 +45,16 @@ impl Way {
         }
     }
 
+    /// The point at a position along the way, of so many points; or the position of a point.
+    #[inline]
+    #[must_use]
+    pub(crate) fn at(self, place: usize, points: usize) -> usize {
+        match self {
+            Self::Forward => place,
+            Self::Reverse => points - 1 - place,
+        }
+    }
+
     pub(super) fn from_votes(forward_less_reverse: i64) -> Option<Self> {
         match forward_less_reverse {
             0 => None,

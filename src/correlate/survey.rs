@@ -269,9 +269,9 @@ impl Survey {
             && a.timestamp_ns != next_a.timestamp_ns
             && b.timestamp_ns != next_b.timestamp_ns
             && a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
-            && self.note_through([p, q], a, b, counts)
+            && let Some(offset_ns) = self.note_through([p, q], a, b, counts)
         {
-            note_trend(&mut self.trends[1], p, a, b);
+            note_trend(&mut self.trends[1], p, a, offset_ns);
             visit(a, b);
             (*of_p, *of_q) = (&of_p[1..], &of_q[1..]);
         }
@@ -341,8 +341,9 @@ impl Survey {
         let ends = [first, second].map(|point| &points[point]);
         let new = || (!are_opposite(ends, a, b)).then(Link::default);
         if let Some(link) = self.links[index].get_if(a.flow, b.flow, new) {
-            link.note(a, b, is_through);
-            note_trend(&mut self.trends[index], ends[0], a, b);
+            let offset_ns = b.time_ns.saturating_sub(a.time_ns);
+            link.note(offset_ns, is_through);
+            note_trend(&mut self.trends[index], ends[0], a, offset_ns);
         }
     }
 
@@ -391,17 +392,18 @@ impl Survey {
         let ([[first], .., [last]], [p, .., q]) = (group.sightings, points) else {
             return false;
         };
-        let is_through = group.is_single
-            && group.sightings.iter().all(|s| !s.is_empty())
-            && self.note_through([p, q], first, last, counts);
-        if is_through && points.len() == 2 {
-            note_trend(&mut self.trends[1], p, first, last);
+        if !group.is_single || group.sightings.iter().any(|s| s.is_empty()) {
+            return false;
         }
-        is_through
+        let offset_ns = self.note_through([p, q], first, last, counts);
+        if let (Some(offset_ns), [_, _]) = (offset_ns, points) {
+            note_trend(&mut self.trends[1], p, first, offset_ns);
+        }
+        offset_ns.is_some()
     }
 
     /// Counts what the first and the last point saw alike, unless they may be packet and reply, or flows
-    /// that do not count.
+    /// that do not count: by how much their times differ.
     #[inline(always)]
     fn note_through(
         &mut self,
@@ -409,15 +411,13 @@ impl Survey {
         first: &Sighting,
         last: &Sighting,
         counts: impl Fn(&Flow, &Flow) -> bool,
-    ) -> bool {
+    ) -> Option<i64> {
         let new = || {
             let [at_first, at_last] = [p.flow(first), q.flow(last)];
             let is_through = !at_first.may_be_reverse_of(at_last) && counts(at_first, at_last);
             is_through.then(Through::default)
         };
-        let Some(through) = self.through.get_if(first.flow, last.flow, new) else {
-            return false;
-        };
+        let through = self.through.get_if(first.flow, last.flow, new)?;
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
         through.last_timestamp_ns = through.last_timestamp_ns.max(first.timestamp_ns);
@@ -427,7 +427,7 @@ impl Survey {
         if first.is_reordered() {
             through.reordered_at_first_ns.push(offset_ns);
         }
-        true
+        Some(offset_ns)
     }
 
     /// Whether any packet was seen first at another point than its sender's end, as far as that
@@ -492,13 +492,13 @@ impl Survey {
     }
 }
 
-/// Notes what a packet tells of two points' times.
+/// Notes by how much a packet's times differ at two points.
 #[inline(always)]
-fn note_trend(trends: &mut Vec<Option<Trend>>, first: &Point, a: &Sighting, b: &Sighting) {
+fn note_trend(trends: &mut Vec<Option<Trend>>, first: &Point, a: &Sighting, offset_ns: i64) {
     let pair = first.flows[a.flow as usize].pair as usize;
     let difference = Difference {
         at_ns: a.time_ns,
-        offset_ns: b.time_ns.saturating_sub(a.time_ns),
+        offset_ns,
     };
     match trends.get_mut(pair) {
         Some(Some(trend)) => trend.note(difference),
@@ -556,12 +556,11 @@ impl Link {
     }
 
     #[inline]
-    fn note(&mut self, a: &Sighting, b: &Sighting, is_through: bool) {
+    fn note(&mut self, offset_ns: i64, is_through: bool) {
         self.through += u64::from(is_through);
-        let offset = b.time_ns.saturating_sub(a.time_ns);
         match &mut self.offsets {
-            Some(offsets) => offsets.add(offset),
-            none => *none = Some(Offsets::of(offset)),
+            Some(offsets) => offsets.add(offset_ns),
+            none => *none = Some(Offsets::of(offset_ns)),
         }
     }
 }

@@ -21,6 +21,9 @@ const MOST_WORDS: usize = 8;
 /// Entries: 16 for each protocol number.
 const SLOTS: usize = 4096;
 
+/// The bytes of an IP header that are read: all of it that is looked at lies within them.
+type IpStart = [u8; 24];
+
 /// Headers that were seen before, numbered from 0. Datagrams with the same number come from the
 /// same interface and differ in IP ID, lengths, timestamp and payload only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,15 +35,6 @@ impl HeadersId {
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// What was found in a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decoded<'a> {
-    /// A datagram; if its headers get a number, its like will be [`Decoded::Again`].
-    First(Datagram<'a>, Option<HeadersId>),
-    /// A datagram with headers that were there before.
-    Again(Again<'a>),
 }
 
 /// What a datagram does not share with the earlier ones that have the same headers.
@@ -116,27 +110,25 @@ impl Entry {
 }
 
 impl Shape {
-    /// Offsets in the IP header: protocol number, TTL, last four bytes of the source address.
+    /// The IP header's beginning in a frame of this shape.
     #[inline]
-    fn key_offsets(&self) -> (usize, usize, usize) {
-        match self.version {
-            Version::V4 => (9, 8, 12),
-            Version::V6 => (6, 7, 20),
-        }
+    fn ip_start<'a>(&self, bytes: &'a [u8]) -> Option<&'a IpStart> {
+        bytes.get(self.ip_at..)?.first_chunk()
     }
 
     /// Where a frame of this shape is remembered.
     #[inline]
-    fn slot(&self, bytes: &[u8]) -> Option<usize> {
-        let (number, ttl, source) = self.key_offsets();
-        let ip = bytes.get(self.ip_at..self.ip_at + 24)?;
-        let source =
-            u32::from_le_bytes([ip[source], ip[source + 1], ip[source + 2], ip[source + 3]]);
-        let spread = source
-            .wrapping_add(u32::from(ip[ttl]))
+    fn slot(&self, ip: &IpStart) -> usize {
+        // The last four bytes of the source address.
+        let (number, ttl, source) = match self.version {
+            Version::V4 => (ip[9], ip[8], [ip[12], ip[13], ip[14], ip[15]]),
+            Version::V6 => (ip[6], ip[7], [ip[20], ip[21], ip[22], ip[23]]),
+        };
+        let spread = u32::from_le_bytes(source)
+            .wrapping_add(u32::from(ttl))
             .wrapping_mul(0x9e37_79b1)
             >> 28;
-        Some(usize::from(ip[number]) << 4 | spread as usize)
+        usize::from(number) << 4 | spread as usize
     }
 
     /// Whether a byte may differ between datagrams of a flow: Ethernet addresses; total length,
@@ -188,18 +180,6 @@ impl Shortcut {
         }
     }
 
-    /// Finds the HDP packet in a frame, or the quote of one in an ICMP error.
-    ///
-    /// # Errors
-    /// The [`Skip`] that says why there is none.
-    #[inline(always)]
-    pub(crate) fn decode<'a>(&mut self, frame: &Frame<'a>) -> Result<Decoded<'a>, Skip> {
-        match self.recall(frame) {
-            Some(again) => Ok(Decoded::Again(again)),
-            None => self.walk(frame),
-        }
-    }
-
     /// [`Decoder::doubtful`] of the frame that was decoded last.
     pub(crate) fn doubtful<'a>(&mut self, frame: &Frame<'a>) -> Option<Datagram<'a>> {
         self.decoder.doubtful(frame)
@@ -226,21 +206,24 @@ impl Shortcut {
         self.decoder.cut_short()
     }
 
+    /// Finds the HDP packet in a frame whose headers are those of one before.
     #[inline(always)]
-    fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
+    pub(crate) fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
         let shape = &self.shape;
-        let entry = &self.slots[shape.slot(frame.bytes)?];
+        let ip = shape.ip_start(frame.bytes)?;
+        let entry = &self.slots[shape.slot(ip)];
         if entry.shape != self.shapes || !entry.has_headers_of(frame, shape) {
             return None;
         }
-        let ip = &frame.bytes[shape.ip_at..];
+        let be16 = |at: usize| u16::from_be_bytes([ip[at], ip[at + 1]]);
         let (wire_len, ip_id) = match shape.version {
-            Version::V4 => (be16(ip, 2), Some(be16(ip, 4))),
-            Version::V6 => (be16(ip, 4).checked_add(40)?, None),
+            Version::V4 => (be16(2), Some(be16(4))),
+            Version::V6 => (be16(4).checked_add(40)?, None),
         };
-        let hdp_at = shape.hdp_at - shape.ip_at;
-        let payload_len = usize::from(wire_len).checked_sub(hdp_at + hdp::Header::LEN)?;
-        let captured = ip.get(hdp_at..ip.len().min(usize::from(wire_len)))?;
+        let hdp_in_ip = shape.hdp_at - shape.ip_at;
+        let payload_len = usize::from(wire_len).checked_sub(hdp_in_ip + hdp::Header::LEN)?;
+        let end = frame.bytes.len().min(shape.ip_at + usize::from(wire_len));
+        let captured = frame.bytes.get(shape.hdp_at..end)?;
         let (header, payload) = hdp::Header::parse(captured).ok()?;
         if !self.decoder.dates.are_plausible(&header, frame.time_ns) {
             return None;
@@ -254,11 +237,19 @@ impl Shortcut {
         })
     }
 
+    /// Finds the HDP packet in a frame, or the quote of one in an ICMP error, down all its headers. If these get
+    /// a number, [`Shortcut::recall`] will know their like.
+    ///
+    /// # Errors
+    /// The [`Skip`] that says why there is none.
     #[cold]
-    fn walk<'a>(&mut self, frame: &Frame<'a>) -> Result<Decoded<'a>, Skip> {
+    pub(crate) fn walk<'a>(
+        &mut self,
+        frame: &Frame<'a>,
+    ) -> Result<(Datagram<'a>, Option<HeadersId>), Skip> {
         let datagram = self.decoder.decode(frame)?;
         let headers = self.remember(frame, &datagram);
-        Ok(Decoded::First(datagram, headers))
+        Ok((datagram, headers))
     }
 
     /// Keeps what was decoded, if nothing about it is unusual.
@@ -316,7 +307,7 @@ impl Shortcut {
         {
             *word = u64::from_ne_bytes(*bytes);
         }
-        let slot = &mut self.slots[shape.slot(frame.bytes)?];
+        let slot = &mut self.slots[shape.slot(shape.ip_start(frame.bytes)?)];
         self.issued = self.issued.checked_add(1)?;
         let headers = entry.headers;
         *slot = entry;
@@ -325,23 +316,26 @@ impl Shortcut {
 }
 
 impl Entry {
-    #[inline]
+    #[inline(always)]
     fn has_headers_of(&self, frame: &Frame, shape: &Shape) -> bool {
-        let Some(head) = frame.bytes.get(..shape.used_words * 8) else {
-            return false;
-        };
         let mut difference = 0;
-        for ((bytes, word), mask) in head.as_chunks().0.iter().zip(&self.words).zip(&shape.masks) {
-            difference |= (u64::from_ne_bytes(*bytes) ^ word) & mask;
+        let mut compare = |word: usize, bytes: &[u8; 8]| {
+            difference |= (u64::from_ne_bytes(*bytes) ^ self.words[word]) & shape.masks[word];
+        };
+        let (words, _) = frame.bytes.as_chunks();
+        // Behind the headers the masks are empty: of a frame of that length, eight words at once.
+        if let Some(head) = words.first_chunk::<MOST_WORDS>() {
+            (0..MOST_WORDS).for_each(|word| compare(word, &head[word]));
+        } else if let Some(head) = words.get(..shape.used_words) {
+            (0..)
+                .zip(head)
+                .for_each(|(word, bytes)| compare(word, bytes));
+        } else {
+            return false;
         }
         difference == 0
             && shape.link_type == frame.link_type
             && self.interface == frame.interface
             && self.direction == frame.direction
     }
-}
-
-#[inline]
-fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }

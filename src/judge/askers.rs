@@ -98,12 +98,12 @@ impl Judgement<'_> {
     /// between, behind which several may share the address.
     fn is_translated(&self, journey: &Journey, first: &Station) -> bool {
         let source = self.points[first.point].flow(first.seen.sighting).source;
-        let before = &order(self.points.len(), journey.way)[..first.position];
-        let knows = |point: &usize| {
-            let mut pairs = self.points[*point].pairs.iter();
+        let mut before = order(self.points.len(), journey.way).take(first.position);
+        let knows = |point: usize| {
+            let mut pairs = self.points[point].pairs.iter();
             pairs.any(|pair| source == pair.0 || source == pair.1)
         };
-        !before.is_empty() && !before.iter().any(knows)
+        first.position > 0 && !before.any(knows)
     }
 
     /// Finds the answers to others among the packets that are to be decided.

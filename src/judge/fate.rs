@@ -95,9 +95,9 @@ impl Judgement<'_> {
             return (!has_passed && (is_foreign || is_answer())).then_some(flow.destination);
         }
         // Behind a translator others have the same address.
-        let order = order(self.points.len(), journey.way);
         let is_unseen = || {
-            order[..first.position].iter().any(|&before| {
+            let mut before = order(self.points.len(), journey.way).take(first.position);
+            before.any(|before| {
                 self.points[before].summary.unplaced_drops() == 0
                     && self.was_watching(journey.way, (first.point, sighting), before)
             })
@@ -108,20 +108,25 @@ impl Judgement<'_> {
     /// The fate of a packet that was not seen at the last point, by who was watching for it.
     fn lost_or_edge(&self, journey: &Journey, last: &Station) -> Ruling {
         let way = journey.way;
-        let order = order(self.points.len(), way);
-        let behind = &order[last.position + 1..=self.reach[way.index()]];
+        let reach = self.reach[way.index()];
+        let behind = order(self.points.len(), way)
+            .take(reach + 1)
+            .skip(last.position + 1);
         let from = (last.point, last.seen.sighting);
         match behind
-            .iter()
-            .find(|&&next| self.was_watching(way, from, next))
+            .clone()
+            .find(|&next| self.was_watching(way, from, next))
         {
-            Some(&next) if self.was_missed(journey, last, next) => {
+            Some(next) if self.was_missed(journey, last, next) => {
                 Ruling::Edge(next, Absence::Missed)
             }
             Some(_) if self.may_be_a_part(journey, last) => Ruling::Ambiguous,
-            Some(&next) => Ruling::Lost(last.point, next),
+            Some(next) => Ruling::Lost(last.point, next),
             None if self.may_still_come(way, from, behind) => Ruling::Ambiguous,
-            None => Ruling::Edge(behind[0], self.absence(journey, last, behind[0])),
+            None => {
+                let next = way.at(last.position + 1, self.points.len());
+                Ruling::Edge(next, self.absence(journey, last, next))
+            }
         }
     }
 
@@ -169,9 +174,9 @@ impl Judgement<'_> {
         &self,
         way: Way,
         (from, sighting): (usize, &Sighting),
-        behind: &[usize],
+        mut behind: impl Iterator<Item = usize>,
     ) -> bool {
-        behind.iter().any(|&next| {
+        behind.any(|next| {
             let is_open = self.open.get(next).is_some_and(|open| *open);
             is_open && !self.has_passed(next, self.due(way, (from, sighting), next))
         })

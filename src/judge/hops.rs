@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::{Judgement, order};
+use super::Judgement;
 use crate::{
     correlate::{Journey, Relations, Station, Survey, Way},
     observe::Point,
@@ -60,9 +60,8 @@ impl Judgement<'_> {
     pub(super) fn is_expired(&self, journey: &Journey, last: &Station, next: usize) -> bool {
         let way = journey.way;
         let ttl = self.points[last.point].flow(last.seen.sighting).ttl;
-        let order = order(self.points.len(), way);
-        let next = order.iter().position(|point| *point == next);
-        let needs = next.and_then(|next| self.hops.between(way, last.position, next));
+        let next = way.at(next, self.points.len());
+        let needs = self.hops.between(way, last.position, next);
         needs.is_some_and(|needs| ttl > 0 && ttl <= needs)
             || (ttl <= LARGEST_TTL_OF_A_TRACE && self.ran_out_at(journey).is_some())
     }

@@ -679,10 +679,9 @@ fn common(a: Quoted, b: &Quoted) -> Quoted {
 
 /// The first capture along the way: errors come back there after the whole way.
 fn senders_capture(points: &[Point], way: Way) -> Option<usize> {
-    let order = order(points.len(), way);
     let is_capture = |&point: &usize| points[point].kind == PointKind::Capture;
     // What stands behind another capture is not the sender's.
-    order.into_iter().find(is_capture)
+    order(points.len(), way).find(is_capture)
 }
 
 /// The TTL with which all packets of a number passed the sender's capture.

@@ -16,7 +16,6 @@ use super::{
     fate::{Decision, Ruling, ends},
     gaps::{History, subject},
     icmp::Evidence,
-    order,
     tally::{Occasion, OfFlow, Tallies},
     tally_index,
 };
@@ -443,9 +442,8 @@ impl Judgement<'_> {
         let given_up = &returned.given_up;
         let (from, origin) = (given_up.point, given_up.sighting);
         let Decision { way, ruling } = given_up.ruling;
-        let order = order(self.points.len(), way);
         let (to, end) = (returned.point, returned.sighting);
-        let last = order[self.reach[way.index()]];
+        let last = way.at(self.reach[way.index()], self.points.len());
         let has_been = |point| given_up.seen_by.contains(point) || given_up.came_to.contains(point);
         if let Ruling::Foreign(other) = ruling {
             if !has_been(to) {
@@ -497,7 +495,7 @@ impl Judgement<'_> {
             judged.packets += 1;
             tally.reordered += u64::from(end.is_reordered());
             tally.last_delivered_ns = tally.last_delivered_ns.max(Some(end.timestamp_ns));
-            if from == order[0] {
+            if from == way.at(0, self.points.len()) {
                 tally.delays_ns.push(delay_ns);
             }
         }
@@ -509,8 +507,8 @@ impl Judgement<'_> {
         let given_up = &returned.given_up;
         let (from, origin) = (given_up.point, given_up.sighting);
         let way = given_up.ruling.way;
-        let order = order(self.points.len(), way);
-        let (start, last) = (order[0], order[self.reach[way.index()]]);
+        let [start, last] =
+            [0, self.reach[way.index()]].map(|position| way.at(position, self.points.len()));
         let has_been = |point| given_up.seen_by.contains(point) || given_up.came_to.contains(point);
         let was_admitted = has_been(start);
         if from == start || !(was_admitted || returned.point == start) {
@@ -560,7 +558,7 @@ impl Judgement<'_> {
                 second_flow,
             } = again;
             let way = self.relations.way(point, flow);
-            let end = order(self.points.len(), way)[self.reach[way.index()]];
+            let end = way.at(self.reach[way.index()], self.points.len());
             let place = |flow: u32| {
                 let flow = &self.points[point].flows[flow as usize].flow;
                 (flow.stage, flow.ttl, flow.encapsulation)

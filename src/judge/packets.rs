@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     Judgement, changes,
     fate::{Ruling, ends, is_unheard},
-    order,
 };
 use crate::{
     correlate::{AllJourneys, Journey, Station, Stretch, Way},
@@ -121,7 +120,7 @@ impl Judgement<'_> {
     /// The fate of one packet, unless its number is not reported.
     pub(super) fn packet(&self, journey: &Journey, texts: &mut Texts) -> Option<Packet> {
         let points = self.points;
-        let order = order(points.len(), journey.way);
+        let way = journey.way;
         let (first, last) = ends(journey)?;
         let (origin, end) = (first.seen.sighting, last.seen.sighting);
         let flow = points[first.point].flow(origin);
@@ -159,8 +158,8 @@ impl Judgement<'_> {
             });
         }
         Some(Packet {
-            from: texts.name(order[0]),
-            to: texts.name(order[self.reach[journey.way.index()]]),
+            from: texts.name(way.at(0, points.len())),
+            to: texts.name(way.at(self.reach[way.index()], points.len())),
             timestamp_ns: journey.timestamp_ns,
             protocol: flow.protocol,
             carrier: flow.carrier,
@@ -174,11 +173,11 @@ impl Judgement<'_> {
             },
             expected: match ruling {
                 Ruling::Lost(_, point) | Ruling::Edge(point, _) => {
-                    Some(self.expected(journey.way, &last, point, texts))
+                    Some(self.expected(way, &last, point, texts))
                 }
                 _ => None,
             },
-            delay_ns: self.delay_ns(journey.way, ruling, &first, &last),
+            delay_ns: self.delay_ns(way, ruling, &first, &last),
             reordered: is_delivered && end.is_reordered(),
             altered: is_altered,
             seen,

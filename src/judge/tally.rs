@@ -6,7 +6,6 @@ use super::{
     Judgement, TALLIES,
     fate::{Ruling, ends},
     icmp::Answer,
-    order,
     times::{Spacing, Times},
 };
 use crate::{
@@ -614,15 +613,8 @@ impl Judgement<'_> {
         if let Some(error) = error {
             let answered = (error.answer, (from, to));
             *tally.answered.entry(answered).or_default() += 1;
-            let position = |point: usize| match journey.way {
-                Way::Forward => point,
-                Way::Reverse => count - 1 - point,
-            };
-            if error.farthest >= position(to) {
-                let farthest = match journey.way {
-                    Way::Forward => error.farthest,
-                    Way::Reverse => count - 1 - error.farthest,
-                };
+            if error.farthest >= journey.way.at(to, count) {
+                let farthest = journey.way.at(error.farthest, count);
                 add(&mut tally.answered_beyond, farthest);
             }
         }
@@ -656,12 +648,9 @@ impl Judgement<'_> {
 
     /// Counts the points between the packet's first and last that were watching and missed it.
     fn note_missed(&mut self, journey: &Journey, first: &Station, last: &Station) {
-        let order = order(self.points.len(), journey.way);
         let from = (last.point, last.seen.sighting);
-        for &point in order
-            .get(first.position + 1..last.position)
-            .unwrap_or_default()
-        {
+        for position in first.position + 1..last.position {
+            let point = journey.way.at(position, self.points.len());
             if journey.seen[point].is_none() && self.was_recording(journey.way, from, point) {
                 self.decided.missed[point] += 1;
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{Flow, Observer, Point, Sighting};
 use crate::{
-    decode::{DEFAULT_WINDOW_NS, Decoded, Decoder, Shortcut},
+    decode::{DEFAULT_WINDOW_NS, Decoder, Shortcut},
     source::{Frame, Summary},
 };
 
@@ -38,9 +38,8 @@ impl BothWays {
         self.walked.watch(frame);
         self.walked.observe(frame, self.decoder.decode(frame));
         self.cut.watch(frame);
-        let decoded = self.shortcut.decode(frame);
-        self.recalled += u64::from(matches!(decoded, Ok(Decoded::Again(_))));
-        self.cut.observe_decoded(frame, decoded);
+        self.recalled += u64::from(self.shortcut.recall(frame).is_some());
+        self.cut.read(frame, &mut self.shortcut);
     }
 
     /// How many frames took the shortcut.

@@ -6,7 +6,7 @@ use crate::source::Filter;
 use crate::{
     decode::Shortcut,
     observe::{Observer, Point},
-    source::{Log, Recording, Source},
+    source::{Frame, Log, Recording, Source},
 };
 
 /// Sees that this build has what it needs to filter.
@@ -40,15 +40,25 @@ pub(super) fn read_log(point: &Named, options: &Options, mut log: Log) -> Result
     Ok(Point::of_log(log, name, source))
 }
 
-/// Lets an observer take a frame.
+/// Sees frames go by.
 pub(super) trait Witness {
-    fn watch(&mut self, take: impl FnOnce(&mut Observer));
+    /// Sees one, and takes what is in it.
+    fn read(&mut self, frame: &Frame, decoder: &mut Shortcut);
+
+    /// Sees one, and leaves it unread.
+    fn pass_over(&mut self, frame: &Frame);
 }
 
 impl Witness for Observer {
     #[inline(always)]
-    fn watch(&mut self, take: impl FnOnce(&mut Observer)) {
-        take(self);
+    fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
+        self.watch(frame);
+        Observer::read(self, frame, decoder);
+    }
+
+    fn pass_over(&mut self, frame: &Frame) {
+        self.watch(frame);
+        Observer::pass_over(self, frame);
     }
 }
 
@@ -97,18 +107,13 @@ impl<'a> Reader<'a> {
         };
         #[cfg(feature = "libpcap")]
         if let Some(filter) = &mut self.filter
-            && !filter.matches(&frame)?
+            // Of a copy, so that the frame itself stays in registers.
+            && !filter.matches(&{ frame })?
         {
-            witness.watch(|observer| {
-                observer.watch(&frame);
-                observer.pass_over(&frame);
-            });
+            witness.pass_over(&{ frame });
             return Ok(true);
         }
-        witness.watch(|observer| {
-            observer.watch(&frame);
-            observer.read(&frame, &mut self.decoder);
-        });
+        witness.read(&frame, &mut self.decoder);
         Ok(true)
     }
 

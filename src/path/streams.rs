@@ -16,9 +16,9 @@ use super::{
     witnesses,
 };
 use crate::{
-    decode::Decoder,
+    decode::{Decoder, Shortcut},
     observe::{self, Observer},
-    source::{self, Recording, Source, Summary, Until},
+    source::{self, Frame, Recording, Source, Summary, Until},
 };
 
 /// A source that is never idle reports on itself after so many frames.
@@ -153,10 +153,14 @@ struct Told<'a> {
 }
 
 impl Witness for Told<'_> {
-    fn watch(&mut self, take: impl FnOnce(&mut Observer)) {
-        if self.take(take) {
-            self.shared.window.advance(self.point, true);
-        }
+    fn read(&mut self, frame: &Frame, decoder: &mut Shortcut) {
+        let is_enough = self.take(|observer| Witness::read(observer, frame, decoder));
+        self.advance(is_enough);
+    }
+
+    fn pass_over(&mut self, frame: &Frame) {
+        let is_enough = self.take(|observer| Witness::pass_over(observer, frame));
+        self.advance(is_enough);
     }
 }
 
@@ -171,6 +175,13 @@ impl<'a> Told<'a> {
             self.shared.end();
         }
         is_enough
+    }
+
+    /// Has the window take in what the point has seen, where that is enough.
+    fn advance(self, is_enough: bool) {
+        if is_enough {
+            self.shared.window.advance(self.point, true);
+        }
     }
 
     /// Passes on what a source reports of itself, once all its frames were.

@@ -237,14 +237,12 @@ impl Classic {
     #[inline]
     fn four_words(&self, header: &[u8; RECORD_HEADER_LEN]) -> [u32; 4] {
         let (words, _) = header.as_chunks();
-        std::array::from_fn(|i| {
-            let word = u32::from_le_bytes(words[i]);
-            if self.big_endian {
-                word.swap_bytes()
-            } else {
-                word
-            }
-        })
+        let words = |word: fn([u8; 4]) -> u32| std::array::from_fn(|i| word(words[i]));
+        if self.big_endian {
+            words(u32::from_be_bytes)
+        } else {
+            words(u32::from_le_bytes)
+        }
     }
 }
 
