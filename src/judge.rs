@@ -299,7 +299,12 @@ impl<'a> Judgement<'a> {
                 let ends = [&segment.from, &segment.to];
                 let mut blind = self.points.iter().filter(|point| fate::is_blind(point));
                 let has_times = !blind.any(|point| ends.contains(&&point.name));
-                if comparable && has_times && segment.clock.method == ClockMethod::None {
+                let is_one_capture = warnings.iter().any(|warning| match warning {
+                    Warning::GoesOn { from, to } => ends.contains(&from) && ends.contains(&to),
+                    _ => false,
+                });
+                let is_unrelated = comparable && has_times && !is_one_capture;
+                if is_unrelated && segment.clock.method == ClockMethod::None {
                     let assumed = self.options.clock_error_ns.is_some();
                     let (from, to) = (from(), to());
                     warnings.push(match self.runs_apart_ns(&segment.from, &segment.to) {

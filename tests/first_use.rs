@@ -433,7 +433,7 @@ fn a_netfilter_log_in_a_pipe_is_no_point() {
 /// tcpdump -C and -G, and dumpcap -b, begin file after file.
 #[test]
 fn files_of_one_capture_are_told_from_points() {
-    let goes_on = |files: &[(&str, &Capture)], more: &[&str]| -> Vec<String> {
+    let said = |files: &[(&str, &Capture)], more: &[&str]| -> Vec<String> {
         let folder = tempdir().unwrap();
         let written = files.iter().map(|(name, capture)| {
             let file = folder.path().join(name);
@@ -446,25 +446,32 @@ fn files_of_one_capture_are_told_from_points() {
             .map(String::as_str)
             .chain(more.iter().copied());
         let warnings = findings(&files.collect::<Vec<_>>()).warnings;
-        let goes_on = warnings.iter().filter_map(|warning| match warning {
-            Warning::GoesOn { from, to } => Some(format!("{from}, {to}")),
+        let said = warnings.iter().filter_map(|warning| match warning {
+            Warning::GoesOn { from, to } => Some(format!("{from}, {to}: one capture")),
+            Warning::OtherRun { from, to, .. } => Some(format!("{from}, {to}: other runs")),
+            Warning::ClocksUnrelated { from, to, .. } => Some(format!("{from}, {to}: unrelated")),
             _ => None,
         });
-        goes_on.collect()
+        said.collect()
     };
     let whole = Capture::read(CLIENT.as_ref());
     let mut first = whole.clone();
     let mut second = whole.clone();
     second.frames = first.frames.split_off(whole.frames.len() / 2);
     assert_eq!(
-        goes_on(&[("client0", &first), ("client1", &second)], &[SERVER]),
-        ["client0, client1"]
+        said(&[("client0", &first), ("client1", &second)], &[SERVER]),
+        ["client0, client1: one capture"]
+    );
+    // Nothing else is said of two that have no packet in common.
+    assert_eq!(
+        said(&[("client0", &first), ("client1", &second)], &[]),
+        ["client0, client1: one capture"]
     );
     // Points are of one time; and files of another run begin much later.
-    assert_eq!(goes_on(&[("client", &whole)], &[SERVER]), [""; 0]);
+    assert_eq!(said(&[("client", &whole)], &[SERVER]), [""; 0]);
     let later = shifted(CLIENT, 3_600);
     assert_eq!(
-        goes_on(&[("client0", &whole), ("client1", &later)], &[SERVER]),
+        said(&[("client0", &whole), ("client1", &later)], &[SERVER]),
         [""; 0]
     );
     // What lies behind a router shows the same hosts, not as far away.
@@ -474,7 +481,7 @@ fn files_of_one_capture_are_told_from_points() {
     behind.frames.retain(|frame| frame.time_ns > end_ns);
     assert!(behind.frames.len() > 10);
     assert_eq!(
-        goes_on(&[("client", &first), ("server", &behind)], &[]),
+        said(&[("client", &first), ("server", &behind)], &[]),
         [""; 0]
     );
 }

@@ -470,7 +470,8 @@ fn write(
 }
 
 fn outcome(findings: &Findings, exit_code: bool) -> Outcome {
-    let is_other_run = |warning: &Warning| matches!(warning, Warning::OtherRun { .. });
+    let is_other_run =
+        |warning: &Warning| matches!(warning, Warning::OtherRun { .. } | Warning::GoesOn { .. });
     if exit_code && findings.warnings.iter().any(is_other_run) {
         return Outcome::NothingDone;
     }
