@@ -7,6 +7,7 @@ use std::{
     iter,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -540,4 +541,50 @@ fn files_in_bounded_memory_are_judged_as_without() {
             );
         }
     }
+}
+
+#[test]
+fn files_are_judged_alike_in_bounded_memory_however_fast_each_is_read() {
+    // So little room that what a point shows is given up as soon as another is not read with it.
+    const SCARCELY_ROOM: Room = Room {
+        all: 0,
+        waiting: 1 << 10,
+        delays: 1 << 12,
+        batch: 1 << 8,
+    };
+    let folder = TempDir::new().unwrap();
+    let files: Vec<PathBuf> = (["client", "server"].iter())
+        .map(|name| folder.path().join(name))
+        .collect();
+    Stream::new(64)
+        .write(&files[0], 200_000, 5_000, |_| true)
+        .unwrap();
+    Stream::new(61)
+        .write(&files[1], 200_000, 5_000, Stream::arrives)
+        .unwrap();
+    let all_kept = kept(&files);
+    let running = Arc::new(());
+    thread::scope(|scope| {
+        // More to do than there are processors: each reader would stand still at times.
+        for _ in 0..2 * thread::available_parallelism().map_or(2, usize::from) {
+            let running = Arc::downgrade(&running);
+            scope.spawn(move || {
+                while running.upgrade().is_some() {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let running = running;
+        let runs: Vec<Findings> = (0..4)
+            .map(|_| findings_with(&files, Memory::Bounded(SCARCELY_ROOM)))
+            .collect();
+        drop(running);
+        for run in &runs {
+            assert_eq!(run, &runs[0]);
+            for (run, kept) in numbers(run).iter().zip(numbers(&all_kept)) {
+                let counts = |p: &Protocol| (p.packets, p.delivered, p.lost, p.ambiguous);
+                assert_eq!(counts(run), counts(kept));
+            }
+        }
+    });
 }

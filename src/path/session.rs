@@ -1,5 +1,5 @@
-//! A session: all points being read at once, each in a thread, into a [`Window`] that can be looked
-//! into meanwhile.
+//! A session: all points being read at once, in threads, into a [`Window`] that can be looked into
+//! meanwhile.
 
 use std::{
     mem,
@@ -53,11 +53,16 @@ impl Session {
             thread::spawn(move || streams::listen(&shared, index, log))
         });
         let listeners = listeners.collect();
-        let readers = captures.into_iter().enumerate().map(|(point, capturing)| {
+        let readers = if options.is_bounded(points) && !points.have_streams() {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || streams::read(&shared, point, capturing))
-        });
-        let readers = readers.collect();
+            vec![thread::spawn(move || streams::read_by_turns(&shared))]
+        } else {
+            let readers = captures.into_iter().enumerate().map(|(point, capturing)| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || streams::read(&shared, point, capturing))
+            });
+            readers.collect()
+        };
         Ok(Self {
             shared,
             readers,

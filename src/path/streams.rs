@@ -1,5 +1,5 @@
-//! Points that are read into a [`Window`], each in a thread of its own: pipes, interfaces, and files
-//! in bounded memory.
+//! Points that are read into a [`Window`]: pipes and interfaces each in a thread of its own, files in
+//! bounded memory by turns in one.
 
 use std::{
     sync::{
@@ -13,12 +13,13 @@ use super::{
     Error, Named, Options, Points, Window,
     capture::{Capturing, Saved},
     reader::{self, Reader, Witness},
+    window::Pace,
     witnesses,
 };
 use crate::{
     decode::{Decoder, Shortcut},
     observe::{self, Observer},
-    source::{self, Frame, Recording, Source, Summary, Until},
+    source::{self, Frame, Log, Recording, Source, Summary, Until},
 };
 
 /// A source that is never idle reports on itself after so many frames.
@@ -102,14 +103,44 @@ pub(super) fn read(
     point: usize,
     capturing: Option<Capturing>,
 ) -> Result<(), Error> {
-    let mut failing = Failing {
-        shared,
-        point,
-        has_failed: true,
-    };
+    let mut failing = Failing::new(shared, point);
     let told = Told { shared, point };
     tell(told, capturing)?;
     failing.has_failed = false;
+    Ok(())
+}
+
+/// Reads the points of a session, which are files, into its window by turns: none waits for another, and
+/// whenever something is decided the same is known of each, however fast or slow they are read.
+pub(super) fn read_by_turns(shared: &Arc<Shared>) -> Result<(), Error> {
+    let points = shared.points.as_slice();
+    let mut failing: Vec<Failing> = (0..points.len())
+        .map(|point| Failing::new(shared, point))
+        .collect();
+    let open = |point: &Named| Recording::open(point.origin.clone());
+    let recordings = points.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    shared.give_up_privileges()?;
+    let mut readers = Vec::with_capacity(points.len());
+    for (point, recording) in recordings.into_iter().enumerate() {
+        let told = Told { shared, point };
+        readers.push(match recording {
+            Recording::Capture(source) => Some(Reader::of(told.named(), &shared.options, *source)),
+            Recording::Log(log) => {
+                tell_log(told, *log)?;
+                failing[point].has_failed = false;
+                None
+            }
+        });
+    }
+    while let Some(point) = shared.window.next() {
+        let told = Told { shared, point };
+        let reader = readers[point].as_mut().expect("it has not ended");
+        if !tell_some(reader, told)? {
+            let reader = readers[point].take().expect("it has not ended before");
+            end(reader, told)?;
+            failing[point].has_failed = false;
+        }
+    }
     Ok(())
 }
 
@@ -133,6 +164,16 @@ struct Failing<'a> {
     shared: &'a Shared,
     point: usize,
     has_failed: bool,
+}
+
+impl<'a> Failing<'a> {
+    fn new(shared: &'a Shared, point: usize) -> Self {
+        Self {
+            shared,
+            point,
+            has_failed: true,
+        }
+    }
 }
 
 impl Drop for Failing<'_> {
@@ -180,7 +221,7 @@ impl<'a> Told<'a> {
     /// Has the window take in what the point has seen, where that is enough.
     fn advance(self, is_enough: bool) {
         if is_enough {
-            self.shared.window.advance(self.point, true);
+            self.shared.window.advance(self.point, Pace::Waits);
         }
     }
 
@@ -220,12 +261,35 @@ fn tell(told: Told<'_>, capturing: Option<Capturing>) -> Result<(), Error> {
     };
     match recording {
         Recording::Capture(source) => tell_all(Reader::of(point, options, *source), told),
-        Recording::Log(log) => {
-            let read = reader::read_log(point, options, *log)?;
-            shared.window.end_as(told.point, read);
-            Ok(())
-        }
+        Recording::Log(log) => tell_log(told, *log),
     }
+}
+
+/// Reads a log into a window.
+fn tell_log(told: Told<'_>, log: Log) -> Result<(), Error> {
+    let read = reader::read_log(told.named(), &told.shared.options, log)?;
+    told.shared.window.end_as(told.point, read);
+    Ok(())
+}
+
+/// Reads some frames into a window, and has it take in what the point has seen, where that is enough; `false`
+/// at the end.
+fn tell_some(reader: &mut Reader, told: Told) -> Result<bool, Error> {
+    let window = &told.shared.window;
+    let mut read = Ok(true);
+    let is_enough = told.take(|observer| {
+        for _ in 0..ATTEST_EVERY {
+            read = reader.frame(observer);
+            if !matches!(read, Ok(true)) || window.is_enough(observer) {
+                break;
+            }
+        }
+    });
+    told.attest(&reader.source);
+    if is_enough {
+        window.advance(told.point, Pace::TakesTurns);
+    }
+    read
 }
 
 /// Reads to the end into a window.
@@ -278,7 +342,7 @@ fn tell_live(mut reader: Reader, told: Told, mut saved: Option<Saved>) -> Result
         });
         if is_enough {
             // The kernel's ring would run over.
-            told.shared.window.advance(told.point, false);
+            told.shared.window.advance(told.point, Pace::GoesOn);
         }
         // Between frames that come all the time nothing else tells that the interface was watched.
         let now_ns = until_ns(&reader.source);

@@ -1,16 +1,17 @@
 //! A window: points that are being read at the same time, in bounded memory, and what is known of
 //! them so far.
 //!
-//! Each point's frames come from a thread of its own ([`Window::frame`]); the findings are there at
-//! any time ([`Window::snapshot`]), from any thread: they are those of captures that had ended there
-//! and then. What lies too near to that end to be judged is `edge`, and gets its fate in a later
-//! snapshot.
+//! Each point's frames come from a thread of its own ([`Window::frame`]), those of files by turns from
+//! one ([`Window::next`]); the findings are there at any time ([`Window::snapshot`]), from any thread:
+//! they are those of captures that had ended there and then. What lies too near to that end to be
+//! judged is `edge`, and gets its fate in a later snapshot.
 //!
 //! As long as there are few sightings they are all kept, and the findings are those of
 //! [`crate::judge`], to the letter. From then on packets that all points saw alike are counted
 //! and forgotten; the others wait ([`Pending`]) until their fate is certain ([`Ledger`]). A point
 //! that is read faster than others is held up rather than that a fate is guessed, unless it must not
-//! be, or nothing has come from the others for as long as a packet may take.
+//! be, or nothing has come from the others for as long as a packet may take ([`Pace`]). What is decided
+//! so hangs on how fast the points are read; where files are read by turns, on nothing but the files.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -90,6 +91,17 @@ const PACKETS: usize = 20;
 /// So many of the last sightings of each point are known for that, and up to twice as many: more than
 /// there are packets of 256 numbers worth looking at.
 const RECENT: usize = 1 << 13;
+
+/// What the reader of a point does where that is ahead of others, and there is no room for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It goes on.
+    GoesOn,
+    /// It waits until the others have come up.
+    Waits,
+    /// It reads the others next: see [`Window::next`].
+    TakesTurns,
+}
 
 /// Points whose frames come one by one, from whatever a program captures them with.
 ///
@@ -253,7 +265,7 @@ impl Window {
         let is_enough = self.is_enough(observer);
         drop(feed);
         if is_enough {
-            self.advance(point, false);
+            self.advance(point, Pace::GoesOn);
         }
     }
 
@@ -276,8 +288,9 @@ impl Window {
         (taken, self.is_enough(observer))
     }
 
+    /// Whether a point's observer holds enough to be taken in.
     #[inline]
-    fn is_enough(&self, observer: &Observer) -> bool {
+    pub(super) fn is_enough(&self, observer: &Observer) -> bool {
         observer.held() >= self.room.batch + self.held_back()
     }
 
@@ -293,15 +306,28 @@ impl Window {
         lock(&self.feeds[point]).summary.clone_from(summary);
     }
 
-    /// Takes in what a point was told of. Where it `may_wait`, this waits for other points that are
-    /// behind while there is no room.
-    pub(super) fn advance(&self, point: usize, may_wait: bool) {
+    /// The point to be read next where one thread reads all: of those that others have come up with, the one
+    /// of which the least is held. `None` once all have ended.
+    #[must_use]
+    pub(super) fn next(&self) -> Option<usize> {
+        let taken = lock(&self.taken);
+        let is_open = |point: &usize| !lock(&self.feeds[*point]).has_ended;
+        let open = (0..self.feeds.len()).filter(is_open);
+        open.min_by_key(|&point| {
+            let is_ahead = taken.coming(point) > self.room.batch;
+            (is_ahead, taken.held(point))
+        })
+    }
+
+    /// Takes in what a point was told of. While there is no room, a [`Pace::Waits`] waits for other points
+    /// that are behind.
+    pub(super) fn advance(&self, point: usize, pace: Pace) {
         let taken = lock(&self.taken);
         let mut feed = lock(&self.feeds[point]);
         let mut batch = std::mem::take(&mut feed.spare);
         feed.observer.give(self.held_back(), &mut batch);
         drop(feed);
-        self.take_in(taken, point, batch, may_wait);
+        self.take_in(taken, point, batch, pace);
     }
 
     /// Ends a point, with what its source reports of itself.
@@ -313,7 +339,7 @@ impl Window {
         feed.summary = summary;
         feed.has_ended = true;
         drop(feed);
-        self.take_in(taken, point, batch, false);
+        self.take_in(taken, point, batch, Pace::GoesOn);
     }
 
     /// Ends a point that was read elsewhere, as logs are.
@@ -328,7 +354,7 @@ impl Window {
         feed.elsewhere = Some(read);
         feed.has_ended = true;
         drop(feed);
-        self.take_in(taken, point, batch, false);
+        self.take_in(taken, point, batch, Pace::GoesOn);
     }
 
     /// The findings so far.
@@ -437,13 +463,7 @@ impl Window {
     }
 
     /// Takes in a batch, and decides what there is no need or no room to wait for.
-    fn take_in(
-        &self,
-        mut taken: MutexGuard<Taken>,
-        point: usize,
-        mut batch: Batch,
-        may_wait: bool,
-    ) {
+    fn take_in(&self, mut taken: MutexGuard<Taken>, point: usize, mut batch: Batch, pace: Pace) {
         taken.add(point, &mut batch);
         lock(&self.feeds[point]).spare = batch;
         taken.bound(self.room);
@@ -453,7 +473,7 @@ impl Window {
                     bounded.pending.end(point);
                 }
             }
-            if !may_wait {
+            if pace == Pace::GoesOn {
                 bounded.review_at = 0;
             }
         }
@@ -461,7 +481,7 @@ impl Window {
         if self.is_due(&taken) {
             self.decide(&mut taken, false);
         }
-        if may_wait && taken.is_full() && taken.is_ahead(point) {
+        if pace == Pace::Waits && taken.is_full() && taken.is_ahead(point) {
             taken = self.let_come_up(taken, point);
         }
         let patience = Duration::from_nanos(self.options.wait_ns);
@@ -475,10 +495,16 @@ impl Window {
             if !taken.is_full() {
                 break;
             }
+            if pace == Pace::TakesTurns {
+                if !is_held_up || taken.is_overfull() {
+                    self.decide(&mut taken, true);
+                }
+                break;
+            }
             if seen != taken.taken() {
                 (seen, waiting_since) = (taken.taken(), Instant::now());
             }
-            let waits = may_wait && is_held_up && self.has_others(&taken, point);
+            let waits = pace == Pace::Waits && is_held_up && self.has_others(&taken, point);
             if !waits || waiting_since.elapsed() > patience {
                 self.decide(&mut taken, true);
                 break;
@@ -673,6 +699,14 @@ impl Taken {
     fn flush(&mut self) {
         if let Self::Some(bounded) = self {
             bounded.pending.flush();
+        }
+    }
+
+    /// Sightings of a point that are held.
+    fn held(&self, point: usize) -> usize {
+        match self {
+            Self::All(kept) => kept[point].sightings.len(),
+            Self::Some(bounded) => bounded.pending.held().nth(point).unwrap_or_default(),
         }
     }
 
