@@ -6,7 +6,7 @@
 //! packets with the same bytes, which another IP ID at the same place says, and nothing says where
 //! there is no IP ID.
 
-use std::net::IpAddr;
+use std::{cmp::Reverse, net::IpAddr};
 
 use super::{Seen, Way};
 use crate::{
@@ -93,11 +93,17 @@ fn are_twins(a: &Sighting, b: &Sighting) -> bool {
 const MOMENT_NS: u64 = 100_000_000;
 
 /// The earliest of a point's sightings with the same bytes, if they are of one packet as far as that
-/// shows, and of one moment.
+/// shows, and of one moment. Of those that were captured at the same time it is the one that every point
+/// would take, in whatever order their records are.
 pub(super) fn earliest_of_one<'a>(
+    point: &Point,
     mut sightings: impl Iterator<Item = &'a Sighting> + Clone,
 ) -> Option<&'a Sighting> {
-    let earliest = sightings.clone().min_by_key(|sighting| sighting.time_ns)?;
+    let earliest = sightings.clone().min_by_key(|sighting| {
+        let flow = point.flow(sighting);
+        let (addresses, hops_left) = ((flow.source, flow.destination), flow.ttl);
+        (sighting.time_ns, addresses, Reverse(hops_left))
+    })?;
     let is_copy = |copy: &Sighting| {
         copy.ip_id == earliest.ip_id && copy.time_ns.abs_diff(earliest.time_ns) <= MOMENT_NS
     };
@@ -119,7 +125,7 @@ pub(super) fn tell_apart<'a>(
     let earliest = |place: &[Copy]| place.iter().map(|copy| copy.sighting.time_ns).min();
     let place = copies
         .chunk_by(|a, b| a.place == b.place)
-        .max_by_key(|place| (packets(place), std::cmp::Reverse(earliest(place))))
+        .max_by_key(|place| (packets(place), Reverse(earliest(place))))
         .unwrap_or_default();
     let first = distinct.len();
     for same in place.chunk_by(is_same) {

@@ -259,7 +259,10 @@ impl<'a, 'g> Group<'a, 'g> {
         let points = self.sightings.iter().enumerate();
         points.filter_map(|(index, of_point)| match of_point {
             [only] => Some((index, only)),
-            several => Some((index, copies::earliest_of_one(several.iter())?)),
+            several => {
+                let earliest = copies::earliest_of_one(&self.points[index], several.iter());
+                Some((index, earliest?))
+            }
         })
     }
 }

@@ -368,7 +368,7 @@ impl Survey {
                         let of_point = group.sightings[point].iter();
                         let alike = of_point
                             .filter(move |s| a.shows_bytes_of(key(first, a), s, key(point, s)));
-                        copies::earliest_of_one(alike)
+                        copies::earliest_of_one(&points[point], alike)
                     };
                     if let (Some(earliest), Some(b)) = (alike(first), alike(second))
                         && std::ptr::eq(earliest, a)

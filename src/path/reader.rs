@@ -46,6 +46,7 @@ pub(super) trait Witness {
     fn read(&mut self, frame: &Frame, decoder: &mut Shortcut);
 
     /// Sees one, and leaves it unread.
+    #[cfg(feature = "libpcap")]
     fn pass_over(&mut self, frame: &Frame);
 }
 
@@ -56,6 +57,7 @@ impl Witness for Observer {
         Observer::read(self, frame, decoder);
     }
 
+    #[cfg(feature = "libpcap")]
     fn pass_over(&mut self, frame: &Frame) {
         self.watch(frame);
         Observer::pass_over(self, frame);

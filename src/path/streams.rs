@@ -199,6 +199,7 @@ impl Witness for Told<'_> {
         self.advance(is_enough);
     }
 
+    #[cfg(feature = "libpcap")]
     fn pass_over(&mut self, frame: &Frame) {
         let is_enough = self.take(|observer| Witness::pass_over(observer, frame));
         self.advance(is_enough);

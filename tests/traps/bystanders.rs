@@ -505,6 +505,42 @@ fn hdp(timestamp_ns: i64) -> Vec<u8> {
 }
 
 #[test]
+fn packet_and_answer_of_one_time_do_not_hang_on_the_order_of_the_records() {
+    // Whoever answers keeps all of HDP, and a clock that counts milliseconds sees both at once; that another
+    // number shares the timestamp, and is lost, has them told apart.
+    let judged_in = |order: fn(&mut Vec<Captured>)| {
+        let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
+        for n in 0..10 {
+            let at = START_NS + n * 100 * MILLISECOND;
+            let packet = |ttl| ip(CLIENT, SERVER, (50, ttl), &hdp(at));
+            let answer = |ttl| ip(SERVER, CLIENT, (50, ttl), &hdp(at));
+            at_client.push((at, packet(64)));
+            at_client.push((at, ip(CLIENT, SERVER, (51, 64), &hdp(at))));
+            at_server.push((at + MILLISECOND, packet(61)));
+            at_server.push((at + MILLISECOND, answer(64)));
+            at_client.push((at + 2 * MILLISECOND, answer(61)));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (name, mut frames) in [("client", at_client), ("server", at_server)] {
+            order(&mut frames);
+            capture(&frames).write(&folder.path().join(name), PCAPNG, Packing::Plain);
+        }
+        let findings = run(folder.path(), &["client", "server"], &[]);
+        let ways = findings.directions.iter().map(|direction| {
+            let clock = direction.segments[0].clock.clone();
+            let numbers = direction.protocols.iter();
+            let counts = numbers.map(|p| (p.protocol, p.delivered, p.lost, p.edge));
+            (counts.collect::<Vec<_>>(), clock)
+        });
+        ways.collect::<Vec<_>>()
+    };
+    let as_sent = judged_in(|_| ());
+    assert_eq!(as_sent[0].0, [(50, 10, 0, 0), (51, 0, 8, 2)]);
+    assert!(as_sent[0].1.related_by.hdp > 0, "{as_sent:?}");
+    assert_eq!(judged_in(|frames| frames.reverse()), as_sent);
+}
+
+#[test]
 fn trap_39_who_sent_first_does_not_hang_on_the_order_of_the_records() {
     // On one LAN no TTL falls: who sent first is taken to have been answered.
     let mut packets = Vec::new();
