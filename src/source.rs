@@ -591,24 +591,18 @@ impl Source {
     /// [`Source::summary`] says why. From a pipe or an interface it waits until there is either.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
-        self.buffer.consume(std::mem::take(&mut self.given_out));
-        let ready = if let Format::Classic(classic) = &mut self.format {
-            classic.ready(self.buffer.view())
-        } else {
-            None
-        };
-        match ready {
-            Some(record) => {
-                self.note(&record);
-                Some(self.frame(&record))
-            }
-            None => self.frame_read_on(),
+        match self.ready() {
+            Some(record) => Some(self.frame(&record)),
+            None => self.frame_behind(),
         }
     }
 
     /// [`Source::next_frame`] with the interface that captured it.
     pub fn next_with_interface(&mut self) -> Option<(Frame<'_>, &Interface)> {
-        let record = self.next_record()?;
+        let record = match self.ready() {
+            Some(record) => record,
+            None => self.read_on()?,
+        };
         // Each reader names only interfaces that it has described.
         let interface = &self.summary.interfaces[record.interface as usize];
         Some((self.frame(&record), interface))
@@ -635,22 +629,32 @@ impl Source {
         }
     }
 
-    /// The next frame where it takes more than a look.
-    #[inline(never)]
-    fn frame_read_on(&mut self) -> Option<Frame<'_>> {
-        let record = self.next_record()?;
-        Some(self.frame(&record))
+    /// The next record, where a look is enough; [`Source::read_on`] finds the others.
+    #[inline(always)]
+    fn ready(&mut self) -> Option<Record> {
+        self.buffer.consume(std::mem::take(&mut self.given_out));
+        let Format::Classic(classic) = &mut self.format else {
+            return None;
+        };
+        let record = classic.ready(self.buffer.view())?;
+        self.give_out(&record);
+        Some(record)
     }
 
     #[inline(always)]
-    fn note(&mut self, record: &Record) {
+    fn give_out(&mut self, record: &Record) {
         self.frames += 1;
         self.given_out = record.offset + record.len;
     }
 
+    #[inline(never)]
+    fn frame_behind(&mut self) -> Option<Frame<'_>> {
+        let record = self.read_on()?;
+        Some(self.frame(&record))
+    }
+
     /// Reads on to the next record; `None` at the end.
-    fn next_record(&mut self) -> Option<Record> {
-        self.buffer.consume(std::mem::take(&mut self.given_out));
+    fn read_on(&mut self) -> Option<Record> {
         while !self.ended {
             let step = match &mut self.format {
                 Format::Classic(classic) => classic.step(&mut self.buffer, &mut self.summary),
@@ -660,7 +664,7 @@ impl Source {
             };
             match step {
                 Step::Frame(record) => {
-                    self.note(&record);
+                    self.give_out(&record);
                     return Some(record);
                 }
                 Step::Other => {}
