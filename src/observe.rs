@@ -489,15 +489,20 @@ impl Observer {
     /// Puts the sighting behind all with the same or an earlier timestamp, as long as that place
     /// is near the end.
     fn push_out_of_order(&mut self, sighting: Sighting) {
-        let is_later = |before: &Sighting| before.timestamp_ns > sighting.timestamp_ns;
         let farthest = self.sightings.len().saturating_sub(NEARLY);
-        let behind = self.sightings[farthest..]
-            .iter()
-            .rposition(|before| !is_later(before));
-        match behind {
-            Some(behind) => self.sightings.insert(farthest + behind + 1, sighting),
-            None if farthest == 0 => self.sightings.insert(0, sighting),
-            None => self.stragglers.push(sighting),
+        let is_later = |before: &Sighting| before.timestamp_ns > sighting.timestamp_ns;
+        let mut place = self.sightings.len();
+        while place > farthest && is_later(&self.sightings[place - 1]) {
+            place -= 1;
+        }
+        if place == farthest && place > 0 {
+            self.stragglers.push(sighting);
+            return;
+        }
+        // One by one: they are few, and to move at once what was just written waits for the memory.
+        self.sightings.push(sighting);
+        for later in (place + 1..self.sightings.len()).rev() {
+            self.sightings.swap(later - 1, later);
         }
     }
 

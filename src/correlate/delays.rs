@@ -184,49 +184,54 @@ fn rank(q: f64, count: usize) -> usize {
     rank.clamp(1, count) - 1
 }
 
-/// Quantiles of many values, between the least and the most of them: they are counted by classes of equal
-/// width, and only those of the few classes that quantiles fall into are compared.
+/// Quantiles of many values, between the least and the most of them, for rising `qs`: they are counted by
+/// classes of equal width, and only those of the few classes that quantiles fall into are compared.
 fn quantiles<const N: usize>(
     values: &[u32],
     (least, most): (u32, u32),
     qs: [f64; N],
 ) -> Option<[u32; N]> {
     const CLASSES: usize = 1024;
-    const NOT_WANTED: u8 = u8::MAX;
+    /// Neighbours are alike, and to count in one place again and again is slow.
+    const COUNTERS: usize = 4;
     if values.is_empty() {
         return None;
     }
     let width_bits = (u32::BITS - (most - least).leading_zeros()).saturating_sub(CLASSES.ilog2());
     let class = |value: u32| ((value - least) >> width_bits) as usize % CLASSES;
-    let mut counts = [0_u32; CLASSES];
-    for value in values {
-        counts[class(*value)] += 1;
+    let mut counts = [[0_u32; COUNTERS]; CLASSES];
+    for neighbours in values.chunks(COUNTERS) {
+        for (nth, value) in neighbours.iter().enumerate() {
+            counts[class(*value)][nth] += 1;
+        }
     }
-    let mut wanted = [NOT_WANTED; CLASSES];
-    let mut members: [Vec<u32>; N] = std::array::from_fn(|_| Vec::new());
+    let counts = counts.map(|counters| counters.iter().map(|&count| count as usize).sum::<usize>());
+    let mut is_wanted = [false; CLASSES];
+    let (mut first, mut below, mut wanted_below) = (0, 0, 0);
     let places = qs.map(|q| {
-        let mut rank = rank(q, values.len());
-        let mut class = 0;
-        while let Some(behind) = rank.checked_sub(counts[class] as usize) {
-            (rank, class) = (behind, class + 1);
+        let rank = rank(q, values.len());
+        while below + counts[first] <= rank {
+            below += counts[first];
+            wanted_below += usize::from(is_wanted[first]) * counts[first];
+            first += 1;
         }
-        (class, rank)
+        is_wanted[first] = true;
+        wanted_below + rank - below
     });
-    for (nth, (class, _)) in (0..).zip(places) {
-        if wanted[class] == NOT_WANTED {
-            wanted[class] = nth;
-            members[usize::from(nth)].reserve_exact(counts[class] as usize);
-        }
-    }
+    // Each is written, and the next over it if it was not wanted: a branch would go wrong too often.
+    let mut wanted = vec![0; wanted_below + counts[first] + 1];
+    let mut count = 0;
     for value in values {
-        let nth = wanted[class(*value)];
-        if nth != NOT_WANTED {
-            members[usize::from(nth)].push(*value);
-        }
+        wanted[count] = *value;
+        count += usize::from(is_wanted[class(*value)]);
     }
-    Some(places.map(|(class, rank)| {
-        let members = &mut members[usize::from(wanted[class])];
-        *members.select_nth_unstable(rank).1
+    let wanted = &mut wanted[..count];
+    let mut from = 0;
+    Some(places.map(|place| {
+        // What lies before one quantile lies before the next.
+        let (_, found, _) = wanted[from..].select_nth_unstable(place - from);
+        from = place;
+        *found
     }))
 }
 

@@ -574,16 +574,18 @@ fn delay(delays_ns: &mut Spans, never_in_time: u64, reference: Option<Reference>
         (rank <= came).then_some(rank / came)
     };
     let with_lost = [0.5, 0.9, 0.99].map(among_all);
-    let of_delivered = [0.0, 0.5, 0.9, 0.99, 1.0];
+    let of_delivered = [0.5, 0.9, 0.99];
     let [a, b, c] = with_lost.map(|q| q.unwrap_or(1.0));
-    let mut wanted = [0.0, 0.5, 0.9, 0.99, 1.0, a, b, c];
+    let mut wanted = [0.5, 0.9, 0.99, a, b, c];
     wanted.sort_by(f64::total_cmp);
+    let (least, most) = (delays_ns.min()?, delays_ns.max()?);
     let found = delays_ns.quantiles(wanted)?;
     let delay = |q: f64| {
         let place = wanted.partition_point(|wanted| *wanted < q);
         found[place].saturating_sub(zero_ns)
     };
-    let [min, p50, p90, p99, max] = of_delivered.map(delay);
+    let [min, max] = [least, most].map(|span_ns| span_ns.saturating_sub(zero_ns));
+    let [p50, p90, p99] = of_delivered.map(delay);
     let [lost_p50, lost_p90, lost_p99] = with_lost.map(|q| q.map(delay));
     Some(Delay {
         min,
