@@ -34,7 +34,7 @@ use crate::{
 pub struct Room {
     /// With so many in all, none is forgotten.
     pub all: usize,
-    /// From so many that wait on, those are decided that can be; beyond four times as many, some
+    /// From so many that wait on, those are decided that can be; beyond eight times as many, some
     /// must be.
     pub waiting: usize,
     /// So many packets that all points saw have delays of their own, before these are rounded.
@@ -62,7 +62,7 @@ impl Room {
 
     /// So many sightings are held at the least before some are decided that should wait.
     fn most_held(self) -> usize {
-        self.waiting.saturating_mul(4)
+        self.waiting.saturating_mul(8)
     }
 }
 
