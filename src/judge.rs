@@ -60,7 +60,7 @@ use verdict::Reference;
 
 pub(crate) use fate::Decision;
 pub(crate) use hops::LARGEST_TTL_OF_A_TRACE;
-pub(crate) use ledger::{Ledger, Reading};
+pub(crate) use ledger::{Ledger, Reading, Urgency};
 pub(crate) use packets::{Lister, Listing, Show};
 pub(crate) use statistics::{CERTAIN, LIKELY, chance};
 pub(crate) use tally::Judged;

@@ -458,6 +458,53 @@ fn two_million_packets_through_two_fifos_take_little_memory_and_are_counted_exac
     }
 }
 
+/// One point stands still at first, for longer than what the other sees meanwhile is remembered.
+#[test]
+fn a_point_that_is_told_of_long_after_the_other_makes_no_loss() {
+    const PACKETS: u64 = 300_000;
+    let folder = TempDir::new().unwrap();
+    let [client, server] = ["client", "server"].map(|name| folder.path().join(name));
+    Stream::new(64)
+        .write(&client, PACKETS, 5_000, |_| true)
+        .unwrap();
+    Stream::new(61)
+        .write(&server, PACKETS, 2_000_005_000, Stream::arrives)
+        .unwrap();
+    let files = [client, server];
+    for late in [0, 1] {
+        let window = Window::new(["client", "server"], &Options::default());
+        let tell = |point: usize, frames: std::ops::Range<u64>, source: &mut Source| {
+            for _ in frames {
+                let Some(frame) = source.next_frame() else {
+                    break;
+                };
+                window.frame(point, &frame);
+            }
+            window.attest(point, source.summary());
+        };
+        let mut sources =
+            [0, 1].map(|point: usize| Source::open(Origin::Path(files[point].clone())).unwrap());
+        for (point, source) in sources.iter_mut().enumerate() {
+            tell(point, 0..20_000, source);
+        }
+        for point in [1 - late, late] {
+            tell(point, 20_000..u64::MAX, &mut sources[point]);
+            window.finish(point);
+        }
+        let findings = window.snapshot();
+        let sum = |count: fn(&Protocol) -> u64| numbers(&findings).iter().map(count).sum::<u64>();
+        let lost = (0..PACKETS)
+            .filter(|index| !Stream::arrives(*index))
+            .count() as u64;
+        let found = sum(|p| p.lost);
+        assert!(found <= lost, "late {late}: {found} of {lost}");
+        assert_eq!(sum(|p| p.delivered), PACKETS - lost, "late {late}");
+        // What came of the others cannot be known, and is not said to be.
+        let unjudged = sum(|p| p.edge + p.ambiguous);
+        assert!(unjudged > PACKETS / 2, "late {late}: {unjudged}");
+    }
+}
+
 #[test]
 fn a_fifo_whose_writer_dies_makes_no_loss() {
     const PACKETS: usize = 300_000;

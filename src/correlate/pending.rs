@@ -16,6 +16,7 @@ use super::{
     copies::twins,
     journey::{Group, Seen, Stretch},
     recent::Generations,
+    survey::among,
 };
 use crate::keyed::KeyedMap;
 use crate::observe::{Batch, Point, Sighting, Trace};
@@ -118,6 +119,46 @@ pub(crate) struct GivenUp<T> {
     pub came_to: Places,
 }
 
+/// When points saw packets that were given up before some point had come to them.
+#[derive(Debug, Clone)]
+struct Unmet {
+    /// By point, the stretches of time of those that are known still, in either half, the younger first.
+    known_ns: [Vec<Option<(i64, i64)>>; 2],
+    /// By point, those of others.
+    forgotten_ns: Vec<Vec<(i64, i64)>>,
+}
+
+impl Unmet {
+    fn new(points: usize) -> Self {
+        Self {
+            known_ns: [vec![None; points], vec![None; points]],
+            forgotten_ns: vec![Vec::new(); points],
+        }
+    }
+
+    fn note(&mut self, point: usize, time_ns: i64) {
+        let (from_ns, to_ns) = self.known_ns[0][point].get_or_insert((time_ns, time_ns));
+        *from_ns = time_ns.min(*from_ns);
+        *to_ns = time_ns.max(*to_ns);
+    }
+
+    /// What is in the older half is forgotten.
+    fn forget_older(&mut self) {
+        self.known_ns.swap(0, 1);
+        for (known_ns, forgotten_ns) in self.known_ns[0].iter_mut().zip(&mut self.forgotten_ns) {
+            let Some((from_ns, to_ns)) = known_ns.take() else {
+                continue;
+            };
+            match forgotten_ns.last_mut() {
+                Some(last) if last.0 <= to_ns && from_ns <= last.1 => {
+                    *last = (from_ns.min(last.0), to_ns.max(last.1));
+                }
+                _ => forgotten_ns.push((from_ns, to_ns)),
+            }
+        }
+    }
+}
+
 /// A packet that was given up and came all the same.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Returned<T> {
@@ -147,6 +188,8 @@ pub(crate) struct Pending<T> {
     surveyed: usize,
     complete: Generations<u64, Complete>,
     given_up: Generations<u64, GivenUp<T>>,
+    /// Where those were seen that some point had not come to.
+    unmet: Unmet,
     again: KeyedMap<Again, Copies>,
     returned: Vec<Returned<T>>,
     stale: Vec<u64>,
@@ -177,6 +220,7 @@ impl<T: Copy> Pending<T> {
             surveyed: 0,
             complete: Generations::new(COMPLETE),
             given_up: Generations::new(GIVEN_UP),
+            unmet: Unmet::new(points),
             again: KeyedMap::default(),
             returned: Vec::new(),
             stale: vec![0; points],
@@ -530,10 +574,10 @@ impl<T: Copy> Pending<T> {
 
     /// Forgets the packets with these timestamps, which rise.
     pub(crate) fn settle(&mut self, timestamps: &[u64]) {
-        let is_settled = |s: &Sighting| timestamps.binary_search(&s.timestamp_ns).is_ok();
         for (waiting, forgotten) in self.waiting.iter_mut().zip(&mut self.twins) {
             let before = twins(waiting);
-            waiting.retain(|sighting| !is_settled(sighting));
+            let mut is_settled = among(timestamps);
+            waiting.retain(|sighting| !is_settled(sighting.timestamp_ns));
             *forgotten += before - twins(waiting);
         }
     }
@@ -542,7 +586,21 @@ impl<T: Copy> Pending<T> {
     pub(crate) fn give_up(&mut self, given_up: GivenUp<T>) {
         let timestamp_ns = given_up.sighting.timestamp_ns;
         self.over_to = self.over_to.max(timestamp_ns);
-        self.given_up.insert(timestamp_ns, given_up);
+        if self.given_up.insert(timestamp_ns, given_up) {
+            self.unmet.forget_older();
+        }
+    }
+
+    /// The same of one that some point had not come to, which was seen at a point at this time.
+    pub(crate) fn note_unmet(&mut self, point: usize, time_ns: i64) {
+        self.unmet.note(point, time_ns);
+    }
+
+    /// The stretches of a point's time of which is not known any more what it saw that others had not come
+    /// to: such a packet of theirs may have been among it.
+    #[must_use]
+    pub(crate) fn forgotten_ns(&self, point: usize) -> &[(i64, i64)] {
+        &self.unmet.forgotten_ns[point]
     }
 
     /// Notes a packet that is judged, and that both ends of the path saw.

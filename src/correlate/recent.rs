@@ -99,14 +99,17 @@ impl<K: Copy + Ord + Hash, V> Generations<K, V> {
         }
     }
 
+    /// Enters a value; whether those of the older half were forgotten for it.
     #[inline]
-    pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= self.most {
+    pub(super) fn insert(&mut self, key: K, value: V) -> bool {
+        let is_full = self.young.len() >= self.most;
+        if is_full {
             std::mem::swap(&mut self.young, &mut self.old);
             self.forgotten_to = self.forgotten_to.max(self.young.last());
             self.young.clear();
         }
         self.young.insert(key, value);
+        is_full
     }
 
     /// The value of a key that is liked best: the one of lowest rank, of those that have a rank.

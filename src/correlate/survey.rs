@@ -59,6 +59,15 @@ pub(crate) struct Through {
     pub last_timestamp_ns: u64,
 }
 
+/// Whether one of these values, which rise, is asked for, where what is asked for rises too.
+pub(super) fn among(rising: &[u64]) -> impl FnMut(u64) -> bool {
+    let mut rest = rising.iter().peekable();
+    move |value| {
+        while rest.next_if(|&&next| next < value).is_some() {}
+        rest.peek() == Some(&&value)
+    }
+}
+
 impl Survey {
     /// Surveys the points' sightings, two halves at once where there are many.
     #[must_use]
@@ -234,6 +243,23 @@ impl Survey {
     #[must_use]
     pub(crate) fn rest_len(&self, points: usize) -> usize {
         self.rest.len() / points
+    }
+
+    /// Keeps of the rest what has one of these timestamps, which rise.
+    pub(crate) fn keep_rest(&mut self, points: &[Point], timestamps: &[u64]) {
+        let mut is_wanted = among(timestamps);
+        let mut kept = 0;
+        for group in (0..self.rest.len()).step_by(points.len()) {
+            let starts = group..group + points.len();
+            let firsts = points.iter().zip(&self.rest[starts.clone()]);
+            let firsts = firsts.filter_map(|(point, &start)| point.sightings.get(start as usize));
+            let timestamp_ns = firsts.map(|first| first.timestamp_ns).min();
+            if timestamp_ns.is_some_and(&mut is_wanted) {
+                self.rest.copy_within(starts, kept);
+                kept += points.len();
+            }
+        }
+        self.rest.truncate(kept);
     }
 
     /// Notes all sightings that the points hold as the rest.

@@ -91,13 +91,35 @@ impl Kept {
     }
 }
 
+/// Whether half of the packets, the oldest, must be decided for want of room to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// There is room.
+    None,
+    /// Yes, but where most wait for points that have not been read so far.
+    UnlessHeldUp,
+    /// Yes.
+    Now,
+}
+
+impl Urgency {
+    /// Whether half must be decided.
+    #[must_use]
+    pub(crate) fn makes_room(self, is_held_up: bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::UnlessHeldUp => !is_held_up,
+            Self::Now => true,
+        }
+    }
+}
+
 /// How far the points have been read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading<'a> {
     /// By point, whether more frames may come.
     pub open: &'a [bool],
-    /// There is no room to wait: half of the packets, the oldest, must be decided.
-    pub is_full: bool,
+    pub urgency: Urgency,
 }
 
 /// What was done with the packets that wait.
@@ -186,15 +208,12 @@ impl Ledger {
             second_chance,
             ..
         } = &known;
-        let is_over = |journey: &Journey| over.binary_search(&journey.timestamp_ns).is_ok();
         judgement.find_answers_to_others(
             |visit| journeys(points, relations, &survey, second_chance, visit),
-            is_over,
+            |journey| over.binary_search(&journey.timestamp_ns).is_ok(),
         );
+        survey.keep_rest(points, &over);
         journeys(points, relations, &survey, second_chance, |journey| {
-            if !is_over(journey) {
-                return;
-            }
             let Some((first, last)) = ends(journey) else {
                 return;
             };
@@ -203,6 +222,9 @@ impl Ledger {
             if judgement.is_unreached(journey) {
                 let index = judgement.tally_index_of(&first);
                 judgement.decided.parted[index] = true;
+                for station in journey.stations() {
+                    pending.note_unmet(station.point, station.seen.sighting.time_ns);
+                }
             }
             let history = &mut judgement.decided.history;
             history.journey(points, &known, journey);
@@ -342,13 +364,14 @@ impl Judgement<'_> {
         let packets = |group: &Group| group.packets;
         let all: usize = groups.iter().map(packets).sum();
         let ripe: usize = groups.iter().filter(is_over).map(packets).sum();
-        if reading.is_full && 2 * ripe < all {
-            // What a point may tell of any moment goes last.
+        if reading.urgency.makes_room(is_held_up) && 2 * ripe < all {
+            // What a point may tell of any moment goes last, and where there is much else not at all.
             groups
                 .sort_unstable_by_key(|group| (!group.is_reached, std::cmp::Reverse(group.age_ns)));
             let mut decided = 0;
             for group in &mut groups {
-                group.is_over |= 2 * decided < all;
+                let most = if group.is_reached { all / 2 } else { all / 4 };
+                group.is_over |= decided < most;
                 decided += group.packets;
             }
         }

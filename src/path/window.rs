@@ -24,7 +24,7 @@ use crate::{
     correlate::{Pending, Places, Survey},
     decode::{Dates, Shortcut},
     findings::{Findings, Packet},
-    judge::{self, Decision, Ledger, Listing, Reading, conclude, judge},
+    judge::{self, Decision, Ledger, Listing, Reading, Urgency, conclude, judge},
     observe::{Batch, Observer, Point, Sighting},
     source::{Frame, Summary},
 };
@@ -34,7 +34,7 @@ use crate::{
 pub struct Room {
     /// With so many in all, none is forgotten.
     pub all: usize,
-    /// From so many that wait on, those are decided that can be; beyond eight times as many, some
+    /// From so many that wait on, those are decided that can be; beyond four times as many, some
     /// must be.
     pub waiting: usize,
     /// So many packets that all points saw have delays of their own, before these are rounded.
@@ -62,7 +62,7 @@ impl Room {
 
     /// So many sightings are held at the least before some are decided that should wait.
     fn most_held(self) -> usize {
-        self.waiting.saturating_mul(8)
+        self.waiting.saturating_mul(4)
     }
 }
 
@@ -478,26 +478,27 @@ impl Window {
             }
         }
         self.moved.notify_all();
-        if self.is_due(&taken) {
-            self.decide(&mut taken, false);
+        let must_make_room = |taken: &Taken| taken.is_full() && taken.is_ahead(point);
+        if self.is_due(&taken) && !must_make_room(&taken) {
+            self.decide(&mut taken, Urgency::None);
         }
-        if pace == Pace::Waits && taken.is_full() && taken.is_ahead(point) {
+        if pace == Pace::Waits && must_make_room(&taken) {
             taken = self.let_come_up(taken, point);
         }
         let patience = Duration::from_nanos(self.options.wait_ns);
         let (mut seen, mut waiting_since) = (taken.taken(), Instant::now());
         let mut still = taken.is_held_up();
         // A point that is behind makes room by going on.
-        while taken.is_full() && taken.is_ahead(point) {
+        while must_make_room(&taken) {
             let is_held_up = still
                 .take()
-                .unwrap_or_else(|| self.decide(&mut taken, false));
+                .unwrap_or_else(|| self.decide(&mut taken, Urgency::UnlessHeldUp));
             if !taken.is_full() {
                 break;
             }
             if pace == Pace::TakesTurns {
                 if !is_held_up || taken.is_overfull() {
-                    self.decide(&mut taken, true);
+                    self.decide(&mut taken, Urgency::Now);
                 }
                 break;
             }
@@ -506,14 +507,13 @@ impl Window {
             }
             let waits = pace == Pace::Waits && is_held_up && self.has_others(&taken, point);
             if !waits || waiting_since.elapsed() > patience {
-                self.decide(&mut taken, true);
+                self.decide(&mut taken, Urgency::Now);
                 break;
             }
-            let until = |taken: &mut Taken| taken.is_full() && taken.is_ahead(point);
-            taken = self.rest(taken, point, REVIEW, until);
+            taken = self.rest(taken, point, REVIEW, |taken| must_make_room(taken));
             // The others come up with this one in turn, and even so nothing more can be decided.
             if taken.is_overfull() {
-                self.decide(&mut taken, true);
+                self.decide(&mut taken, Urgency::Now);
             }
         }
         self.moved.notify_all();
@@ -575,14 +575,14 @@ impl Window {
 
     /// Decides what can be decided, or half of it all; whether most of what is left waits for points
     /// that are behind.
-    fn decide(&self, taken: &mut Taken, is_full: bool) -> bool {
+    fn decide(&self, taken: &mut Taken, urgency: Urgency) -> bool {
         let (points, open) = self.points(taken, Taken::lend, Observer::so_far);
         let Taken::Some(bounded) = taken else {
             return false;
         };
         let reading = Reading {
             open: &open,
-            is_full,
+            urgency,
         };
         let Bounded {
             pending, decided, ..
@@ -608,9 +608,17 @@ impl Window {
         let held = bounded.held();
         bounded.review_at = held + held / 4;
         bounded.is_held_up = settled.is_held_up;
-        if is_full {
-            let more = flows.max(held / 2);
-            bounded.full_at = (held + more).max(self.room.most_held());
+        if urgency.makes_room(settled.is_held_up) {
+            let next = held + flows.max(held / 2);
+            // What is held up is decided at half as many again.
+            let next = if settled.is_held_up {
+                next / 3 * 2
+            } else {
+                next
+            };
+            bounded.full_at = next.max(self.room.most_held());
+            // Packets come so fast that none can be decided before the room is full.
+            bounded.decide_at = bounded.decide_at.max(bounded.full_at);
         }
         settled.is_held_up
     }
@@ -636,6 +644,9 @@ impl Window {
         let points = points.map(|(index, (feed, label))| {
             let sightings = sightings(taken, index);
             let twins = taken.twins(index);
+            let mut summary = feed.summary.clone();
+            // As if it had not watched meanwhile.
+            summary.paused_ns.extend(taken.forgotten_ns(index));
             match &feed.elsewhere {
                 Some(read) => Point {
                     sightings,
@@ -647,7 +658,7 @@ impl Window {
                     ..observer(&mut feed.observer).holding(sightings).finish(
                         label.name.clone(),
                         label.source.clone(),
-                        feed.summary.clone(),
+                        summary,
                     )
                 },
             }
@@ -744,9 +755,9 @@ impl Taken {
         }
     }
 
-    /// Whether twice as much is held as should be.
+    /// Whether half as much again is held as should be.
     fn is_overfull(&self) -> bool {
-        matches!(self, Self::Some(bounded) if bounded.held() > 2 * bounded.full_at)
+        matches!(self, Self::Some(bounded) if bounded.held() > bounded.full_at / 2 * 3)
     }
 
     fn is_at_rest(&self, point: usize) -> bool {
@@ -765,6 +776,14 @@ impl Taken {
         match self {
             Self::All(_) => 0,
             Self::Some(bounded) => bounded.pending.twins(point),
+        }
+    }
+
+    /// When a point saw what is not known any more, and others have not come to.
+    fn forgotten_ns(&self, point: usize) -> &[(i64, i64)] {
+        match self {
+            Self::All(_) => &[],
+            Self::Some(bounded) => bounded.pending.forgotten_ns(point),
         }
     }
 
