@@ -7,7 +7,8 @@
 //!
 //! What comes late is never taken for another packet: a sighting finds the packet it belongs to
 //! among those that wait, those that were complete lately and those that were given up lately. Where
-//! none of them can be known any more it is left out and counted ([`Pending::stale`]).
+//! none of them can be known any more it is left out and counted ([`Pending::stale`]), or the time at
+//! which another point may have seen its packet counts as not watched ([`Pending::forgotten_ns`]).
 
 use arrayvec::ArrayVec;
 
