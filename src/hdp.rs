@@ -114,15 +114,17 @@ impl Header {
 
 #[inline]
 fn header(bytes: &[u8]) -> IResult<&[u8], Header> {
+    // All of it first, so that lengths are compared once.
+    let (payload, bytes) = take(Header::LEN).parse(bytes)?;
     let (bytes, source_port) = big_endian(bytes)?;
     let (bytes, destination_port) = big_endian(bytes)?;
-    let (bytes, timestamp_ns) = big_endian(bytes)?;
+    let (_, timestamp_ns) = big_endian(bytes)?;
     let header = Header {
         source_port: u16::from_be_bytes(source_port),
         destination_port: u16::from_be_bytes(destination_port),
         timestamp_ns: u64::from_be_bytes(timestamp_ns),
     };
-    Ok((bytes, header))
+    Ok((payload, header))
 }
 
 /// The bytes of one field. nom's own number parsers go byte by byte.

@@ -117,7 +117,7 @@ pub(crate) struct Observer {
     keys: Vec<u64>,
     ids: Ids,
     /// The flow of the datagrams with certain headers, by their number.
-    flows_by_headers: Vec<u32>,
+    flows_by_headers: Vec<(u32, Brief)>,
     pairs: Vec<(IpAddr, IpAddr)>,
     /// Of each stream: an address pair under one number.
     streams: Vec<Progress>,
@@ -132,6 +132,8 @@ pub(crate) struct Observer {
     fragments: Fragments,
     /// How many frames there were before the first whose time is no whole second.
     whole_seconds: u64,
+    /// Whether there was such a one.
+    has_fractions: bool,
 }
 
 /// What numbers an observer has given: what is numbered is among its flows, pairs and streams.
@@ -151,7 +153,7 @@ impl Observer {
         self.frames += 1;
         if let Some(time_ns) = frame.time_ns {
             self.coverage.note(time_ns);
-            if self.whole_seconds + 1 == self.frames {
+            if !self.has_fractions {
                 self.note_if_whole_second(time_ns);
             }
         }
@@ -159,7 +161,8 @@ impl Observer {
 
     #[cold]
     fn note_if_whole_second(&mut self, time_ns: i64) {
-        self.whole_seconds += u64::from(time_ns % SECOND_NS == 0);
+        self.has_fractions = time_ns % SECOND_NS != 0;
+        self.whole_seconds += u64::from(!self.has_fractions);
     }
 
     /// Notes that a frame was passed over unread: traffic that has nothing to do with HDP.
@@ -217,7 +220,8 @@ impl Observer {
         if headers.is_some_and(|headers| headers.index() == self.flows_by_headers.len()) {
             let flow = Flow::of(frame, &datagram, datagram.header.ports());
             let flow = self.intern(&flow);
-            self.flows_by_headers.push(flow);
+            let brief = self.briefs[flow as usize];
+            self.flows_by_headers.push((flow, brief));
         }
     }
 
@@ -285,6 +289,7 @@ impl Observer {
             datagram,
             (header.source_port, header.destination_port),
         ));
+        let brief = self.briefs[flow as usize];
         let Datagram {
             ip_id,
             payload,
@@ -293,7 +298,7 @@ impl Observer {
         } = *datagram;
         self.sighting(
             frame,
-            flow,
+            (flow, brief),
             header.timestamp_ns,
             (ip_id, payload, payload_len),
         );
@@ -399,11 +404,10 @@ impl Observer {
     fn sighting(
         &mut self,
         frame: &Frame,
-        flow: u32,
+        (flow, brief): (u32, Brief),
         timestamp_ns: u64,
-        (ip_id, payload, payload_len): (Option<u16>, &[u8], u32),
+        rest: (Option<u16>, &[u8], u32),
     ) {
-        let brief = self.briefs[flow as usize];
         if brief.is_overheard {
             self.skipped.other_host += 1;
             return;
@@ -412,24 +416,18 @@ impl Observer {
             self.skipped.no_time += 1;
             return;
         };
-        self.place(
-            (frame.number, time_ns),
-            flow,
-            timestamp_ns,
-            (ip_id, payload, payload_len),
-        );
+        self.place((frame.number, time_ns), (flow, brief), timestamp_ns, rest);
     }
 
     #[inline(always)]
     fn place(
         &mut self,
         seen: (u64, i64),
-        flow: u32,
+        (flow, brief): (u32, Brief),
         timestamp_ns: u64,
         rest: (Option<u16>, &[u8], u32),
     ) {
-        let stream = self.briefs[flow as usize].stream as usize;
-        let Progress { latest, first_ns } = &mut self.streams[stream];
+        let Progress { latest, first_ns } = &mut self.streams[brief.stream as usize];
         let mut flags = 0;
         if timestamp_ns < *latest {
             flags |= Sighting::REORDERED;

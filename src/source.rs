@@ -485,6 +485,21 @@ struct Record {
     len: usize,
 }
 
+impl Record {
+    #[inline(always)]
+    fn frame<'a>(&self, number: u64, view: &'a [u8]) -> Frame<'a> {
+        Frame {
+            number,
+            time_ns: self.time_ns,
+            link_type: self.link_type,
+            interface: self.interface,
+            direction: self.direction,
+            original_len: self.original_len,
+            bytes: &view[self.offset..self.offset + self.len],
+        }
+    }
+}
+
 /// What the next step through a capture found.
 enum Step {
     /// A frame.
@@ -597,6 +612,28 @@ impl Source {
         }
     }
 
+    /// Gives out frames as long as a look is enough for the next one and `wants` says so of the one before;
+    /// [`Source::next_frame`] finds those that need more.
+    #[inline(always)]
+    pub(crate) fn frames_at_hand(&mut self, mut wants: impl FnMut(Frame<'_>) -> bool) {
+        self.buffer.consume(std::mem::take(&mut self.given_out));
+        let Format::Classic(classic) = &mut self.format else {
+            return;
+        };
+        let view = self.buffer.view();
+        let mut rest = view;
+        while let Some(record) = classic.ready(rest) {
+            self.frames += 1;
+            let frame = record.frame(self.frames, rest);
+            rest = &rest[record.offset + record.len..];
+            if !wants(frame) {
+                break;
+            }
+        }
+        let len = view.len() - rest.len();
+        self.buffer.consume(len);
+    }
+
     /// [`Source::next_frame`] with the interface that captured it.
     pub fn next_with_interface(&mut self) -> Option<(Frame<'_>, &Interface)> {
         let record = match self.ready() {
@@ -681,15 +718,7 @@ impl Source {
 
     #[inline(always)]
     fn frame(&self, record: &Record) -> Frame<'_> {
-        Frame {
-            number: self.frames,
-            time_ns: record.time_ns,
-            link_type: record.link_type,
-            interface: record.interface,
-            direction: record.direction,
-            original_len: record.original_len,
-            bytes: &self.buffer.view()[record.offset..record.offset + record.len],
-        }
+        record.frame(self.frames, self.buffer.view())
     }
 
     /// The source as the user named it.

@@ -42,15 +42,28 @@ impl<T> FlowPairs<T> {
         to: u32,
         new: impl FnOnce() -> Option<T>,
     ) -> Option<&mut T> {
-        let place = match self.recent.get(from as usize) {
-            Some(&Some((recent, place))) if recent == to => place,
-            _ => self.place(from, to, new)?,
+        let place = match self.recent(from, to) {
+            Some(place) => place,
+            None => self.place(from, to, new)?,
         };
-        Some(&mut self.values[place as usize].1)
+        Some(self.at_mut(place))
     }
 
+    /// The place of a pair's value, where `from` went on as `to` before.
+    #[inline(always)]
+    pub(super) fn recent(&self, from: u32, to: u32) -> Option<u32> {
+        let (recent, place) = (*self.recent.get(from as usize)?)?;
+        (recent == to).then_some(place)
+    }
+
+    /// The place of a pair's value, made by `new` where there is none.
     #[cold]
-    fn place(&mut self, from: u32, to: u32, new: impl FnOnce() -> Option<T>) -> Option<u32> {
+    pub(super) fn place(
+        &mut self,
+        from: u32,
+        to: u32,
+        new: impl FnOnce() -> Option<T>,
+    ) -> Option<u32> {
         let place = match self.places.entry((from, to)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(unknown) => {
@@ -72,6 +85,12 @@ impl<T> FlowPairs<T> {
     /// first occurrence.
     pub(super) fn at(&self, place: u32) -> &T {
         &self.values[place as usize].1
+    }
+
+    /// The same, to be changed.
+    #[inline(always)]
+    pub(super) fn at_mut(&mut self, place: u32) -> &mut T {
+        &mut self.values[place as usize].1
     }
 
     /// How many pairs occurred.

@@ -46,8 +46,9 @@ pub(crate) struct Link {
 
 /// Packets that every point saw once, unaltered.
 #[derive(Debug, Clone, Default)]
-#[allow(clippy::struct_field_names)] // All are times.
 pub(crate) struct Through {
+    /// The first point's address pair.
+    pair: u32,
     /// The last point's time less the first's, in nanoseconds on their own clocks.
     pub offsets_ns: Spans,
     /// The same of those that were reordered where they arrived: at the last point, or at the
@@ -289,18 +290,20 @@ impl Survey {
         counts: impl Fn(&Flow, &Flow) -> bool + Copy,
         mut visit: impl FnMut(&Sighting, &Sighting),
     ) {
-        while let ([a, next_a, ..], [b, next_b, ..]) = (*of_p, *of_q)
+        let (mut ahead_p, mut ahead_q) = (*of_p, *of_q);
+        while let ([a, next_a, ..], [b, next_b, ..]) = (ahead_p, ahead_q)
             && a.timestamp_ns == b.timestamp_ns
             && a.timestamp_ns < until_ns
             && a.timestamp_ns != next_a.timestamp_ns
             && b.timestamp_ns != next_b.timestamp_ns
             && a.shows_bytes_of(p.keys[a.flow as usize], b, q.keys[b.flow as usize])
-            && let Some(offset_ns) = self.note_through([p, q], a, b, counts)
+            && let Some((pair, offset_ns)) = self.note_through([p, q], a, b, counts)
         {
-            note_trend(&mut self.trends[1], p, a, offset_ns);
+            note_trend(&mut self.trends[1], pair, a, offset_ns);
             visit(a, b);
-            (*of_p, *of_q) = (&of_p[1..], &of_q[1..]);
+            (ahead_p, ahead_q) = (&ahead_p[1..], &ahead_q[1..]);
         }
+        (*of_p, *of_q) = (ahead_p, ahead_q);
     }
 
     /// Links the flows of what went through two points.
@@ -369,7 +372,12 @@ impl Survey {
         if let Some(link) = self.links[index].get_if(a.flow, b.flow, new) {
             let offset_ns = b.time_ns.saturating_sub(a.time_ns);
             link.note(offset_ns, is_through);
-            note_trend(&mut self.trends[index], ends[0], a, offset_ns);
+            note_trend(
+                &mut self.trends[index],
+                ends[0].flows[a.flow as usize].pair,
+                a,
+                offset_ns,
+            );
         }
     }
 
@@ -421,15 +429,15 @@ impl Survey {
         if !group.is_single || group.sightings.iter().any(|s| s.is_empty()) {
             return false;
         }
-        let offset_ns = self.note_through([p, q], first, last, counts);
-        if let (Some(offset_ns), [_, _]) = (offset_ns, points) {
-            note_trend(&mut self.trends[1], p, first, offset_ns);
+        let noted = self.note_through([p, q], first, last, counts);
+        if let (Some((pair, offset_ns)), [_, _]) = (noted, points) {
+            note_trend(&mut self.trends[1], pair, first, offset_ns);
         }
-        offset_ns.is_some()
+        noted.is_some()
     }
 
     /// Counts what the first and the last point saw alike, unless they may be packet and reply, or flows
-    /// that do not count: by how much their times differ.
+    /// that do not count: the first point's address pair, and by how much their times differ.
     #[inline(always)]
     fn note_through(
         &mut self,
@@ -437,13 +445,12 @@ impl Survey {
         first: &Sighting,
         last: &Sighting,
         counts: impl Fn(&Flow, &Flow) -> bool,
-    ) -> Option<i64> {
-        let new = || {
-            let [at_first, at_last] = [p.flow(first), q.flow(last)];
-            let is_through = !at_first.may_be_reverse_of(at_last) && counts(at_first, at_last);
-            is_through.then(Through::default)
+    ) -> Option<(u32, i64)> {
+        let place = match self.through.recent(first.flow, last.flow) {
+            Some(place) => place,
+            None => self.place_through([p, q], first, last, counts)?,
         };
-        let through = self.through.get_if(first.flow, last.flow, new)?;
+        let through = self.through.at_mut(place);
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
         through.last_timestamp_ns = through.last_timestamp_ns.max(first.timestamp_ns);
@@ -453,7 +460,27 @@ impl Survey {
         if first.is_reordered() {
             through.reordered_at_first_ns.push(offset_ns);
         }
-        Some(offset_ns)
+        Some((through.pair, offset_ns))
+    }
+
+    /// Where what goes through as these flows is counted, unless they do not count.
+    #[cold]
+    fn place_through(
+        &mut self,
+        [p, q]: [&Point; 2],
+        first: &Sighting,
+        last: &Sighting,
+        counts: impl Fn(&Flow, &Flow) -> bool,
+    ) -> Option<u32> {
+        let entry = &p.flows[first.flow as usize];
+        let [at_first, at_last] = [&entry.flow, q.flow(last)];
+        self.through.place(first.flow, last.flow, || {
+            let is_through = !at_first.may_be_reverse_of(at_last) && counts(at_first, at_last);
+            is_through.then(|| Through {
+                pair: entry.pair,
+                ..Through::default()
+            })
+        })
     }
 
     /// Whether any packet was seen first at another point than its sender's end, as far as that
@@ -518,10 +545,10 @@ impl Survey {
     }
 }
 
-/// Notes by how much a packet's times differ at two points.
+/// Notes by how much the times of one of an address pair's packets differ at two points.
 #[inline(always)]
-fn note_trend(trends: &mut Vec<Option<Trend>>, first: &Point, a: &Sighting, offset_ns: i64) {
-    let pair = first.flows[a.flow as usize].pair as usize;
+fn note_trend(trends: &mut Vec<Option<Trend>>, pair: u32, a: &Sighting, offset_ns: i64) {
+    let pair = pair as usize;
     let difference = Difference {
         at_ns: a.time_ns,
         offset_ns,

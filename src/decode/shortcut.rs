@@ -16,7 +16,15 @@ use crate::{
 };
 
 /// Words of the headers that are compared at the most: 64 bytes.
-const MOST_WORDS: usize = 8;
+const MOST_WORDS: usize = NEAR_WORDS + FAR_WORDS;
+
+/// So many suffice for IP in Ethernet.
+const NEAR_WORDS: usize = 6;
+
+const FAR_WORDS: usize = 2;
+
+/// Ethernet's addresses, which are not compared.
+const LINK_ADDRESSES: usize = 12;
 
 /// Entries: 16 for each protocol number.
 const SLOTS: usize = 4096;
@@ -57,6 +65,8 @@ pub(crate) struct Again<'a> {
 pub(crate) struct Shortcut {
     decoder: Decoder,
     slots: Vec<Entry>,
+    /// The words behind those in the slots, where shapes have so many.
+    far_words: Vec<[u64; FAR_WORDS]>,
     /// The shape of the frame remembered last: mostly that of the next one too.
     shape: Shape,
     /// How often the shape has changed; what was remembered before cannot be compared with.
@@ -71,9 +81,13 @@ struct Shape {
     version: Version,
     ip_at: usize,
     hdp_at: usize,
-    /// Masks of the first words, up to HDP's ports.
+    /// Where the words begin that are compared.
+    words_at: usize,
+    /// Masks of these words, up to HDP's ports.
     masks: [u64; MOST_WORDS],
     used_words: usize,
+    /// In so many bytes, from the words on, all words that the slots hold can be compared at once.
+    near_len: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +98,7 @@ enum Version {
 
 /// The headers of a decoded frame.
 ///
-/// One is looked up for every frame, each time another: what is compared first lies in one line of
-/// the processor's cache.
+/// One is looked up for every frame, each time another: it is one line of the processor's cache.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Entry {
@@ -94,8 +107,8 @@ struct Entry {
     interface: u32,
     headers: HeadersId,
     direction: Option<FrameDirection>,
-    /// The first words, up to HDP's ports.
-    words: [u64; MOST_WORDS],
+    /// The words up to HDP's ports, without what may differ.
+    words: [u64; NEAR_WORDS],
 }
 
 impl Entry {
@@ -105,7 +118,7 @@ impl Entry {
         interface: 0,
         headers: HeadersId(0),
         direction: None,
-        words: [0; MOST_WORDS],
+        words: [0; NEAR_WORDS],
     };
 }
 
@@ -128,16 +141,15 @@ impl Shape {
             .wrapping_add(u32::from(ttl))
             .wrapping_mul(0x9e37_79b1)
             >> 28;
-        usize::from(number) << 4 | spread as usize
+        // The numbers of one sender lie side by side: otherwise they would share a few lines of the cache.
+        (spread as usize) << 8 | usize::from(number)
     }
 
-    /// Whether a byte may differ between datagrams of a flow: Ethernet addresses; total length,
-    /// identification and checksum; the flow label and payload length; HDP behind its ports.
+    /// Whether a byte may differ between datagrams of a flow: total length, identification and checksum; the
+    /// flow label and payload length; HDP behind its ports. (Ethernet addresses lie before the words.)
     fn may_differ(&self, at: usize) -> bool {
-        let is_link_address = self.link_type == LinkType::EN10MB && at < 12;
         let in_ip = at.checked_sub(self.ip_at);
-        is_link_address
-            || at >= self.hdp_at + hdp::field::DESTINATION_PORT.end
+        at >= self.hdp_at + hdp::field::DESTINATION_PORT.end
             || match self.version {
                 Version::V4 => matches!(in_ip, Some(2..6 | 10..12)),
                 Version::V6 => matches!(in_ip, Some(2..6)),
@@ -147,7 +159,7 @@ impl Shape {
     fn with_masks(mut self) -> Self {
         for word in 0..self.used_words {
             let mask = std::array::from_fn(|byte| {
-                if self.may_differ(word * 8 + byte) {
+                if self.may_differ(self.words_at + word * 8 + byte) {
                     0
                 } else {
                     0xff
@@ -167,13 +179,16 @@ impl Shortcut {
         Self {
             decoder: Decoder::new(dates),
             slots: vec![Entry::NONE; SLOTS],
+            far_words: vec![[0; FAR_WORDS]; SLOTS],
             shape: Shape {
                 link_type: LinkType::EN10MB,
                 version: Version::V4,
                 ip_at: 14,
                 hdp_at: 34,
+                words_at: LINK_ADDRESSES,
                 masks: [0; MOST_WORDS],
                 used_words: 0,
+                near_len: usize::MAX,
             },
             shapes: 0,
             issued: 0,
@@ -211,8 +226,14 @@ impl Shortcut {
     pub(crate) fn recall<'a>(&self, frame: &Frame<'a>) -> Option<Again<'a>> {
         let shape = &self.shape;
         let ip = shape.ip_start(frame.bytes)?;
-        let entry = &self.slots[shape.slot(ip)];
-        if entry.shape != self.shapes || !entry.has_headers_of(frame, shape) {
+        let slot = shape.slot(ip);
+        let entry = &self.slots[slot];
+        if entry.shape != self.shapes
+            || shape.link_type != frame.link_type
+            || entry.interface != frame.interface
+            || entry.direction != frame.direction
+            || !self.has_words_of(frame, slot)
+        {
             return None;
         }
         let be16 = |at: usize| u16::from_be_bytes([ip[at], ip[at + 1]]);
@@ -235,6 +256,37 @@ impl Shortcut {
             payload,
             payload_len: u32::try_from(payload_len).ok()?,
         })
+    }
+
+    /// Whether a frame of the shape remembered last has the words of the entry in a slot.
+    #[inline(always)]
+    fn has_words_of(&self, frame: &Frame, slot: usize) -> bool {
+        let shape = &self.shape;
+        let Some(compared) = frame.bytes.get(shape.words_at..) else {
+            return false;
+        };
+        let (words, _) = compared.as_chunks();
+        let entry = &self.slots[slot];
+        let mut difference = 0;
+        let mut compare = |bytes: &[u8; 8], mask: u64, known: u64| {
+            difference |= u64::from_ne_bytes(*bytes) & mask ^ known;
+        };
+        // Behind the headers the masks are empty: of a frame of that length, all words at once.
+        if compared.len() >= shape.near_len
+            && let Some(near) = words.first_chunk::<NEAR_WORDS>()
+        {
+            for ((bytes, mask), known) in near.iter().zip(shape.masks).zip(entry.words) {
+                compare(bytes, mask, known);
+            }
+        } else if let Some(words) = words.get(..shape.used_words) {
+            let known = entry.words.iter().chain(&self.far_words[slot]);
+            for ((bytes, mask), known) in words.iter().zip(shape.masks).zip(known) {
+                compare(bytes, mask, *known);
+            }
+        } else {
+            return false;
+        }
+        difference == 0
     }
 
     /// Finds the HDP packet in a frame, or the quote of one in an ICMP error, down all its headers. If these get
@@ -262,7 +314,11 @@ impl Shortcut {
             LayerKind::Ipv6 => (Version::V6, 40),
             _ => return None,
         };
-        let compared = hdp.start + hdp::field::DESTINATION_PORT.end;
+        let words_at = match frame.link_type {
+            LinkType::EN10MB => LINK_ADDRESSES,
+            _ => 0,
+        };
+        let compared = (hdp.start + hdp::field::DESTINATION_PORT.end).saturating_sub(words_at);
         // Whether IP begins in place of Ethernet's header hangs on lengths and checksum.
         let is_bare = frame.link_type == LinkType::EN10MB && ip.start == 0;
         // An outer datagram may end before the inner one's length says, and before the frame does.
@@ -281,61 +337,43 @@ impl Shortcut {
         if !is_usual {
             return None;
         }
+        let used_words = compared.div_ceil(8);
         let shape = Shape {
             link_type: frame.link_type,
             version,
             ip_at: ip.start,
             hdp_at: hdp.start,
+            words_at,
             masks: [0; MOST_WORDS],
-            used_words: compared.div_ceil(8),
+            used_words,
+            near_len: if used_words <= NEAR_WORDS {
+                NEAR_WORDS * 8
+            } else {
+                usize::MAX
+            },
         }
         .with_masks();
         if shape != self.shape {
             self.shape = shape;
             self.shapes = self.shapes.wrapping_add(1);
         }
-        let mut entry = Entry {
-            words: [0; MOST_WORDS],
+        let mut words = [0; MOST_WORDS];
+        let (compared, _) = frame.bytes.get(words_at..)?.as_chunks();
+        for ((word, mask), bytes) in words.iter_mut().zip(shape.masks).zip(compared) {
+            *word = u64::from_ne_bytes(*bytes) & mask;
+        }
+        let (near, far) = words.split_first_chunk()?;
+        let slot = shape.slot(shape.ip_start(frame.bytes)?);
+        let headers = HeadersId(self.issued);
+        self.issued = self.issued.checked_add(1)?;
+        self.slots[slot] = Entry {
             shape: self.shapes,
             interface: frame.interface,
+            headers,
             direction: frame.direction,
-            headers: HeadersId(self.issued),
+            words: *near,
         };
-        for (word, bytes) in entry.words[..shape.used_words]
-            .iter_mut()
-            .zip(frame.bytes.as_chunks().0)
-        {
-            *word = u64::from_ne_bytes(*bytes);
-        }
-        let slot = &mut self.slots[shape.slot(shape.ip_start(frame.bytes)?)];
-        self.issued = self.issued.checked_add(1)?;
-        let headers = entry.headers;
-        *slot = entry;
+        self.far_words[slot] = *far.first_chunk()?;
         Some(headers)
-    }
-}
-
-impl Entry {
-    #[inline(always)]
-    fn has_headers_of(&self, frame: &Frame, shape: &Shape) -> bool {
-        let mut difference = 0;
-        let mut compare = |word: usize, bytes: &[u8; 8]| {
-            difference |= (u64::from_ne_bytes(*bytes) ^ self.words[word]) & shape.masks[word];
-        };
-        let (words, _) = frame.bytes.as_chunks();
-        // Behind the headers the masks are empty: of a frame of that length, eight words at once.
-        if let Some(head) = words.first_chunk::<MOST_WORDS>() {
-            (0..MOST_WORDS).for_each(|word| compare(word, &head[word]));
-        } else if let Some(head) = words.get(..shape.used_words) {
-            (0..)
-                .zip(head)
-                .for_each(|(word, bytes)| compare(word, bytes));
-        } else {
-            return false;
-        }
-        difference == 0
-            && shape.link_type == frame.link_type
-            && self.interface == frame.interface
-            && self.direction == frame.direction
     }
 }

@@ -437,6 +437,8 @@ struct Occupancy {
     base: i64,
     /// A bit a stretch; none before the first instant is noted.
     bits: Vec<u64>,
+    /// Where the stretch begins that was noted last, and how long it is: mostly the next one's too.
+    last: (i64, u64),
 }
 
 impl Default for Occupancy {
@@ -445,6 +447,7 @@ impl Default for Occupancy {
             shift: FIRST_SHIFT,
             base: 0,
             bits: Vec::new(),
+            last: (0, 0),
         }
     }
 }
@@ -452,7 +455,14 @@ impl Default for Occupancy {
 impl Occupancy {
     #[inline(always)]
     fn note(&mut self, time_ns: i64) {
-        // Times before the base wrap past the end.
+        // What is earlier wraps past the end, here and below.
+        if time_ns.wrapping_sub(self.last.0).cast_unsigned() >= self.last.1 {
+            self.note_another(time_ns);
+        }
+    }
+
+    fn note_another(&mut self, time_ns: i64) {
+        self.last = (time_ns >> self.shift << self.shift, 1 << self.shift);
         let bucket = (time_ns >> self.shift).wrapping_sub(self.base);
         let bucket = usize::try_from(bucket.cast_unsigned()).unwrap_or(usize::MAX);
         match self.bits.get_mut(bucket / 64) {
@@ -464,6 +474,7 @@ impl Occupancy {
     #[cold]
     fn grow_to(&mut self, time_ns: i64) {
         let held: Vec<i64> = self.held().collect();
+        self.last = (0, 0);
         self.bits.clear();
         self.bits.resize(BUCKETS as usize / 64, 0);
         let (Some(first), Some(last)) = (held.first(), held.last()) else {

@@ -166,7 +166,7 @@ impl Observer {
         });
         self.place(
             (line, time_ns),
-            flow,
+            (flow, self.briefs[flow as usize]),
             packet.timestamp_ns,
             (None, packet.payload.as_bytes(), packet.payload_len),
         );
@@ -193,7 +193,7 @@ impl Observer {
         });
         self.place(
             (line, packet.time_ns),
-            flow,
+            (flow, self.briefs[flow as usize]),
             packet.timestamp_ns,
             (packet.ip_id, packet.payload.as_bytes(), packet.payload_len),
         );

@@ -179,8 +179,10 @@ impl<'a> Surveyed<'a> {
 
     /// Reads until a batch is full; `false` at the end.
     pub(super) fn read(&mut self, batch: &mut Batch) -> Result<Result<bool, NeedsAll>, Error> {
-        while self.observer.held() < BATCH + HELD_BACK {
-            if !self.reader.frame(&mut self.observer)? {
+        let wants_more = |observer: &Observer| observer.held() < BATCH + HELD_BACK;
+        while wants_more(&self.observer) {
+            self.reader.frames_at_hand(&mut self.observer, wants_more);
+            if wants_more(&self.observer) && !self.reader.frame(&mut self.observer)? {
                 return Ok(self
                     .observer
                     .check_end()

@@ -100,6 +100,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads frames as long as they are at hand, and the witness wants more: there may be none.
+    #[inline(always)]
+    pub(super) fn frames_at_hand<W: Witness>(
+        &mut self,
+        witness: &mut W,
+        wants_more: impl Fn(&W) -> bool,
+    ) {
+        #[cfg(feature = "libpcap")]
+        if self.filter.is_some() {
+            return;
+        }
+        let decoder = &mut self.decoder;
+        self.source.frames_at_hand(|frame| {
+            witness.read(&frame, decoder);
+            wants_more(witness)
+        });
+    }
+
     /// Reads one frame; `false` at the end.
     #[inline(always)]
     #[cfg_attr(not(feature = "libpcap"), allow(clippy::unnecessary_wraps))]

@@ -223,8 +223,8 @@ pub(super) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// Bytes consumed since the beginning.
-    position: u64,
+    /// Bytes of the input before those in memory.
+    before: u64,
     /// Where the bytes come from, if that is a file.
     file: Option<Arc<Mutex<Counted>>>,
 }
@@ -236,7 +236,7 @@ impl Buffer {
             bytes: vec![0; BUFFER_LEN],
             start: 0,
             end: 0,
-            position: 0,
+            before: 0,
             file: None,
         }
     }
@@ -254,6 +254,7 @@ impl Buffer {
     #[cfg(feature = "libpcap")]
     pub(super) fn hold(&mut self, bytes: &mut Vec<u8>) {
         std::mem::swap(&mut self.bytes, bytes);
+        self.before += self.start as u64;
         self.start = 0;
         self.end = self.bytes.len();
     }
@@ -290,7 +291,7 @@ impl Buffer {
 
     /// Position of the view's first byte in the (unpacked) input.
     pub(super) fn position(&self) -> u64 {
-        self.position
+        self.before + self.start as u64
     }
 
     /// Forgets the first `len` bytes of the view.
@@ -298,7 +299,6 @@ impl Buffer {
     pub(super) fn consume(&mut self, len: usize) {
         debug_assert!(len <= self.end - self.start);
         self.start += len;
-        self.position += len as u64;
     }
 
     /// Reads on until the view holds `len` bytes; `false` when the input ends before that.
@@ -313,6 +313,7 @@ impl Buffer {
     #[cold]
     fn read_on(&mut self, len: usize) -> io::Result<bool> {
         self.bytes.copy_within(self.start..self.end, 0);
+        self.before += self.start as u64;
         self.end -= self.start;
         self.start = 0;
         while self.end < len {
@@ -345,7 +346,7 @@ impl Buffer {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!(
                 "cut off at byte {}: {what} needs {len} bytes, {} are there",
-                self.position,
+                self.position(),
                 self.view().len()
             )),
             Err(error) => Err(self.cannot_read_on(&error)),
@@ -366,7 +367,7 @@ impl Buffer {
 
     #[cold]
     fn cannot_read_on(&self, error: &io::Error) -> String {
-        format!("cannot read on at byte {}: {error}", self.position)
+        format!("cannot read on at byte {}: {error}", self.position())
     }
 }
 
