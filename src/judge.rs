@@ -435,23 +435,23 @@ impl<'a> Judgement<'a> {
             })
             .map(|(_, _, tally, ..)| tally);
         let against_control = control.as_ref().map(|control| control.against(bare));
+        let changes = &self
+            .decided
+            .changes
+            .by_tally(self.points, &self.tally_of_flow);
         let by_ports = &by_ports;
         let finding = |(index, (protocol, carrier, tally, icmp, refused)): (usize, Tallied)| {
             let against_control = control
                 .as_ref()
                 .filter(|_| carrier == Carrier::Ip && tally.packets > 0)
                 .map(|control| control.against(std::iter::once(&tally)));
-            let changes =
-                self.decided
-                    .changes
-                    .of(self.points, self.relations, way, carrier, protocol);
             let subject = verdict::Subject {
                 points: self.points,
                 witnesses: &self.options.witnesses,
                 protocol,
                 carrier,
                 icmp,
-                changes,
+                changes: changes.of(self.points, way, carrier, protocol),
                 refused,
                 by_ports: by_ports
                     .get(&(protocol, carrier))

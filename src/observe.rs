@@ -176,7 +176,9 @@ impl Observer {
     #[inline]
     pub(crate) fn observe(&mut self, frame: &Frame, decoded: Result<Datagram, Skip>) {
         match decoded {
-            Ok(datagram) => self.datagram(frame, &datagram),
+            Ok(datagram) => {
+                self.datagram(frame, &datagram);
+            }
             Err(skip) => {
                 let count = match skip {
                     Skip::NotIp => &mut self.skipped.not_ip,
@@ -216,10 +218,10 @@ impl Observer {
             Ok(walked) => walked,
             Err(skip) => return self.skip(frame, skip, decoder),
         };
-        self.datagram(frame, &datagram);
-        if headers.is_some_and(|headers| headers.index() == self.flows_by_headers.len()) {
-            let flow = Flow::of(frame, &datagram, datagram.header.ports());
-            let flow = self.intern(&flow);
+        let flow = self.datagram(frame, &datagram);
+        if let (Some(flow), Some(headers)) = (flow, headers)
+            && headers.index() == self.flows_by_headers.len()
+        {
             let brief = self.briefs[flow as usize];
             self.flows_by_headers.push((flow, brief));
         }
@@ -252,7 +254,8 @@ impl Observer {
         }
     }
 
-    fn datagram(&mut self, frame: &Frame, datagram: &Datagram) {
+    /// Takes a datagram, and says which flow it belongs to: none where it is quoted.
+    fn datagram(&mut self, frame: &Frame, datagram: &Datagram) -> Option<u32> {
         let header = match (datagram.quote, datagram.header) {
             (None, HeaderView::Whole(header)) => header,
             (Some(quote), header) => {
@@ -262,7 +265,7 @@ impl Observer {
                     .is_some_and(|most| self.icmp.len() >= most)
                 {
                     self.left_out.errors += 1;
-                    return;
+                    return None;
                 }
                 self.icmp.push(IcmpSighting {
                     frame: frame.number,
@@ -279,10 +282,10 @@ impl Observer {
                     ip_id: datagram.ip_id,
                     stage: Stage::of(frame, datagram.packet_type, datagram.interface),
                 });
-                return;
+                return None;
             }
             // The decoder gives half a header for quotes only.
-            (None, HeaderView::UpperHalf { .. }) => return,
+            (None, HeaderView::UpperHalf { .. }) => return None,
         };
         let flow = self.intern(&Flow::of(
             frame,
@@ -305,6 +308,7 @@ impl Observer {
         if datagram.fragment.is_some() {
             self.first_piece(frame, datagram, flow, header.timestamp_ns);
         }
+        Some(flow)
     }
 
     /// A sighting that is whole only with later fragments.

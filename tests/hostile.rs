@@ -420,6 +420,25 @@ fn flows_of_one_packet_each_that_a_translator_changes() {
     });
 }
 
+/// What passed before a loss is counted at each of them: with fewer flows it does not show what looking for
+/// the new ones takes.
+#[test]
+fn flows_of_one_packet_each_of_which_every_other_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let [few, many] = [200_000, 800_000].map(|count| {
+        write(folder.path(), count, |count| {
+            let [client, server] = both(count, |index| {
+                let mut packet = packet(index);
+                ports(&mut packet, index);
+                packet
+            });
+            [client, server.into_iter().step_by(2).collect()]
+        });
+        measure(folder.path(), &[]).0
+    });
+    assert!(many <= GROWTH * few, "{few} s, four times as many {many} s");
+}
+
 #[test]
 fn in_no_order() {
     assert_cheap(|count| {

@@ -14,9 +14,15 @@ pub(crate) struct Spans {
     /// The smallest of them, and the largest: the first is above the second where there are none.
     least: u32,
     most: u32,
+    others: Option<Box<Others>>,
+}
+
+/// What is rare, so that the rest of [`Spans`] is small.
+#[derive(Debug, Clone, Default)]
+struct Others {
     far_ns: Vec<i64>,
     /// Those that were rounded.
-    rounded: Option<Box<Histogram>>,
+    rounded: Option<Histogram>,
 }
 
 impl Default for Spans {
@@ -26,8 +32,7 @@ impl Default for Spans {
             near: Vec::new(),
             least: u32::MAX,
             most: 0,
-            far_ns: Vec::new(),
-            rounded: None,
+            others: None,
         }
     }
 }
@@ -55,7 +60,7 @@ impl Spans {
                 self.most = self.most.max(near);
                 self.near.push(near);
             }
-            None => self.far_ns.push(span_ns),
+            None => self.others.get_or_insert_default().far_ns.push(span_ns),
         }
     }
 
@@ -64,13 +69,21 @@ impl Spans {
         u32::try_from(span_ns.checked_sub(self.base_ns)?).ok()
     }
 
+    fn far_ns(&self) -> &[i64] {
+        self.others.as_ref().map_or(&[], |others| &others.far_ns)
+    }
+
+    fn rounded(&self) -> Option<&Histogram> {
+        self.others.as_ref()?.rounded.as_ref()
+    }
+
     /// How many there are.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
-        let rounded = self.rounded.as_ref().map_or(0, |rounded| rounded.count());
+        let rounded = self.rounded().map_or(0, Histogram::count);
         #[allow(clippy::cast_possible_truncation)] // A count of things that were there.
         let rounded = rounded as usize;
-        self.near.len() + self.far_ns.len() + rounded
+        self.near.len() + self.far_ns().len() + rounded
     }
 
     /// Whether there are none.
@@ -83,8 +96,8 @@ impl Spans {
     pub(crate) fn iter(&self) -> impl Iterator<Item = i64> {
         let base_ns = self.base_ns;
         let near = self.near.iter().map(move |near| base_ns + i64::from(*near));
-        let exact = near.chain(self.far_ns.iter().copied());
-        exact.chain(self.rounded.iter().flat_map(|rounded| {
+        let exact = near.chain(self.far_ns().iter().copied());
+        exact.chain(self.rounded().into_iter().flat_map(|rounded| {
             let classes = rounded.classes();
             #[allow(clippy::cast_possible_truncation)] // As above.
             classes.flat_map(|(span_ns, count)| std::iter::repeat_n(span_ns, count as usize))
@@ -94,21 +107,25 @@ impl Spans {
     /// How many of them take memory each.
     #[must_use]
     pub(crate) fn exact(&self) -> usize {
-        self.near.len() + self.far_ns.len()
+        self.near.len() + self.far_ns().len()
     }
 
     /// Rounds them, so that they take no more memory however many come: beyond the extremes, each is
     /// known to within 1 % of its distance from the smallest so far.
     pub(crate) fn round(&mut self) {
         let Some(min_ns) = self.min() else { return };
-        let mut rounded = self
-            .rounded
-            .take()
-            .unwrap_or_else(|| Box::new(Histogram::new(min_ns)));
+        let rounded = self
+            .others
+            .as_mut()
+            .and_then(|others| others.rounded.take());
+        let mut rounded = rounded.unwrap_or_else(|| Histogram::new(min_ns));
         self.iter().for_each(|span_ns| rounded.add(span_ns, 1));
         *self = Self {
             base_ns: self.base_ns,
-            rounded: Some(rounded),
+            others: Some(Box::new(Others {
+                far_ns: Vec::new(),
+                rounded: Some(rounded),
+            })),
             ..Self::default()
         };
     }
@@ -117,8 +134,8 @@ impl Spans {
     #[must_use]
     pub(crate) fn min(&self) -> Option<i64> {
         let near = self.near_ns(self.least);
-        let rounded = self.rounded.iter().map(|rounded| rounded.min_ns());
-        let exact = near.into_iter().chain(self.far_ns.iter().copied());
+        let rounded = self.rounded().into_iter().map(Histogram::min_ns);
+        let exact = near.into_iter().chain(self.far_ns().iter().copied());
         exact.chain(rounded).min()
     }
 
@@ -126,8 +143,8 @@ impl Spans {
     #[must_use]
     pub(crate) fn max(&self) -> Option<i64> {
         let near = self.near_ns(self.most);
-        let rounded = self.rounded.iter().map(|rounded| rounded.max_ns());
-        let exact = near.into_iter().chain(self.far_ns.iter().copied());
+        let rounded = self.rounded().into_iter().map(Histogram::max_ns);
+        let exact = near.into_iter().chain(self.far_ns().iter().copied());
         exact.chain(rounded).max()
     }
 
@@ -148,11 +165,11 @@ impl Spans {
     /// Quantiles by nearest rank, for rising `qs`: of each, the smallest span that at least that
     /// share of them does not exceed. `None` without spans.
     pub(crate) fn quantiles<const N: usize>(&mut self, qs: [f64; N]) -> Option<[i64; N]> {
-        if self.rounded.is_some() {
+        if self.rounded().is_some() {
             self.round();
-            return self.rounded.as_ref().map(|rounded| rounded.quantiles(qs));
+            return self.rounded().map(|rounded| rounded.quantiles(qs));
         }
-        if self.far_ns.is_empty() {
+        if self.far_ns().is_empty() {
             let base_ns = self.base_ns;
             return quantiles(&self.near, (self.least, self.most), qs)
                 .map(|values| values.map(|near| base_ns + i64::from(near)));

@@ -93,10 +93,10 @@ impl<T> FlowPairs<T> {
         &mut self.values[place as usize].1
     }
 
-    /// How many pairs occurred.
+    /// The pairs that occurred for the first time behind so many others.
     #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
+    pub(super) fn pairs_from(&self, place: usize) -> impl Iterator<Item = (u32, u32)> {
+        self.values[place..].iter().map(|(flows, _)| *flows)
     }
 
     /// All pairs that occurred, with their values.

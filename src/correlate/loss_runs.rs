@@ -5,18 +5,49 @@
 //! tells whether anything came through (RFC 3357). It is asked for at losses only: what passes
 //! costs nothing.
 
+use std::{iter, num::NonZeroU32};
+
 use super::{FlowPairs, Through, journey::Group};
 
 /// The number of packets that had passed, told at each packet that some point did not see.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Passed {
-    /// How many pairs of flows the two below know.
-    known: usize,
-    /// For each flow of the first point, its pairs, as positions among them.
-    by_first: Vec<Vec<u32>>,
-    /// For each flow of the last point.
-    by_last: Vec<Vec<u32>>,
+    /// The pairs of each flow of the first point.
+    by_first: Pairs,
+    /// Those of each flow of the last point.
+    by_last: Pairs,
     marks: Vec<Mark>,
+}
+
+/// The pairs that flows belong to, in rows: most flows belong to one.
+#[derive(Debug, Clone, Default)]
+struct Pairs {
+    /// By flow, its last pair.
+    last: Vec<Option<NonZeroU32>>,
+    /// By pair, the one before it of the same flow.
+    before: Vec<Option<NonZeroU32>>,
+}
+
+impl Pairs {
+    /// Adds the next pair, which a flow belongs to.
+    fn push(&mut self, flow: u32) {
+        let flow = flow as usize;
+        if self.last.len() <= flow {
+            self.last.resize(flow + 1, None);
+        }
+        self.before.push(self.last[flow]);
+        // Counted from 1.
+        let place =
+            u32::try_from(self.before.len()).expect("fewer than 2^32 pairs fit into memory");
+        self.last[flow] = NonZeroU32::new(place);
+    }
+
+    /// The places of a flow's pairs.
+    fn of(&self, flow: u32) -> impl Iterator<Item = u32> {
+        let last = self.last.get(flow as usize).copied().flatten();
+        let row = iter::successors(last, |place| self.before[place.get() as usize - 1]);
+        row.map(|place| place.get() - 1)
+    }
 }
 
 /// How many packets of a flow had passed by then.
@@ -64,24 +95,9 @@ impl Passed {
     /// Learns of the pairs that were added since.
     #[inline]
     fn learn(&mut self, through: &FlowPairs<Through>) {
-        if self.known < through.len() {
-            self.learn_new(through);
-        }
-    }
-
-    #[cold]
-    fn learn_new(&mut self, through: &FlowPairs<Through>) {
-        let new = through.iter().enumerate().skip(self.known);
-        for (place, ((first, last), _)) in new {
-            let place = u32::try_from(place).expect("fewer than 2^32 pairs fit into memory");
-            for (pairs, flow) in [(&mut self.by_first, first), (&mut self.by_last, last)] {
-                let flow = flow as usize;
-                if pairs.len() <= flow {
-                    pairs.resize_with(flow + 1, Vec::new);
-                }
-                pairs[flow].push(place);
-            }
-            self.known += 1;
+        for (first, last) in through.pairs_from(self.by_first.before.len()) {
+            self.by_first.push(first);
+            self.by_last.push(last);
         }
     }
 
@@ -91,10 +107,9 @@ impl Passed {
         } else {
             &self.by_first
         };
-        let pairs = pairs.get(flow as usize).map_or(&[][..], Vec::as_slice);
         let counts = pairs
-            .iter()
-            .map(|&place| through.at(place).offsets_ns.len());
+            .of(flow)
+            .map(|place| through.at(place).offsets_ns.len());
         counts.sum::<usize>() as u64
     }
 

@@ -51,13 +51,18 @@ pub(crate) struct Through {
     pair: u32,
     /// The last point's time less the first's, in nanoseconds on their own clocks.
     pub offsets_ns: Spans,
-    /// The same of those that were reordered where they arrived: at the last point, or at the
-    /// first one for packets that go back.
-    pub reordered_at_last_ns: Vec<i64>,
-    /// See above.
-    pub reordered_at_first_ns: Vec<i64>,
+    /// The same of those that were reordered where they arrived, if there are any.
+    reordered: Option<Box<Reordered>>,
     /// The last of their timestamps.
     pub last_timestamp_ns: u64,
+}
+
+/// By how much times differ of packets that were reordered where they arrived: at the last point, or at the
+/// first one for packets that go back.
+#[derive(Debug, Clone, Default)]
+struct Reordered {
+    at_last_ns: Vec<i64>,
+    at_first_ns: Vec<i64>,
 }
 
 /// Whether one of these values, which rise, is asked for, where what is asked for rises too.
@@ -454,11 +459,8 @@ impl Survey {
         let offset_ns = last.time_ns.saturating_sub(first.time_ns);
         through.offsets_ns.push(offset_ns);
         through.last_timestamp_ns = through.last_timestamp_ns.max(first.timestamp_ns);
-        if last.is_reordered() {
-            through.reordered_at_last_ns.push(offset_ns);
-        }
-        if first.is_reordered() {
-            through.reordered_at_first_ns.push(offset_ns);
+        if last.is_reordered() || first.is_reordered() {
+            through.note_reordered((first, last), offset_ns);
         }
         Some((through.pair, offset_ns))
     }
@@ -590,11 +592,32 @@ fn index(index: usize) -> u32 {
 impl Through {
     fn append(&mut self, mut behind: Self) {
         self.offsets_ns.append(behind.offsets_ns);
-        self.reordered_at_last_ns
-            .append(&mut behind.reordered_at_last_ns);
-        self.reordered_at_first_ns
-            .append(&mut behind.reordered_at_first_ns);
+        if let Some(behind) = &mut behind.reordered {
+            let reordered = self.reordered.get_or_insert_default();
+            reordered.at_last_ns.append(&mut behind.at_last_ns);
+            reordered.at_first_ns.append(&mut behind.at_first_ns);
+        }
         self.last_timestamp_ns = self.last_timestamp_ns.max(behind.last_timestamp_ns);
+    }
+
+    #[inline]
+    fn note_reordered(&mut self, (first, last): (&Sighting, &Sighting), offset_ns: i64) {
+        let reordered = self.reordered.get_or_insert_default();
+        if last.is_reordered() {
+            reordered.at_last_ns.push(offset_ns);
+        }
+        if first.is_reordered() {
+            reordered.at_first_ns.push(offset_ns);
+        }
+    }
+
+    /// The last point's time less the first's of those that were reordered at the last point, or at the first.
+    pub(crate) fn reordered_ns(&self, at_last: bool) -> &[i64] {
+        match &self.reordered {
+            Some(reordered) if at_last => &reordered.at_last_ns,
+            Some(reordered) => &reordered.at_first_ns,
+            None => &[],
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 //! Nearly all fields belong to flows, so what is counted per packet is only which flow at one
 //! point continues as which flow at the next; the fields are compared once per such pair.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
-use super::cause;
+use super::{TALLIES, cause, tally_index};
 use crate::{
     correlate::{FlowPairs, Relations, Way},
+    decode::Encapsulation,
     findings::Change,
     observe::{Flow, Point, Sighting},
     protocols::Carrier,
@@ -153,84 +154,157 @@ impl Changes {
         transitions.peek().is_some() && transitions.all(|is_kept| is_kept)
     }
 
-    /// The changes that packets of one number underwent.
-    pub(super) fn of(
-        &self,
-        points: &[Point],
-        relations: &Relations,
-        way: Way,
-        carrier: Carrier,
-        protocol: u8,
-    ) -> Vec<Change> {
-        // Ordered by place on the path, then field.
-        let mut found: BTreeMap<(usize, usize, usize, String, String), u64> = BTreeMap::new();
-        let is_subject = |point: usize, flow: u32| {
-            let entry = &points[point].flows[flow as usize].flow;
-            entry.protocol == protocol
-                && entry.carrier == carrier
-                && relations.way(point, flow) == way
-        };
+    /// The changes that packets underwent, by the tally of each point's flows.
+    pub(super) fn by_tally(&self, points: &[Point], tally_of_flow: &[Vec<usize>]) -> ByTally {
+        let mut underwent = vec![Underwent::default(); TALLIES];
         for (index, transitions) in self.transitions.iter().enumerate() {
             let (first, second) = (index / self.points, index % self.points);
             for ((from, to), transition) in transitions.iter() {
-                if !is_subject(first, from) {
-                    continue;
-                }
                 let a = &points[first].flows[from as usize].flow;
                 let b = &points[second].flows[to as usize].flow;
-                for (rank, (from, to)) in differences(a, b) {
-                    *found.entry((first, second, rank, from, to)).or_default() += transition.count;
+                let of_tally = &mut underwent[tally_of_flow[first][from as usize]];
+                for change in differences(a, b) {
+                    of_tally.count((first, second), change, transition.count);
                 }
             }
         }
         for (&(first, second, from, _), alterations) in &self.altered {
-            if !is_subject(first, from) {
-                continue;
-            }
-            for (&alteration, count) in alterations {
-                let (rank, from, to) = match alteration {
-                    Alteration::Length { from, to } => (LENGTH, from.to_string(), to.to_string()),
-                    Alteration::Payload => (
-                        PAYLOAD,
-                        Change::AS_SENT.to_owned(),
-                        Change::ALTERED.to_owned(),
-                    ),
+            let of_tally = &mut underwent[tally_of_flow[first][from as usize]];
+            for (&alteration, &count) in alterations {
+                let change = match alteration {
+                    Alteration::Length { from, to } => {
+                        (LENGTH, Value::Number(from), Value::Number(to))
+                    }
+                    Alteration::Payload => (PAYLOAD, Value::AsSent, Value::Altered),
                 };
-                *found.entry((first, second, rank, from, to)).or_default() += count;
+                of_tally.count((first, second), change, count);
             }
         }
-        let mut rewritten: BTreeMap<(usize, usize), Rewritten> = BTreeMap::new();
         for (&(first, second, from, _), of_flows) in &self.rewritten {
-            if is_subject(first, from) {
-                let all = rewritten.entry((first, second)).or_default();
-                all.bits |= of_flows.bits;
-                all.count += of_flows.count;
-            }
+            let of_tally = &mut underwent[tally_of_flow[first][from as usize]];
+            let all = of_tally.rewritten.entry((first, second)).or_default();
+            all.bits |= of_flows.bits;
+            all.count += of_flows.count;
         }
-        for (&(first, second), all) in &rewritten {
+        let mut over_ipv6 = [false; 256];
+        for entry in points.iter().flat_map(|point| &point.flows) {
+            over_ipv6[usize::from(entry.flow.protocol)] |= entry.flow.destination.is_ipv6();
+        }
+        ByTally {
+            underwent,
+            over_ipv6,
+        }
+    }
+}
+
+/// The changes that packets underwent, by tally.
+pub(super) struct ByTally {
+    underwent: Vec<Underwent>,
+    /// By number, whether any of its packets were IPv6.
+    over_ipv6: [bool; 256],
+}
+
+/// A field that changed. Their order is that of places on the path, then fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Changed {
+    /// The two points.
+    between: (usize, usize),
+    /// An index into [`FIELDS`].
+    field: usize,
+    from: Value,
+    to: Value,
+}
+
+/// The changes that the packets of one tally underwent.
+#[derive(Clone, Default)]
+struct Underwent {
+    counts: BTreeMap<Changed, u64>,
+    rewritten: BTreeMap<(usize, usize), Rewritten>,
+}
+
+impl Underwent {
+    fn count(
+        &mut self,
+        between: (usize, usize),
+        (field, from, to): (usize, Value, Value),
+        count: u64,
+    ) {
+        let changed = Changed {
+            between,
+            field,
+            from,
+            to,
+        };
+        *self.counts.entry(changed).or_default() += count;
+    }
+}
+
+/// What a field held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Address(IpAddr),
+    Number(u16),
+    Encapsulation(Encapsulation),
+    Fragment,
+    Whole,
+    AsSent,
+    Altered,
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Encapsulation(encapsulation) => encapsulation.fmt(f),
+            Self::Fragment => f.write_str(Change::FIRST_FRAGMENT),
+            Self::Whole => f.write_str(Change::WHOLE),
+            Self::AsSent => f.write_str(Change::AS_SENT),
+            Self::Altered => f.write_str(Change::ALTERED),
+        }
+    }
+}
+
+impl ByTally {
+    /// Those of one number.
+    pub(super) fn of(
+        &self,
+        points: &[Point],
+        way: Way,
+        carrier: Carrier,
+        protocol: u8,
+    ) -> Vec<Change> {
+        let tally = tally_index(way, carrier, protocol);
+        let Underwent { counts, rewritten } = &self.underwent[tally];
+        // Ordered by place on the path, then field.
+        let mut found: BTreeMap<(usize, usize, usize, String, String), u64> = BTreeMap::new();
+        for (changed, count) in counts {
+            let (first, second) = changed.between;
+            let [from, to] = [changed.from, changed.to].map(|value| value.to_string());
+            let change = (first, second, changed.field, from, to);
+            *found.entry(change).or_default() += count;
+        }
+        for (&(first, second), all) in rewritten {
             let (first_byte, last_byte) = bytes(all.bits);
             let to = Change::altered_bytes(first_byte, last_byte);
             let change = (first, second, TIMESTAMP, Change::AS_SENT.to_owned(), to);
             found.insert(change, all.count);
         }
         let name = |point: usize| points[point].name.clone();
-        let mut flows = points.iter().flat_map(|point| &point.flows);
-        let is_ipv6 =
-            flows.any(|entry| entry.flow.protocol == protocol && entry.flow.destination.is_ipv6());
         found
             .into_iter()
-            .map(|((first, second, rank, from, to), count)| Change {
-                field: FIELDS[rank].to_owned(),
+            .map(|((first, second, field, from, to), count)| Change {
+                field: FIELDS[field].to_owned(),
                 cause: cause::of(cause::Subject {
                     carrier,
                     protocol,
-                    is_ipv6,
-                    field: FIELDS[rank],
+                    is_ipv6: self.over_ipv6[usize::from(protocol)],
+                    field: FIELDS[field],
                     altered_bits: rewritten.get(&(first, second)).map_or(0, |all| all.bits),
                     from: &from,
                     to: &to,
                 }),
-                hops: (rank == TTL).then(|| hops(&from, &to)).flatten(),
+                hops: (field == TTL).then(|| hops(&from, &to)).flatten(),
                 from,
                 to,
                 between: [name(first), name(second)],
@@ -303,31 +377,31 @@ fn hops(from: &str, to: &str) -> Option<i16> {
 
 /// The fields in which two flows differ, as indices into [`FIELDS`], with the values before and
 /// after.
-fn differences(a: &Flow, b: &Flow) -> impl Iterator<Item = (usize, (String, String))> {
+fn differences(a: &Flow, b: &Flow) -> impl Iterator<Item = (usize, Value, Value)> {
+    use Value::{Address, Number};
+    let number = |of: fn(&Flow) -> u16| (Number(of(a)), Number(of(b)));
+    let encapsulation = |flow: &Flow| Value::Encapsulation(flow.encapsulation);
     let pieces = |flow: &Flow| {
         if flow.is_fragment {
-            Change::FIRST_FRAGMENT
+            Value::Fragment
         } else {
-            Change::WHOLE
+            Value::Whole
         }
     };
-    let pair = |a: &dyn ToString, b: &dyn ToString| (a.to_string(), b.to_string());
-    [
-        (a.source != b.source).then(|| (0, pair(&a.source, &b.source))),
-        (a.destination != b.destination).then(|| (1, pair(&a.destination, &b.destination))),
-        (a.source_port != b.source_port).then(|| (2, pair(&a.source_port, &b.source_port))),
-        (a.destination_port != b.destination_port)
-            .then(|| (3, pair(&a.destination_port, &b.destination_port))),
-        (a.protocol != b.protocol).then(|| (4, pair(&a.protocol, &b.protocol))),
-        (a.dscp != b.dscp).then(|| (8, pair(&a.dscp, &b.dscp))),
-        (a.ecn != b.ecn).then(|| (9, pair(&a.ecn, &b.ecn))),
-        (a.ttl != b.ttl).then(|| (TTL, pair(&a.ttl, &b.ttl))),
-        (a.encapsulation != b.encapsulation)
-            .then(|| (11, pair(&a.encapsulation, &b.encapsulation))),
-        (a.is_fragment != b.is_fragment).then(|| (12, pair(&pieces(a), &pieces(b)))),
-    ]
-    .into_iter()
-    .flatten()
+    let pairs = [
+        (0, (Address(a.source), Address(b.source))),
+        (1, (Address(a.destination), Address(b.destination))),
+        (2, number(|flow| flow.source_port)),
+        (3, number(|flow| flow.destination_port)),
+        (4, number(|flow| flow.protocol.into())),
+        (8, number(|flow| flow.dscp.into())),
+        (9, number(|flow| flow.ecn.into())),
+        (TTL, number(|flow| flow.ttl.into())),
+        (11, (encapsulation(a), encapsulation(b))),
+        (12, (pieces(a), pieces(b))),
+    ];
+    let pairs = pairs.into_iter().filter(|(_, (from, to))| from != to);
+    pairs.map(|(field, (from, to))| (field, from, to))
 }
 
 /// Whether HDP's ports or the protocol number differ: what the network is not supposed to touch.

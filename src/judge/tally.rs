@@ -432,10 +432,7 @@ impl Judgement<'_> {
         let is_late = |offset_ns: i64| {
             self.clocks.lateness(way, from, to, arrived_ns(offset_ns)) > self.wait_ns
         };
-        let reordered = match way {
-            Way::Forward => &through.reordered_at_last_ns,
-            Way::Reverse => &through.reordered_at_first_ns,
-        };
+        let reordered = through.reordered_ns(way == Way::Forward);
         let reordered = reordered.iter().filter(|offset| !is_late(**offset)).count() as u64;
         let packets = through.offsets_ns.len() as u64;
         let mut delays_ns = through.offsets_ns;
