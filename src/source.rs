@@ -155,6 +155,27 @@ impl Summary {
         self.interfaces.push(interface);
     }
 
+    /// Takes over what its source says further on, without copying again what it said before.
+    pub(crate) fn catch_up(&mut self, further_on: &Self) {
+        // But for its last element, a list only grows.
+        fn grown<T: Clone>(known: &mut Vec<T>, all: &[T]) -> Vec<T> {
+            let mut known = std::mem::take(known);
+            known.truncate(known.len().min(all.len()).saturating_sub(1));
+            known.extend_from_slice(&all[known.len()..]);
+            known
+        }
+        *self = Self {
+            interfaces: grown(&mut self.interfaces, &further_on.interfaces),
+            sections: grown(&mut self.sections, &further_on.sections),
+            dropped_ns: grown(&mut self.dropped_ns, &further_on.dropped_ns),
+            paused_ns: grown(&mut self.paused_ns, &further_on.paused_ns),
+            link_types: further_on.link_types.clone(),
+            sha256: further_on.sha256.clone(),
+            warnings: further_on.warnings.clone(),
+            ..*further_on
+        };
+    }
+
     /// Frames the capture is known to have dropped, nobody knows when.
     #[must_use]
     pub fn unplaced_drops(&self) -> u64 {

@@ -4,7 +4,7 @@
 //! Time is the processor's, of the program alone, so that it is the same on a machine that is busy.
 #![cfg(feature = "cli")]
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, net::IpAddr, path::Path, process::Command};
 
 use hdp::{
     findings::Warning,
@@ -12,7 +12,7 @@ use hdp::{
 };
 
 use crate::support::{
-    capture::{ByteOrder, Capture, Format, Packing},
+    capture::{ByteOrder, Capture, Format, Interface, OwnedFrame, Pcapng},
     frames::{Fragment, Ip, Packet, Quote, icmp_error},
     scene::START_NS,
 };
@@ -42,6 +42,9 @@ type Frames = Vec<(i64, Vec<u8>)>;
 /// So many frames at each end.
 type Make = fn(u32) -> [Frames; 2];
 
+/// What a capture of some frames looks like as a file.
+type File = fn(&Frames) -> Vec<u8>;
+
 /// Takes a command, and prints the seconds of processor it took and the most memory that it held.
 const MEASURE: &str = "import resource, subprocess, sys
 status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, timeout=300)
@@ -49,9 +52,14 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(status, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)";
 
 fn assert_cheap(make: Make) {
+    assert_cheap_as(pcap, make);
+}
+
+fn assert_cheap_as(file: File, make: Make) {
     let folder = tempfile::tempdir().unwrap();
-    let ways: [(u32, &[&str]); 5] = [
+    let ways: [(u32, &[&str]); 6] = [
         (FEW, &[]),
+        (FEW, &["--format", "html"]),
         (FEW, &["--annotate", "annotated.pcapng"]),
         (FEW, &["--packets", "packets.jsonl"]),
         (FEW, &["--explain", "client:1"]),
@@ -61,7 +69,7 @@ fn assert_cheap(make: Make) {
     for factor in [1, 4] {
         for (index, (few, way)) in ways.iter().enumerate() {
             if index == 0 || ways[index - 1].0 != *few {
-                write(folder.path(), factor * few, make);
+                write(folder.path(), file, factor * few, make);
             }
             taken.insert((index, factor), measure(folder.path(), way));
         }
@@ -84,18 +92,64 @@ fn assert_cheap(make: Make) {
     assert!(is_cheap, "{}", told.join("\n"));
 }
 
-fn write(folder: &Path, count: u32, make: Make) {
+/// The same of so many records and four times as many, where a few do not show it.
+fn assert_grows_little(few: u32, make: Make) {
+    let folder = tempfile::tempdir().unwrap();
+    let [few, many] = [few, 4 * few].map(|count| {
+        write(folder.path(), pcap, count, make);
+        measure(folder.path(), &[]).0
+    });
+    let holds = many <= BASE_S + GROWTH * few.max(BASE_S / 4.0);
+    assert!(holds, "{few} s, four times as many {many} s");
+}
+
+fn write(folder: &Path, file: File, count: u32, make: Make) {
     for (name, frames) in ["client", "server"].iter().zip(make(count)) {
-        let mut capture = Capture::new(101);
-        for (time_ns, bytes) in frames {
-            capture.push(time_ns, bytes);
-        }
-        let format = Format::Pcap {
-            order: ByteOrder::Little,
-            nanoseconds: true,
-        };
-        capture.write(&folder.join(name), format, Packing::Plain);
+        fs::write(folder.join(name), file(&frames)).unwrap();
     }
+}
+
+fn pcap(frames: &Frames) -> Vec<u8> {
+    written(RAW, frames)
+}
+
+fn written(link_type: u16, frames: &Frames) -> Vec<u8> {
+    let mut capture = Capture::new(link_type);
+    for (time_ns, bytes) in frames {
+        capture.push(*time_ns, bytes.as_slice());
+    }
+    capture.to_bytes(Format::Pcap {
+        order: ByteOrder::Little,
+        nanoseconds: true,
+    })
+}
+
+/// A Linux cooked frame of a packet type: 0 what came in, 4 what went out.
+fn cook(packet_type: u8, datagram: Vec<u8>) -> Vec<u8> {
+    let header = [0, packet_type, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0];
+    [header.to_vec(), datagram].concat()
+}
+
+fn cooked(frames: &Frames) -> Vec<u8> {
+    written(113, frames)
+}
+
+/// As if the capture had been stopped and started again at each frame.
+fn recordings_of_one_frame(frames: &Frames) -> Vec<u8> {
+    frames
+        .iter()
+        .flat_map(|frame| pcap(&vec![frame.clone()]))
+        .collect()
+}
+
+/// As if the capture had dropped some before each frame.
+fn with_drops(frames: &Frames) -> Vec<u8> {
+    let mut file = Pcapng::new(ByteOrder::Little);
+    file.interface(Interface::new(RAW));
+    for (time_ns, bytes) in frames {
+        file.enhanced(&OwnedFrame::new(*time_ns, bytes.as_slice()), Some(1));
+    }
+    file.into_bytes()
 }
 
 /// Seconds of processor and the most bytes that `hdp path` takes on two files in a folder.
@@ -122,6 +176,8 @@ pub(crate) fn measure(folder: &Path, way: &[&str]) -> (f64, u64) {
 
 // --- what is sent --------------------------------------------------------------------------------
 
+/// Link type: IP and nothing before it.
+const RAW: u16 = 101;
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 9, 1];
 const STEP_NS: i64 = 1_000_000;
@@ -424,19 +480,139 @@ fn flows_of_one_packet_each_that_a_translator_changes() {
 /// the new ones takes.
 #[test]
 fn flows_of_one_packet_each_of_which_every_other_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let [few, many] = [200_000, 800_000].map(|count| {
-        write(folder.path(), count, |count| {
-            let [client, server] = both(count, |index| {
-                let mut packet = packet(index);
-                ports(&mut packet, index);
-                packet
-            });
-            [client, server.into_iter().step_by(2).collect()]
+    assert_grows_little(200_000, |count| {
+        let [client, server] = both(count, |index| {
+            let mut packet = packet(index);
+            ports(&mut packet, index);
+            packet
         });
-        measure(folder.path(), &[]).0
+        [client, every_other(server)]
     });
-    assert!(many <= GROWTH * few, "{few} s, four times as many {many} s");
+}
+
+/// A flow that a translator gives ever new addresses.
+fn spread(count: u32) -> [Frames; 2] {
+    let [client, _] = both(count, packet);
+    let [_, server] = both(count, |index| {
+        let mut packet = packet(index);
+        packet.ip.src = address(11, index);
+        packet
+    });
+    [client, server]
+}
+
+fn every_other(frames: Frames) -> Frames {
+    frames.into_iter().step_by(2).collect()
+}
+
+#[test]
+fn a_flow_that_goes_on_as_ever_new_ones_of_which_every_other_packet_is_lost() {
+    assert_grows_little(40_000, |count| {
+        let [client, server] = spread(count);
+        [client, every_other(server)]
+    });
+}
+
+/// The same flow seen by the last point, and lost before the first one.
+#[test]
+fn a_flow_that_was_ever_new_ones_of_which_every_other_packet_is_unseen() {
+    assert_grows_little(40_000, |count| {
+        let [one, many] = spread(count);
+        [every_other(many), one]
+    });
+}
+
+#[test]
+fn one_timestamp_with_ever_new_ports_of_which_none_arrives() {
+    assert_cheap(|count| {
+        let [client, _] = both(count, |index| {
+            let mut packet = packet(0);
+            ports(&mut packet, index);
+            packet
+        });
+        // What arrives shows that the server was watching.
+        let [at_client, at_server] = both(count, packet).map(|frames| {
+            let few = frames.into_iter().skip(1).step_by(count as usize / 20);
+            few.collect::<Frames>()
+        });
+        let mut client = [client, at_client].concat();
+        client.sort_by_key(|(time, _)| *time);
+        [client, at_server]
+    });
+}
+
+/// A router's capture of all its interfaces, in Linux cooked frames: what comes in, and half of it going out.
+#[test]
+fn one_timestamp_with_ever_new_ports_through_a_router() {
+    assert_cheap_as(cooked, |count| {
+        let make = |index: u32, ttl: u8| {
+            let mut packet = packet(0);
+            packet.ip.ttl = ttl;
+            ports(&mut packet, index);
+            packet
+        };
+        let [mut router, server] = [64, 63].map(|ttl| {
+            let seen = (0..count).map(|index| (at(index), cook(0, make(index, ttl).to_ip())));
+            seen.collect::<Frames>()
+        });
+        let going_out = (0..count).step_by(2);
+        router.extend(going_out.map(|index| (at(index) + 1_000, cook(4, make(index, 63).to_ip()))));
+        router.sort_by_key(|(time, _)| *time);
+        [router, server]
+    });
+}
+
+/// Hosts that another path leads from: the far end may answer them.
+#[test]
+fn packets_of_ever_new_hosts_that_only_the_far_end_saw() {
+    assert_cheap(|count| {
+        // Each is two flows.
+        let count = count / 2;
+        let [mut client, mut server] = both(count, |index| {
+            let mut packet = packet(index);
+            packet.ip.src = address(11, index);
+            packet
+        });
+        let others = (0..count).map(|index| {
+            let mut packet = packet(index);
+            packet.ip.src = address(12, index);
+            packet.timestamp_ns += 1_000;
+            (at(index) + 5_001_000, packet.to_ip())
+        });
+        server.extend(others);
+        server.sort_by_key(|(time, _)| *time);
+        let answer = |hops: u8| {
+            let timestamp = START_NS + i64::from(count) * STEP_NS;
+            let mut packet = Packet::new(
+                SERVER.into(),
+                address(11, 0),
+                253,
+                timestamp.cast_unsigned(),
+            );
+            packet.ip.ttl -= hops;
+            packet.to_ip()
+        };
+        let last = at(count) + 10_000_000;
+        server.push((last, answer(0)));
+        client.push((last + 5_000_000, answer(2)));
+        [client, server]
+    });
+}
+
+#[test]
+fn recordings_of_one_packet_each() {
+    assert_cheap_as(recordings_of_one_frame, |count| {
+        let [client, server] = both(count, packet);
+        [client, every_other(server)]
+    });
+}
+
+#[test]
+fn a_capture_that_drops_some_before_each_packet() {
+    assert_cheap_as(with_drops, |count| {
+        let [client, server] = both(count, packet);
+        [client, every_other(server)]
+    });
 }
 
 #[test]
@@ -538,15 +714,38 @@ fn beside(count: u32, other: impl Fn(u32) -> Vec<u8>) -> [Frames; 2] {
     })
 }
 
+fn segment(index: u32) -> Vec<u8> {
+    let mut tcp = [[0x30, 0x39, 0, 80], index.to_be_bytes()].concat();
+    tcp.extend([0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
+    Ip::new(address(13, index), SERVER.into(), 6).datagram(&tcp)
+}
+
 #[test]
 fn other_traffic_of_ever_new_hosts() {
-    assert_cheap(|count| {
-        beside(count, |index| {
-            let mut tcp = [[0x30, 0x39, 0, 80], index.to_be_bytes()].concat();
-            tcp.extend([0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
-            Ip::new(address(13, index), SERVER.into(), 6).datagram(&tcp)
-        })
+    assert_cheap(|count| beside(count, segment));
+}
+
+/// A number that is filtered while the server records other traffic: what the tool is for.
+#[test]
+fn a_packet_that_is_lost_costs_little_more_than_one_that_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |make: Make| {
+        write(folder.path(), pcap, 160_000, make);
+        measure(folder.path(), &[]).0
+    };
+    let arriving = of(|count| beside(count, segment));
+    let lost = of(|count| {
+        let [client, server] = beside(count, segment);
+        let last = server.len() - 1;
+        let is_hdp = |index: usize| index.is_multiple_of(2);
+        let server = (0..).zip(server);
+        let came = server.filter(|(index, _)| !is_hdp(*index) || [0, last - 1].contains(index));
+        [client, came.map(|(_, frame)| frame).collect()]
     });
+    assert!(
+        lost <= BASE_S + 4.0 * arriving,
+        "{lost} s, {arriving} s where they arrive"
+    );
 }
 
 #[test]
@@ -582,7 +781,7 @@ fn what_is_quiet_costs_little() {
 fn a_flood_of_rewritten_packets_hides_no_other_number() {
     const OTHER: u8 = 33;
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), 80_000, |count| {
+    write(folder.path(), pcap, 80_000, |count| {
         let number = |index| if index == 0 { OTHER } else { WRITTEN_INTO };
         rewritten(count, |index| under(number(index), index))
     });

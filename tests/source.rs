@@ -698,6 +698,30 @@ const CLASSIC: Format = Format::Pcap {
     nanoseconds: true,
 };
 
+/// However many they are, and whether anything was recorded or not.
+#[test]
+fn files_joined_behind_one_another_are_told_of_once() {
+    const EMPTY: usize = 300_000;
+    let folder = Folder::new();
+    let mut later = capture();
+    for frame in &mut later.frames {
+        frame.time_ns += 3_600_000_000_000;
+    }
+    let first = capture().to_bytes(CLASSIC);
+    let at = first.len();
+    let header = &first[..24];
+    let bytes = [&first[..], &header.repeat(EMPTY), &later.to_bytes(CLASSIC)].concat();
+    let read = folder.read(&bytes).unwrap();
+    let warning = format!(
+        "at byte {at} another capture file begins, joined behind the one before, and {EMPTY} more \
+         behind it"
+    );
+    assert_eq!(read.summary.warnings, [warning]);
+    let time = |index: usize| read.frames[index].time_ns.unwrap();
+    assert_eq!(read.frames.len(), 40);
+    assert_eq!(read.summary.paused_ns, [(time(19), time(20))]);
+}
+
 #[test]
 fn files_joined_behind_one_another_are_recordings_of_their_own() {
     let folder = Folder::new();

@@ -93,13 +93,26 @@ impl<T> FlowPairs<T> {
         &mut self.values[place as usize].1
     }
 
+    /// Closes a pair's value: what occurs of the pair from now on makes another, behind all others.
+    pub(super) fn close(&mut self, place: u32) {
+        let (from, to) = self.values[place as usize].0;
+        if self.places.get(&(from, to)) == Some(&place) {
+            self.places.remove(&(from, to));
+        }
+        if let Some(recent) = self.recent.get_mut(from as usize)
+            && *recent == Some((to, place))
+        {
+            *recent = None;
+        }
+    }
+
     /// The pairs that occurred for the first time behind so many others.
     #[inline]
     pub(super) fn pairs_from(&self, place: usize) -> impl Iterator<Item = (u32, u32)> {
         self.values[place..].iter().map(|(flows, _)| *flows)
     }
 
-    /// All pairs that occurred, with their values.
+    /// All pairs that occurred, with their values: one that was closed may occur again.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ((u32, u32), &T)> {
         self.values.iter().map(|(flows, value)| (*flows, value))
     }
@@ -116,7 +129,7 @@ impl<T> FlowPairs<T> {
         }
     }
 
-    /// All pairs that occurred, by value; none are left.
+    /// The same by value; none are left.
     pub(crate) fn take(&mut self) -> Vec<((u32, u32), T)> {
         self.recent.fill(None);
         self.places.clear();

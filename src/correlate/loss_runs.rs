@@ -8,24 +8,31 @@
 use std::{iter, num::NonZeroU32};
 
 use super::{FlowPairs, Through, journey::Group};
+use crate::keyed::KeyedMap;
+
+/// Of a flow with more pairs than this, those known are closed and not looked at again: a flow may go on
+/// as ever new ones, and each of its packets be lost.
+const MOST_OPEN: usize = 64;
 
 /// The number of packets that had passed, told at each packet that some point did not see.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Passed {
-    /// The pairs of each flow of the first point.
-    by_first: Pairs,
-    /// Those of each flow of the last point.
-    by_last: Pairs,
+    /// The pairs of each flow of the first point, and of each of the last one.
+    ends: [Pairs; 2],
     marks: Vec<Mark>,
+    /// The flows of one group.
+    flows: Vec<u32>,
 }
 
 /// The pairs that flows belong to, in rows: most flows belong to one.
 #[derive(Debug, Clone, Default)]
 struct Pairs {
-    /// By flow, its last pair.
+    /// By flow, its last pair that is open.
     last: Vec<Option<NonZeroU32>>,
     /// By pair, the one before it of the same flow.
     before: Vec<Option<NonZeroU32>>,
+    /// By flow, how many packets the pairs have that are closed.
+    closed: KeyedMap<u32, u64>,
 }
 
 impl Pairs {
@@ -42,7 +49,24 @@ impl Pairs {
         self.last[flow] = NonZeroU32::new(place);
     }
 
-    /// The places of a flow's pairs.
+    /// How many packets of a flow have passed.
+    fn count(&mut self, flow: u32, through: &mut FlowPairs<Through>) -> u64 {
+        let (mut passed, mut open) = (0, 0);
+        for place in self.of(flow) {
+            passed += through.at(place).offsets_ns.len() as u64;
+            open += 1;
+        }
+        if open > MOST_OPEN {
+            self.of(flow).for_each(|place| through.close(place));
+            self.last[flow as usize] = None;
+            let closed = self.closed.entry(flow).or_default();
+            *closed += passed;
+            return *closed;
+        }
+        passed + self.closed.get(&flow).copied().unwrap_or_default()
+    }
+
+    /// The places of a flow's pairs that are open.
     fn of(&self, flow: u32) -> impl Iterator<Item = u32> {
         let last = self.last.get(flow as usize).copied().flatten();
         let row = iter::successors(last, |place| self.before[place.get() as usize - 1]);
@@ -55,17 +79,17 @@ impl Pairs {
 pub(crate) struct Mark {
     /// The timestamp of the packet that some point did not see.
     pub timestamp_ns: u64,
-    /// Its flow at the end of the path named by `is_last`.
-    pub flow: u32,
     /// Whether the flow is that at the last point; else at the first one.
     pub is_last: bool,
+    /// Its flow at that end of the path.
+    pub flow: u32,
     /// Packets of this flow with earlier timestamps that every point saw alike.
     pub passed: u64,
 }
 
 impl Passed {
     /// Notes the packets of a group, if some point did not see it.
-    pub(super) fn note(&mut self, group: &Group, through: &FlowPairs<Through>) {
+    pub(super) fn note(&mut self, group: &Group, through: &mut FlowPairs<Through>) {
         let [first, .., last] = group.sightings else {
             return;
         };
@@ -78,16 +102,16 @@ impl Passed {
         } else {
             (first, false)
         };
-        for (index, sighting) in seen.iter().enumerate() {
-            let flow = sighting.flow;
-            if seen[..index].iter().any(|before| before.flow == flow) {
-                continue;
-            }
+        self.flows.clear();
+        self.flows.extend(seen.iter().map(|sighting| sighting.flow));
+        self.flows.sort_unstable();
+        self.flows.dedup();
+        for &flow in &self.flows {
             self.marks.push(Mark {
                 timestamp_ns: group.timestamp_ns,
-                flow,
                 is_last,
-                passed: self.count((flow, is_last), through),
+                flow,
+                passed: self.ends[usize::from(is_last)].count(flow, through),
             });
         }
     }
@@ -95,29 +119,18 @@ impl Passed {
     /// Learns of the pairs that were added since.
     #[inline]
     fn learn(&mut self, through: &FlowPairs<Through>) {
-        for (first, last) in through.pairs_from(self.by_first.before.len()) {
-            self.by_first.push(first);
-            self.by_last.push(last);
+        let [by_first, by_last] = &mut self.ends;
+        for (first, last) in through.pairs_from(by_first.before.len()) {
+            by_first.push(first);
+            by_last.push(last);
         }
     }
 
-    fn count(&self, (flow, is_last): (u32, bool), through: &FlowPairs<Through>) -> u64 {
-        let pairs = if is_last {
-            &self.by_last
-        } else {
-            &self.by_first
-        };
-        let counts = pairs
-            .of(flow)
-            .map(|place| through.at(place).offsets_ns.len());
-        counts.sum::<usize>() as u64
-    }
-
     /// Takes in the marks of the stretch behind, before what went through there is added.
-    pub(super) fn append(&mut self, behind: Self, through: &FlowPairs<Through>) {
+    pub(super) fn append(&mut self, behind: Self, through: &mut FlowPairs<Through>) {
         self.learn(through);
         for mark in behind.marks {
-            let before = self.count((mark.flow, mark.is_last), through);
+            let before = self.ends[usize::from(mark.is_last)].count(mark.flow, through);
             self.marks.push(Mark {
                 passed: before + mark.passed,
                 ..mark
@@ -125,7 +138,7 @@ impl Passed {
         }
     }
 
-    /// The marks by rising timestamp.
+    /// The marks by rising timestamp, and those of one by rising flow, all at one end of the path.
     pub(super) fn into_marks(self) -> Vec<Mark> {
         self.marks
     }

@@ -143,7 +143,7 @@ impl Survey {
             if is_through {
                 continue;
             }
-            self.passed.note(&group, &self.through);
+            self.passed.note(&group, &mut self.through);
             match &mut kept {
                 None => self.rest.extend(group.starts().map(index)),
                 Some(kept) => {
@@ -330,7 +330,7 @@ impl Survey {
         for (links, behind) in self.links.iter_mut().zip(behind.links) {
             links.append(behind, Link::append);
         }
-        self.passed.append(behind.passed, &self.through);
+        self.passed.append(behind.passed, &mut self.through);
         self.through.append(behind.through, Through::append);
         for (trends, behind) in self.trends.iter_mut().zip(behind.trends) {
             for (pair, trend) in behind.into_iter().enumerate() {

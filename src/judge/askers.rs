@@ -12,8 +12,11 @@ use super::{
     fate::{Ruling, ends},
     order,
 };
-use crate::correlate::{Journey, Station, Way};
-use crate::keyed::{KeyedMap, KeyedSet};
+use crate::{
+    correlate::{Journey, Station, Way},
+    keyed::{KeyedMap, KeyedSet},
+    observe::Point,
+};
 
 /// While packets are still coming, so many of others may wait for their answers under one number; the
 /// oldest are forgotten.
@@ -94,18 +97,6 @@ impl Askers {
 }
 
 impl Judgement<'_> {
-    /// Whether no point before the one that saw a packet first knows its source: a translator stands
-    /// between, behind which several may share the address.
-    fn is_translated(&self, journey: &Journey, first: &Station) -> bool {
-        let source = self.points[first.point].flow(first.seen.sighting).source;
-        let mut before = order(self.points.len(), journey.way).take(first.position);
-        let knows = |point: usize| {
-            let mut pairs = self.points[point].pairs.iter();
-            pairs.any(|pair| source == pair.0 || source == pair.1)
-        };
-        first.position > 0 && !before.any(knows)
-    }
-
     /// Finds the answers to others among the packets that are to be decided.
     pub(super) fn find_answers_to_others(
         &mut self,
@@ -122,7 +113,7 @@ impl Judgement<'_> {
         }
         let mut asked = Vec::new();
         let mut alone = Vec::new();
-        let mut are_translated: KeyedMap<(usize, u32), bool> = KeyedMap::default();
+        let mut addresses = Addresses::of(self.points);
         journeys(&mut |journey| {
             let Some((first, last)) = ends(journey) else {
                 return;
@@ -135,13 +126,7 @@ impl Judgement<'_> {
                 line: (flow.source, flow.destination, flow.protocol),
             };
             match self.ruling(journey, &first, &last) {
-                Ruling::Foreign(_)
-                    if *are_translated
-                        .entry((first.point, sighting.flow))
-                        .or_insert_with(|| self.is_translated(journey, &first)) =>
-                {
-                    asked.push(seen);
-                }
+                Ruling::Foreign(_) if addresses.is_translated(journey, &first) => asked.push(seen),
                 Ruling::Lost(..) if last.position == 0 && is_decided(journey) => alone.push(seen),
                 _ => {}
             }
@@ -153,6 +138,38 @@ impl Judgement<'_> {
         }
         askers.answer(alone);
         askers.forget();
+    }
+}
+
+/// The addresses that each point saw.
+struct Addresses<'a> {
+    points: &'a [Point],
+    /// By point, once they are asked for.
+    known: Vec<Option<KeyedSet<IpAddr>>>,
+}
+
+impl<'a> Addresses<'a> {
+    fn of(points: &'a [Point]) -> Self {
+        Self {
+            points,
+            known: vec![None; points.len()],
+        }
+    }
+
+    /// Whether no point before the one that saw a packet first knows its source: a translator stands
+    /// between, behind which several may share the address.
+    fn is_translated(&mut self, journey: &Journey, first: &Station) -> bool {
+        let source = self.points[first.point].flow(first.seen.sighting).source;
+        let mut before = order(self.points.len(), journey.way).take(first.position);
+        first.position > 0 && !before.any(|point| self.knows(point, source))
+    }
+
+    fn knows(&mut self, point: usize, address: IpAddr) -> bool {
+        let known = self.known[point].get_or_insert_with(|| {
+            let pairs = self.points[point].pairs.iter();
+            pairs.flat_map(|pair| [pair.0, pair.1]).collect()
+        });
+        known.contains(&address)
     }
 }
 

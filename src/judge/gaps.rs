@@ -101,9 +101,8 @@ impl History {
     /// Notes the gaps that were found by what other points saw: packets were judged by them.
     pub(super) fn keep_gaps(&mut self, points: &[Point], coverages: &[Coverage]) {
         for ((gaps, coverage), point) in self.gaps.iter_mut().zip(coverages).zip(points) {
-            let own = point.coverage.gaps();
-            let found = coverage.gaps().iter().filter(|gap| !own.contains(gap));
-            *gaps = found.copied().collect();
+            let found = coverage.gaps().iter().copied();
+            *gaps = found.filter(|gap| !point.coverage.has_gap(*gap)).collect();
         }
     }
 
@@ -118,11 +117,7 @@ impl History {
     ) -> Watches {
         let mut coverages: Vec<Coverage> = points.iter().map(|p| p.coverage.clone()).collect();
         for (coverage, gaps) in coverages.iter_mut().zip(&self.gaps) {
-            for gap in gaps {
-                if !coverage.gaps().contains(gap) {
-                    coverage.add_gap(*gap);
-                }
-            }
+            coverage.add_gaps(gaps);
         }
         let records = self.records.clone();
         find(
@@ -201,7 +196,7 @@ fn find(
 ) -> Watches {
     let of_point = |(point, coverage): (usize, &Coverage)| {
         let mut silences = coverage.silences();
-        silences.retain(|silence| !coverage.gaps().contains(silence));
+        silences.retain(|silence| !coverage.has_gap(*silence));
         let has_dropped = points[point].summary.unplaced_drops() > 0;
         silences.into_iter().map(move |(from_ns, to_ns)| Silence {
             point,
@@ -231,9 +226,7 @@ fn find(
         note_journey(&mut records, subject, journey, |point| {
             let (station, expected) = expected(clocks, journey, point)?;
             let unseen = Unseen::of(journey.way, &station, point);
-            let of_point = silences.iter_mut().filter(|silence| silence.point == point);
-            let around = of_point.filter(|silence| silence.holds(expected)).last();
-            let Some(silence) = around else {
+            let Some(silence) = silence_around(&mut silences, point, expected) else {
                 // Where nobody was watching, it may have come by.
                 let was_due = coverages[point].contains(expected.from_ns, expected.to_ns);
                 return was_due.then_some(unseen);
@@ -259,7 +252,7 @@ fn find(
         silence.missed.retain(|subject| !hidden(subject));
         silence.swallowed.retain(|(subject, _)| !hidden(subject));
     }
-    let mut gaps: Vec<(usize, (i64, i64))> = Vec::new();
+    let mut gaps: Vec<Vec<(i64, i64)>> = vec![Vec::new(); points.len()];
     let swallowed = silences.iter().enumerate();
     for (index, silence) in swallowed {
         let coverage = &coverages[silence.point];
@@ -269,13 +262,26 @@ fn find(
         let came_again = coverage.is_usual(silence.span());
         let is_shown = silence.has_missed() || !is_parted;
         if is_shown && silence.is_gap(&records[silence.point], came_again) {
-            gaps.push((silence.point, silence.span()));
+            gaps[silence.point].push(silence.span());
         }
     }
-    for (point, gap) in gaps {
-        coverages[point].add_gap(gap);
+    for (coverage, gaps) in coverages.iter_mut().zip(&gaps) {
+        coverage.add_gaps(gaps);
     }
     Watches { coverages, passed }
+}
+
+/// The silence of a point, of all in order, during which what was expected in this window most probably
+/// came by.
+fn silence_around(
+    silences: &mut [Silence],
+    point: usize,
+    expected: Window,
+) -> Option<&mut Silence> {
+    let middle_ns = expected.from_ns.midpoint(expected.to_ns);
+    let begun = silences.partition_point(|it| (it.point, it.from_ns) <= (point, middle_ns));
+    let silence = silences[..begun].last_mut()?;
+    (silence.point == point && middle_ns <= silence.to_ns).then_some(silence)
 }
 
 /// What came by a point of each number, and how much of it the point missed. What it missed in one
@@ -322,12 +328,6 @@ fn is_one_of_several(silences: &[Silence], index: usize, coverage: &Coverage) ->
 impl Silence {
     fn span(&self) -> (i64, i64) {
         (self.from_ns, self.to_ns)
-    }
-
-    /// Whether what was expected in this window most probably came by during the silence.
-    fn holds(&self, expected: Window) -> bool {
-        let middle = expected.from_ns.midpoint(expected.to_ns);
-        (self.from_ns..=self.to_ns).contains(&middle)
     }
 
     /// Whether nothing was recorded: it swallowed a packet that was not lost, or numbers that passed

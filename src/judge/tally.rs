@@ -182,12 +182,16 @@ impl PassedBefore {
         self.next += behind
             .take_while(|mark| mark.timestamp_ns < timestamp_ns)
             .count();
-        let mut here = self.marks[self.next..]
-            .iter()
-            .take_while(|mark| mark.timestamp_ns == timestamp_ns);
         let end = |mark: &Mark| if mark.is_last { self.last_point } else { 0 };
-        here.find(|mark| (end(mark), mark.flow) == (point, flow))
-            .map(|mark| mark.passed)
+        let behind = &self.marks[self.next..];
+        let sought = (timestamp_ns, point, flow);
+        // Mostly the next one.
+        let of = |mark: &Mark| (mark.timestamp_ns, end(mark), mark.flow);
+        let place = match behind.first() {
+            Some(next) if of(next) == sought => 0,
+            _ => behind.binary_search_by_key(&sought, of).ok()?,
+        };
+        Some(behind[place].passed)
     }
 }
 

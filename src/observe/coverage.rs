@@ -11,20 +11,14 @@
 //! another): of the times that it showed twice, nobody knows which of the two a frame was recorded at,
 //! nor what was recorded at the other.
 
-/// How many stretches of time are told apart: of a day, 1.3 to 2.6 s.
-const BUCKETS: u32 = 1 << 16;
+use occupancy::Occupancy;
+use stretches::{Stretches, length, overlap, overlapping};
 
-/// The first stretches are so long, in powers of two of nanoseconds: 65 µs.
-const FIRST_SHIFT: u32 = 16;
+mod occupancy;
+mod stretches;
 
 /// Traffic of which fewer stretches held a frame than this is not called regular.
 const REGULAR: usize = 16;
-
-/// More silences than this are no exception.
-const MOST_GAPS: usize = 8;
-
-/// And none of fewer silences than this for each: traffic comes in bursts, and they have pauses.
-const MANY_FOR_A_GAP: usize = 16;
 
 /// A silence this many times longer than the one that a random instant lies in is no chance.
 const UNUSUAL: f64 = 8.0;
@@ -58,10 +52,13 @@ pub(crate) struct Coverage {
     /// Sightings of HDP, from the first frame on that is neither HDP nor about it: before that, all that
     /// was recorded.
     hdp: Option<Occupancy>,
-    blind_spots: Vec<(i64, i64)>,
+    blind_spots: Stretches,
+    /// In order.
     gaps: Vec<(i64, i64)>,
     /// What the clock showed twice.
-    shown_twice: Vec<(i64, i64)>,
+    shown_twice: Stretches,
+    /// What the clock showed twice, or may have left out.
+    breaks: Stretches,
 }
 
 /// The first and the last instant; the first behind the last where there is none.
@@ -253,33 +250,27 @@ impl Coverage {
     /// Finds the gaps, once all frames are noted; `dropped` are the stretches in which the capture
     /// dropped frames, `paused` those between one recording and the next.
     pub(super) fn complete(&mut self, dropped: &[(i64, i64)], paused: &[(i64, i64)]) {
-        self.shown_twice = self.order.settle(&mut self.recorded);
-        self.gaps = self.unlike_the_background();
-        self.gaps
-            .retain(|gap| !paused.iter().any(|pause| overlap(*gap, *pause)));
-        self.gaps.extend_from_slice(paused);
-        self.gaps.sort_unstable();
-        let spots = [dropped, &self.gaps, &self.shown_twice].concat();
-        self.add_blind_spots(spots.into_iter());
+        let shown_twice = self.order.settle(&mut self.recorded);
+        self.shown_twice.extend(shown_twice.iter().copied());
+        self.breaks.extend(shown_twice.iter().copied());
+        self.blind_spots.extend(shown_twice);
+        self.blind_spots.extend(dropped.iter().copied());
+        let mut unwatched = Stretches::default();
+        unwatched.extend(paused.iter().copied());
+        let mut gaps = self.unlike_the_background();
+        gaps.retain(|gap| !unwatched.overlaps(*gap));
+        gaps.extend(paused);
+        self.add_gaps(&gaps);
     }
 
-    /// Takes in a gap that shows by what other points saw.
-    pub(crate) fn add_gap(&mut self, gap: (i64, i64)) {
-        self.gaps.push(gap);
+    /// Takes in gaps, as far as they are new: those that show by what other points saw too.
+    pub(crate) fn add_gaps(&mut self, gaps: &[(i64, i64)]) {
+        let more = gaps.iter().copied();
+        self.gaps.extend(more.clone());
         self.gaps.sort_unstable();
-        self.add_blind_spots(std::iter::once(gap));
-    }
-
-    fn add_blind_spots(&mut self, more: impl Iterator<Item = (i64, i64)>) {
-        self.blind_spots.extend(more);
-        self.blind_spots.sort_unstable();
-        self.blind_spots.dedup_by(|next, before| {
-            let touches = next.0 <= before.1;
-            if touches {
-                before.1 = before.1.max(next.1);
-            }
-            touches
-        });
+        self.gaps.dedup();
+        self.blind_spots.extend(more.clone());
+        self.breaks.extend(more);
     }
 
     /// Silences of all traffic that are long beside those of the traffic other than HDP.
@@ -297,9 +288,7 @@ impl Coverage {
         let of_background = background.silences();
         let mut gaps = self.recorded.silences();
         gaps.retain(|&gap| {
-            let around = of_background
-                .iter()
-                .filter(|silence| overlap(**silence, gap));
+            let around = overlapping(&of_background, gap).iter();
             let around: f64 = around.map(|silence| length(*silence)).sum();
             length(gap) > longest_usual && around - length(gap) <= longest_usual
         });
@@ -320,6 +309,12 @@ impl Coverage {
     #[must_use]
     pub(crate) fn gaps(&self) -> &[(i64, i64)] {
         &self.gaps
+    }
+
+    /// Whether a stretch is one of the gaps.
+    #[must_use]
+    pub(crate) fn has_gap(&self, stretch: (i64, i64)) -> bool {
+        self.gaps.binary_search(&stretch).is_ok()
     }
 
     /// Time of the first frame, ns since the epoch on the point's clock.
@@ -352,7 +347,9 @@ impl Coverage {
     #[must_use]
     pub(crate) fn contains(&self, from_ns: i64, to_ns: i64) -> bool {
         let ends = self.ends();
-        ends.first_ns <= from_ns && to_ns <= ends.last_ns && !self.is_blind_in(from_ns, to_ns)
+        ends.first_ns <= from_ns
+            && to_ns <= ends.last_ns
+            && !self.blind_spots.touches((from_ns, to_ns))
     }
 
     /// Whether so long a silence is nothing unusual for the traffic other than HDP, as far as there is
@@ -367,7 +364,7 @@ impl Coverage {
     /// what the path lets through.
     #[must_use]
     pub(crate) fn are_parted_by_background(&self, a: (i64, i64), b: (i64, i64)) -> bool {
-        let stretch = (1 << self.recorded.shift) - 1;
+        let stretch = self.recorded.within();
         a.1 <= b.0.saturating_add(stretch) && !self.shows_hdp_between(a.1 - stretch, b.0)
     }
 
@@ -375,8 +372,7 @@ impl Coverage {
     #[must_use]
     pub(crate) fn shows_hdp_between(&self, from_ns: i64, to_ns: i64) -> bool {
         let hdp = self.hdp.as_ref().unwrap_or(&self.recorded);
-        let within = (1 << hdp.shift) - 1;
-        let latest = to_ns.saturating_sub(within);
+        let latest = to_ns.saturating_sub(hdp.within());
         from_ns <= latest && hdp.holds_any((from_ns, latest))
     }
 
@@ -388,11 +384,8 @@ impl Coverage {
             return None;
         }
         let ends = self.ends();
-        let next = self.blind_spots.partition_point(|spot| spot.1 < from_ns);
-        let before = next.checked_sub(1).map_or(ends.first_ns, |spot| {
-            self.blind_spots[spot].1.max(ends.first_ns)
-        });
-        let behind = self.blind_spots.get(next);
+        let [before, behind] = self.blind_spots.beside(from_ns);
+        let before = before.map_or(ends.first_ns, |spot| spot.1.max(ends.first_ns));
         let behind = behind.map_or(ends.last_ns, |spot| spot.0.min(ends.last_ns));
         Some(from_ns.abs_diff(before).min(behind.abs_diff(to_ns)))
     }
@@ -400,182 +393,14 @@ impl Coverage {
     /// Whether the clock showed this time only once: it was not set back over it.
     #[must_use]
     pub(crate) fn showed_once(&self, at_ns: i64) -> bool {
-        let mut shown_twice = self.shown_twice.iter();
-        !shown_twice.any(|(from_ns, to_ns)| (*from_ns..=*to_ns).contains(&at_ns))
+        !self.shown_twice.touches((at_ns, at_ns))
     }
 
     /// Whether the clock ran on all the while: it was not set back, nor can it have been set
     /// forward, which looks like a gap.
     #[must_use]
     pub(crate) fn clock_runs_on(&self, from_ns: i64, to_ns: i64) -> bool {
-        let mut breaks = self.gaps.iter().chain(&self.shown_twice);
-        !breaks.any(|broken| broken.0 <= to_ns && from_ns <= broken.1)
-    }
-
-    fn is_blind_in(&self, from_ns: i64, to_ns: i64) -> bool {
-        let next = self.blind_spots.partition_point(|spot| spot.1 < from_ns);
-        let spot = self.blind_spots.get(next);
-        spot.is_some_and(|spot| spot.0 <= to_ns)
-    }
-}
-
-fn overlap(a: (i64, i64), b: (i64, i64)) -> bool {
-    a.0 < b.1 && b.0 < a.1
-}
-
-fn length((from_ns, to_ns): (i64, i64)) -> f64 {
-    to_ns.saturating_sub(from_ns) as f64
-}
-
-/// Which stretches of time held something. They are equally long, and get longer as the time to
-/// be covered does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Occupancy {
-    /// A time shifted right by this is the number of its stretch.
-    shift: u32,
-    /// The number of the first stretch that has a bit.
-    base: i64,
-    /// A bit a stretch; none before the first instant is noted.
-    bits: Vec<u64>,
-    /// Where the stretch begins that was noted last, and how long it is: mostly the next one's too.
-    last: (i64, u64),
-}
-
-impl Default for Occupancy {
-    fn default() -> Self {
-        Self {
-            shift: FIRST_SHIFT,
-            base: 0,
-            bits: Vec::new(),
-            last: (0, 0),
-        }
-    }
-}
-
-impl Occupancy {
-    #[inline(always)]
-    fn note(&mut self, time_ns: i64) {
-        // What is earlier wraps past the end, here and below.
-        if time_ns.wrapping_sub(self.last.0).cast_unsigned() >= self.last.1 {
-            self.note_another(time_ns);
-        }
-    }
-
-    fn note_another(&mut self, time_ns: i64) {
-        self.last = (time_ns >> self.shift << self.shift, 1 << self.shift);
-        let bucket = (time_ns >> self.shift).wrapping_sub(self.base);
-        let bucket = usize::try_from(bucket.cast_unsigned()).unwrap_or(usize::MAX);
-        match self.bits.get_mut(bucket / 64) {
-            Some(word) => *word |= 1 << (bucket % 64),
-            None => self.grow_to(time_ns),
-        }
-    }
-
-    #[cold]
-    fn grow_to(&mut self, time_ns: i64) {
-        let held: Vec<i64> = self.held().collect();
-        self.last = (0, 0);
-        self.bits.clear();
-        self.bits.resize(BUCKETS as usize / 64, 0);
-        let (Some(first), Some(last)) = (held.first(), held.last()) else {
-            self.base = (time_ns >> self.shift) - i64::from(BUCKETS) / 2;
-            return self.note(time_ns);
-        };
-        let shift = self.shift;
-        let lowest = (first << shift).min(time_ns);
-        let highest = (last << shift).max(time_ns);
-        // Room for as much again on either side, so that growing stays rare.
-        let span = |shift: u32| (highest >> shift).saturating_sub(lowest >> shift);
-        while span(self.shift) >= i64::from(BUCKETS) / 2 {
-            self.shift += 1;
-        }
-        let span = span(self.shift);
-        self.base = (lowest >> self.shift) - (i64::from(BUCKETS) - span) / 2;
-        for stretch in held {
-            self.note(stretch << shift);
-        }
-        self.note(time_ns);
-    }
-
-    /// The numbers of the stretches that held something, rising.
-    fn held(&self) -> impl Iterator<Item = i64> {
-        let words = (self.base..).step_by(64).zip(&self.bits);
-        let words = words.filter(|(_, word)| **word != 0);
-        words.flat_map(|(first, word)| {
-            let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
-            bits.map(move |bit| first + bit)
-        })
-    }
-
-    /// Whether a stretch held something that begins between these times.
-    fn holds_any(&self, (from_ns, to_ns): (i64, i64)) -> bool {
-        let within = (1 << self.shift) - 1;
-        let last = i64::try_from(self.bits.len() * 64).unwrap_or(i64::MAX) - 1;
-        let first = (from_ns.saturating_add(within) >> self.shift)
-            .saturating_sub(self.base)
-            .max(0);
-        let last = (to_ns >> self.shift).saturating_sub(self.base).min(last);
-        (first..=last).any(|bit| {
-            let bit = usize::try_from(bit).unwrap_or_default();
-            self.bits[bit / 64] >> (bit % 64) & 1 == 1
-        })
-    }
-
-    /// The beginnings of the stretches that held something and begin between these times.
-    fn held_within(&self, (from_ns, to_ns): (i64, i64)) -> Vec<i64> {
-        let starts = self.held().map(|stretch| stretch << self.shift);
-        starts
-            .filter(|start| (from_ns..=to_ns).contains(start))
-            .collect()
-    }
-
-    /// Takes in what another holds.
-    fn append(&mut self, other: &Self) {
-        for stretch in other.held() {
-            self.note(stretch << other.shift);
-        }
-    }
-
-    /// How many stretches held something.
-    fn count(&self) -> usize {
-        self.bits
-            .iter()
-            .map(|word| word.count_ones() as usize)
-            .sum()
-    }
-
-    /// The silences between stretches that held something, each from the beginning of the stretch
-    /// before it to the end of the one behind it.
-    fn silences(&self) -> Vec<(i64, i64)> {
-        let held: Vec<i64> = self.held().collect();
-        let within = (1 << self.shift) - 1;
-        let silent = held.windows(2).filter(|pair| pair[1] - pair[0] > 1);
-        silent
-            .map(|pair| (pair[0] << self.shift, pair[1] << self.shift | within))
-            .collect()
-    }
-
-    /// Longer silences than this are unlike the others: so many times as long as the silence that a
-    /// random instant lies in, on average. Only a few can be: what happens often is usual.
-    fn longest_usual_silence(&self, times: f64) -> f64 {
-        let mut lengths: Vec<f64> = self.silences().into_iter().map(length).collect();
-        lengths.sort_by(f64::total_cmp);
-        let resolution = (1_i64 << self.shift) as f64;
-        let count = lengths.len();
-        let (mut total, mut squares) = (0.0_f64, 0.0);
-        for (index, length) in lengths.iter().enumerate() {
-            if index >= count - (count / MANY_FOR_A_GAP).clamp(1, MOST_GAPS) {
-                let typical: f64 = if total > 0.0 { squares / total } else { 0.0 };
-                let longest_usual = times * typical.max(resolution);
-                if *length > longest_usual {
-                    return longest_usual;
-                }
-            }
-            total += length;
-            squares += length * length;
-        }
-        let typical = if total > 0.0 { squares / total } else { 0.0 };
-        times * typical.max(resolution)
+        !self.breaks.touches((from_ns, to_ns))
     }
 }
 
@@ -657,11 +482,7 @@ mod tests {
         let noted = |times: &mut dyn Iterator<Item = i64>| {
             let mut coverage = Coverage::default();
             times.for_each(|time| coverage.note(time));
-            coverage
-                .recorded
-                .held()
-                .map(|bucket| bucket << coverage.recorded.shift)
-                .collect::<Vec<_>>()
+            coverage.recorded.held_within((i64::MIN, i64::MAX))
         };
         let forth = noted(&mut times.iter().copied());
         let back = noted(&mut times.iter().rev().copied());

@@ -134,6 +134,51 @@ struct Passage {
     crossed: KeyedSet<(IpAddr, IpAddr)>,
 }
 
+/// What the points beyond a host saw of one timestamp.
+struct Beyond<'a> {
+    host: &'a Host<'a>,
+    timestamp_ns: Option<u64>,
+    /// The keys of it, sorted, by the way on which the points lie beyond.
+    keys: [Vec<u64>; 2],
+}
+
+impl<'a> Beyond<'a> {
+    fn of(host: &'a Host<'a>) -> Self {
+        Self {
+            host,
+            timestamp_ns: None,
+            keys: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Whether a point beyond the host, as packets going `way` pass them, saw a packet too; asked of packets
+    /// with one timestamp after another.
+    fn saw(&mut self, sighting: &Sighting, way: Way) -> bool {
+        if self.timestamp_ns.replace(sighting.timestamp_ns) != Some(sighting.timestamp_ns) {
+            for way in Way::BOTH {
+                let keys = &mut self.keys[way.index()];
+                keys.clear();
+                for point in self.host.beyond(way) {
+                    keys.extend(keys_of(point, sighting.timestamp_ns));
+                }
+                keys.sort_unstable();
+            }
+        }
+        let key = self.host.point().keys[sighting.flow as usize];
+        self.keys[way.index()].binary_search(&key).is_ok()
+    }
+}
+
+/// The keys of what a point saw of one timestamp.
+fn keys_of(point: &Point, timestamp_ns: u64) -> impl Iterator<Item = u64> {
+    let start = point
+        .sightings
+        .partition_point(|other| other.timestamp_ns < timestamp_ns);
+    let seen = point.sightings[start..].iter();
+    let seen = seen.take_while(move |other| other.timestamp_ns == timestamp_ns);
+    seen.map(|other| point.keys[other.flow as usize])
+}
+
 impl<'a> Host<'a> {
     fn new(points: &'a [Point], relations: &Relations, index: usize) -> Self {
         let ways = (0..).zip(&points[index].flows);
@@ -279,6 +324,7 @@ impl<'a> Host<'a> {
     fn passages(&self, roles: &[Role]) -> [Passage; 2] {
         let point = self.point();
         let mut passages = [Passage::default(), Passage::default()];
+        let mut beyond = Beyond::of(self);
         self.packets(|copies| {
             for way in Way::BOTH {
                 let in_role = |role: Role| {
@@ -298,10 +344,10 @@ impl<'a> Host<'a> {
                     }
                     (Some(came), None) => {
                         passage.stayed.insert(addresses(came));
-                        passage.missed += u64::from(self.is_seen_beyond(came, way));
+                        passage.missed += u64::from(beyond.saw(came, way));
                     }
                     (None, Some(went)) => {
-                        passage.missed += u64::from(self.is_seen_beyond(went, way.opposite()));
+                        passage.missed += u64::from(beyond.saw(went, way.opposite()));
                     }
                     (None, None) => {}
                 }
@@ -316,19 +362,6 @@ impl<'a> Host<'a> {
             Way::Forward => &self.points[self.index + 1..],
             Way::Reverse => &self.points[..self.index],
         }
-    }
-
-    fn is_seen_beyond(&self, sighting: &Sighting, way: Way) -> bool {
-        let key = self.point().keys[sighting.flow as usize];
-        self.beyond(way).iter().any(|point| {
-            let start = point
-                .sightings
-                .partition_point(|other| other.timestamp_ns < sighting.timestamp_ns);
-            point.sightings[start..]
-                .iter()
-                .take_while(|other| other.timestamp_ns == sighting.timestamp_ns)
-                .any(|other| point.keys[other.flow as usize] == key)
-        })
     }
 
     /// Whether what goes this way speaks for two sides; `None` where it says nothing.

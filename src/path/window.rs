@@ -303,7 +303,7 @@ impl Window {
     /// Takes note of what a point's source says of itself, which must be true of all frames that
     /// the point was told of: a capture that attests when it watched has told of all it saw then.
     pub fn attest(&self, point: usize, summary: &Summary) {
-        lock(&self.feeds[point]).summary.clone_from(summary);
+        lock(&self.feeds[point]).summary.catch_up(summary);
     }
 
     /// The point to be read next where one thread reads all: of those that others have come up with, the one

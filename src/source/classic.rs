@@ -32,10 +32,37 @@ pub(super) struct Classic {
     link_type: LinkType,
     /// The file's number among those that were joined.
     interface: u32,
+    /// The coarsest resolution of those before it.
+    coarsest_before_ns: Option<u64>,
     /// Time of the last record.
     last_ns: Option<i64>,
-    /// Of the last one in the file before.
+    /// Of the last one in the files before, until this one's first is read.
     earlier_ns: Option<i64>,
+    /// What was joined behind the first file.
+    joined: Option<Joined>,
+}
+
+/// Files behind the first one, which are told of in one warning.
+#[derive(Debug, Clone, Copy)]
+struct Joined {
+    /// Where the first of them begins.
+    at: u64,
+    /// The warning's place among the summary's.
+    warning: usize,
+    /// How many there are.
+    files: u64,
+}
+
+impl Joined {
+    fn warning(self) -> String {
+        let Self { at, files, .. } = self;
+        let first =
+            format!("at byte {at} another capture file begins, joined behind the one before");
+        match files {
+            1 => first,
+            _ => format!("{first}, and {} more behind it", files - 1),
+        }
+    }
 }
 
 impl Classic {
@@ -61,8 +88,10 @@ impl Classic {
             has_wrong_len: false,
             link_type,
             interface: u32::try_from(summary.interfaces.len()).unwrap_or(u32::MAX),
+            coarsest_before_ns: summary.resolution_ns,
             last_ns: None,
             earlier_ns: None,
+            joined: None,
         };
         summary.add_interface(Interface {
             name: None,
@@ -99,15 +128,15 @@ impl Classic {
     fn count_nanoseconds(&mut self, summary: &mut Summary) {
         self.unit_ns = 1;
         self.most_units = u32::MAX;
-        summary.warnings.push(
-            "its header says microseconds, but its times have fractions above 999999: read as \
-             nanoseconds"
-                .to_owned(),
-        );
+        let warning = "its header says microseconds, but its times have fractions above 999999: read as \
+             nanoseconds";
+        if !summary.warnings.iter().any(|known| known == warning) {
+            summary.warnings.push(warning.to_owned());
+        }
         if let Some(interface) = summary.interfaces.get_mut(self.interface as usize) {
             interface.resolution_ns = 1;
         }
-        summary.resolution_ns = summary.interfaces.iter().map(|i| i.resolution_ns).max();
+        summary.resolution_ns = self.coarsest_before_ns.max(Some(1));
     }
 
     /// The next record, if all of it is in the buffer and nothing is strange about it.
@@ -224,13 +253,26 @@ impl Classic {
     fn join(&mut self, buffer: &mut Buffer, summary: &mut Summary) -> Result<Step, String> {
         let at = buffer.position();
         let next = Self::open(buffer, summary)?;
-        summary.warnings.push(format!(
-            "at byte {at} another capture file begins, joined behind the one before"
-        ));
-        let earlier_ns = self.last_ns;
-        *self = Self { earlier_ns, ..next };
-        // Behind the header, the step that follows knows the pause.
-        self.record(buffer, summary)
+        let before = self.joined.unwrap_or_else(|| {
+            summary.warnings.push(String::new());
+            Joined {
+                at,
+                warning: summary.warnings.len() - 1,
+                files: 0,
+            }
+        });
+        let joined = Joined {
+            files: before.files + 1,
+            ..before
+        };
+        summary.warnings[joined.warning] = joined.warning();
+        *self = Self {
+            has_wrong_len: self.has_wrong_len,
+            earlier_ns: self.last_ns.or(self.earlier_ns),
+            joined: Some(joined),
+            ..next
+        };
+        Ok(Step::Other)
     }
 
     /// The record header's fields; the modified format has more behind them.

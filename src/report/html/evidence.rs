@@ -5,6 +5,7 @@ use maud::{Markup, html as markup};
 use super::{badge, figures, list, table};
 use crate::{
     findings::{Carrier, Direction, Findings, Input, PointKind, Protocol, Verdict},
+    keyed::KeyedMap,
     protocols,
     report::{
         answer::{list_numbers, points, seen_at},
@@ -102,9 +103,11 @@ fn counts(findings: &Findings, direction: &Direction) -> Markup {
 /// What else was counted, with the numbers of which it was.
 fn besides(direction: &Direction) -> Markup {
     let mut facts: Vec<(String, Vec<&Protocol>)> = Vec::new();
+    let mut places: KeyedMap<String, usize> = KeyedMap::default();
     for protocol in &direction.protocols {
         for fact in others(protocol) {
-            match facts.iter_mut().find(|(known, _)| *known == fact) {
+            let place = *places.entry(fact.clone()).or_insert(facts.len());
+            match facts.get_mut(place) {
                 Some((_, numbers)) => numbers.push(protocol),
                 None => facts.push((fact, vec![protocol])),
             }
