@@ -302,6 +302,7 @@ impl Window {
 
     /// Takes note of what a point's source says of itself, which must be true of all frames that
     /// the point was told of: a capture that attests when it watched has told of all it saw then.
+    /// What it said before stands: its lists only grow.
     pub fn attest(&self, point: usize, summary: &Summary) {
         lock(&self.feeds[point]).summary.catch_up(summary);
     }
