@@ -2,20 +2,21 @@
 //!
 //! Addresses become others by a key, the same one each time, and two that share a prefix share one as
 //! long afterwards (ipcrypt-pfx): networks stay networks, and which is which nobody can tell without the
-//! key. Frames end behind the last header that is understood, and hardware addresses are zero. Checksums
-//! that cover an address are not computed again, but for IPv4's own.
+//! key. Frames end behind the last header that is understood. Hardware addresses are zero, as is what IPv6's
+//! extension headers say, where routes stand; options of IPv4 do nothing. Checksums that cover an address
+//! are zero but for IPv4's own, which is computed again.
 //!
 //! The module promises that no IP address of a text or of a header that the decoder knows stays. It
 //! deliberately leaves names alone: points, files and interfaces are called as the user calls them, but
 //! for addresses in their names. Timestamps and ports stay: they are what packets are matched by.
 
-use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
+use std::{fmt, net::IpAddr, ops::Range, str::FromStr, sync::Arc};
 
 use ipcrypt_rs::IpcryptPfx;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::decode::{Layer, LayerKind};
+use crate::decode::{Layer, LayerKind, number};
 
 /// Bytes of a key.
 const KEY_LEN: usize = 32;
@@ -81,27 +82,30 @@ impl Anonymizer {
             replaced.push_str(&rest[..start]);
             rest = &rest[start..];
             let end = rest.find(|c| !is_of_address(c)).unwrap_or(rest.len());
-            replaced.push_str(&self.word(&rest[..end]));
+            self.run(&rest[..end], &mut replaced);
             rest = &rest[end..];
         }
         replaced.push_str(rest);
         replaced
     }
 
-    /// A run of hexadecimal digits, points and colons, which may be an address and a port, or one at the
-    /// end of a sentence.
-    fn word(&self, word: &str) -> String {
-        let whole = word.trim_end_matches(['.', ':']);
-        let with_port = whole.rsplit_once(':').map_or(whole, |(address, _)| address);
-        for address in [word, whole, with_port] {
-            let parsed = address.parse::<IpAddr>().ok();
-            // `::` alone stands in many texts.
-            let parsed = parsed.filter(|_| address.contains(|c: char| c.is_ascii_hexdigit()));
-            if let Some(parsed) = parsed {
-                return format!("{}{}", self.address(parsed), &word[address.len()..]);
+    /// A run of hexadecimal digits, points and colons: an address may have a port behind it, letters of a
+    /// name before it, or end a sentence.
+    fn run(&self, run: &str, replaced: &mut String) {
+        let may_have_one = run.matches('.').count() >= 3 || run.matches(':').count() >= 2;
+        let (mut copied_to, mut at) = (0, 0);
+        while at < run.len() && may_have_one {
+            match address_at(run, at) {
+                Some((len, address)) => {
+                    replaced.push_str(&run[copied_to..at]);
+                    replaced.push_str(&self.address(address).to_string());
+                    at += len;
+                    copied_to = at;
+                }
+                None => at += 1,
             }
         }
-        word.to_owned()
+        replaced.push_str(&run[copied_to..]);
     }
 
     /// Findings, packets and whatever else is text and figures, with other addresses.
@@ -128,48 +132,102 @@ impl Anonymizer {
     /// behind the headers.
     pub(crate) fn frame(&self, bytes: &mut Vec<u8>, layers: &[Layer]) {
         let mut end = 0;
+        // The number of the header behind the last one, of IPv6.
+        let mut next = 0;
         for layer in layers {
             let header_end = layer.end.min(bytes.len());
             let Some(header) = bytes.get_mut(layer.start..header_end) else {
                 continue;
             };
             end = end.max(header_end);
-            match layer.kind {
-                LayerKind::Ipv4 if header.len() >= 20 => {
-                    self.replace::<4>(header, [12, 16]);
-                    let checksum = ipv4_checksum(header);
-                    header[10..12].copy_from_slice(&checksum.to_be_bytes());
-                }
-                LayerKind::Ipv6 if header.len() >= 40 => self.replace::<16>(header, [8, 24]),
-                LayerKind::Ethernet => fill(header, 0, 12),
-                LayerKind::Sll => fill(header, 6, 14),
-                LayerKind::Sll2 => fill(header, 12, 20),
-                LayerKind::Ieee80211 => fill(header, 4, 22),
-                _ => {}
+            self.header(layer.kind, next, header);
+            next = match layer.kind {
+                LayerKind::Ipv6 => header.get(6),
+                LayerKind::Ipv6Extension | LayerKind::Authentication => header.first(),
+                _ => None,
             }
+            .copied()
+            .unwrap_or_default();
         }
         // Later fragments begin with payload.
         let is_first = |header: &[u8]| u16::from_be_bytes([header[6], header[7]]) << 3 == 0;
-        let transport = match layers.last() {
+        let protocol = match layers.last() {
             Some(layer) if layer.kind == LayerKind::Ipv4 => {
                 let header = bytes.get(layer.start..layer.end);
                 header
                     .filter(|header| is_first(header))
-                    .map(|header| &header[9])
+                    .map(|header| header[9])
             }
-            Some(layer) if layer.kind == LayerKind::Ipv6 => bytes.get(layer.start + 6),
+            Some(layer) if layer.kind == LayerKind::Ipv6 => bytes.get(layer.start + 6).copied(),
             _ => None,
         };
         // Enough of other packets that their flows are known.
-        end += match transport {
-            Some(6) => 20,
-            Some(1 | 17 | 58) => 8,
+        let transport = bytes.get_mut(end..).unwrap_or_default();
+        end += match protocol {
+            Some(number::TCP) => {
+                hide(transport, 16..18);
+                20
+            }
+            Some(number::UDP) => self.known(LayerKind::Udp, transport),
+            Some(number::ICMP) => self.known(LayerKind::Icmp, transport),
+            Some(number::ICMPV6) => self.known(LayerKind::Icmpv6, transport),
             _ => 0,
         };
         bytes.truncate(end);
     }
 
-    fn replace<const N: usize>(&self, header: &mut [u8], places: [usize; 2])
+    /// Changes a header of eight bytes that no decoding has come to; its length.
+    fn known(&self, kind: LayerKind, behind: &mut [u8]) -> usize {
+        self.header(kind, 0, behind);
+        8
+    }
+
+    /// Changes what tells addresses in a header; `number` is that of an extension header.
+    fn header(&self, kind: LayerKind, number: u8, header: &mut [u8]) {
+        const ROUTING: u8 = 43;
+        const NO_OPERATION: u8 = 1;
+        const REDIRECT: u8 = 5;
+        let len = header.len();
+        match kind {
+            LayerKind::Ipv4 if len >= 20 => {
+                self.replace::<4>(header, [12, 16]);
+                header[20..].fill(NO_OPERATION);
+                let checksum = ipv4_checksum(header);
+                header[10..12].copy_from_slice(&checksum.to_be_bytes());
+            }
+            LayerKind::Ipv6 if len >= 40 => self.replace::<16>(header, [8, 24]),
+            LayerKind::Ipv6Extension if number == number::FRAGMENT => {}
+            LayerKind::Ipv6Extension if number == ROUTING => hide(header, 4..len),
+            LayerKind::Ipv6Extension => hide(header, 2..len),
+            LayerKind::Udp => hide(header, 6..8),
+            LayerKind::Icmp | LayerKind::Icmpv6 => {
+                hide(header, 2..4);
+                if kind == LayerKind::Icmp && header.first() == Some(&REDIRECT) {
+                    self.replace::<4>(header, [4]);
+                }
+            }
+            LayerKind::Gre if header.first().is_some_and(|flags| flags & 0x80 != 0) => {
+                hide(header, 4..6);
+            }
+            // A switch's tag may stand behind the addresses, and the type behind that.
+            LayerKind::Ethernet | LayerKind::Dsa if len > 12 => hide(header, 0..12),
+            LayerKind::Sll => hide(header, 6..14),
+            LayerKind::Sll2 => hide(header, 12..20),
+            LayerKind::Ieee80211 => {
+                hide(header, 4..22);
+                // Between two stations that serve others there is a fourth address.
+                if header.get(1).is_some_and(|flags| flags & 3 == 3) {
+                    hide(header, 24..30);
+                }
+            }
+            // Fields may tell which device it was, and where.
+            LayerKind::Ppi => hide(header, 8..len),
+            LayerKind::Tzsp => hide(header, 4..len.saturating_sub(1)),
+            _ => {}
+        }
+    }
+
+    fn replace<const N: usize>(&self, header: &mut [u8], places: impl IntoIterator<Item = usize>)
     where
         [u8; N]: Into<IpAddr>,
     {
@@ -193,9 +251,30 @@ impl Anonymizer {
     }
 }
 
-fn fill(header: &mut [u8], from: usize, to: usize) {
-    let to = to.min(header.len());
-    if let Some(field) = header.get_mut(from..to) {
+/// The longest address that begins at a place of a text: how long it is, and which.
+fn address_at(text: &str, start: usize) -> Option<(usize, IpAddr)> {
+    /// An IPv6 address that ends like one of IPv4.
+    const LONGEST: usize = 45;
+    let text_at = |range: Range<usize>| text.as_bytes().get(range).unwrap_or_default();
+    let is_digit = |at: Range<usize>| text_at(at).iter().any(u8::is_ascii_digit);
+    let is_hexadecimal = |at: Range<usize>| text_at(at).iter().any(u8::is_ascii_hexdigit);
+    let last = text.len().min(start + LONGEST);
+    (start + 2..=last).rev().find_map(|end| {
+        let part = &text[start..end];
+        let address = part.parse::<IpAddr>().ok()?;
+        let is_whole = match address {
+            // No part of a longer number.
+            IpAddr::V4(_) => !is_digit(end..end + 1) && !is_digit(start.saturating_sub(1)..start),
+            // `::` alone stands in many texts.
+            IpAddr::V6(_) => !is_hexadecimal(end..end + 1) && is_hexadecimal(start..end),
+        };
+        is_whole.then_some((end - start, address))
+    })
+}
+
+fn hide(header: &mut [u8], field: Range<usize>) {
+    let end = field.end.min(header.len());
+    if let Some(field) = header.get_mut(field.start..end) {
         field.fill(0);
     }
 }
@@ -234,6 +313,14 @@ mod tests {
                 "11:48:27.388 at hdp::path, 50 ESP, 1.5 s".to_owned(),
             ),
             ("", String::new()),
+            ("node10.77.1.1.pcap", format!("node{v4}.pcap")),
+            ("10.77.1.1b, 10.77.1.1.2", format!("{v4}b, {v4}.2")),
+            ("edgefd77::1.a", format!("edge{v6}.a")),
+            ("[fd77::1]:420 10.77.1.1/24", format!("[{v6}]:420 {v4}/24")),
+            (
+                "10.77.1.1234, 02:c4:7d:91:5e:33, 0.7.1",
+                "10.77.1.1234, 02:c4:7d:91:5e:33, 0.7.1".to_owned(),
+            ),
         ] {
             assert_eq!(key.text(text), expected);
         }

@@ -10,8 +10,18 @@ use std::{
     process::Command,
 };
 
-use crate::support::{hdp_in, scenario::Scenario};
-use hdp::findings::{Findings, Packet};
+use crate::support::{
+    capture::{ByteOrder, Capture, Format},
+    frames::{Extension, Ip, Packet as Sent, Quote, icmp_error, udp},
+    hdp_in,
+    scenario::Scenario,
+};
+use hdp::{
+    decode::{DEFAULT_WINDOW_NS, Decoder},
+    findings::{Findings, Packet},
+    path::{self, Annotation, Frames, Options},
+    source::{Frame, LinkType, Origin, Source},
+};
 use tempfile::{TempDir, tempdir};
 
 const KEY: &str = "8f1c6a0d3e5b7f90a1b2c3d4e5f60718293a4b5c6d7e8f9000112233445566aa";
@@ -306,4 +316,225 @@ fn raw_frames_open_in_tcpdump_and_tshark_with_the_same_count() {
         let by_tcpdump = tshark(&again, &["frame.number"]).unwrap();
         assert_eq!(by_tcpdump.len(), frames.len(), "{}", scenario.name());
     }
+}
+
+/// Addresses that nothing of the capture may tell: of hosts, of routers in a route, of network cards.
+const ROUTER: [u8; 4] = [192, 0, 2, 201];
+const ROUTER_V6: [u8; 16] = *b"\x20\x01\x0d\xb8\xca\xfe\0\0\0\0\0\0\0\0\xbe\xef";
+const CARD: [u8; 6] = [0x02, 0xc4, 0x7d, 0x91, 0x5e, 0x33];
+const OTHER_CARD: [u8; 6] = [0x02, 0x6b, 0xe8, 0x24, 0xf1, 0x99];
+
+/// A frame with such addresses beyond the IP header's own.
+struct Telling {
+    what: &'static str,
+    link_type: u16,
+    bytes: Vec<u8>,
+    secrets: Vec<Vec<u8>>,
+}
+
+fn telling_frames() -> Vec<Telling> {
+    let [v4, v6] = telling_packets();
+    let ip = v4.to_ip();
+    let mut frames = Vec::new();
+    let mut add = |what, link_type, parts: &[&[u8]], secrets: &[&[u8]]| {
+        frames.push(Telling {
+            what,
+            link_type,
+            bytes: parts.concat(),
+            secrets: secrets.iter().map(|secret| secret.to_vec()).collect(),
+        });
+    };
+
+    for option in [7, 131, 137] {
+        let mut routed = v4.clone();
+        routed.ip.options = [&[option, 7, 8][..], &ROUTER].concat();
+        add("IPv4 option", 101, &[&routed.to_ip()], &[&ROUTER]);
+    }
+    for (number, body) in [
+        (43, [&[4, 0, 0, 0, 0, 0][..], &ROUTER_V6].concat()),
+        (60, [&[0xc9, 16][..], &ROUTER_V6, &[1, 2, 0, 0]].concat()),
+    ] {
+        let mut routed = v6.clone();
+        routed.ip.extensions = vec![
+            Extension::new(0),
+            Extension { number, body },
+            Extension::new(51),
+        ];
+        add("extension header", 101, &[&routed.to_ip()], &[&ROUTER_V6]);
+    }
+    let redirect = |quoted: &[u8]| {
+        let from = Ip::new([10, 9, 8, 7].into(), v4.ip.src, 1);
+        let mut error = icmp_error(&from, 5, 1, quoted, Quote::Whole);
+        error[24..28].copy_from_slice(&ROUTER);
+        error
+    };
+    add("redirect", 101, &[&redirect(&ip)], &[&ROUTER]);
+    let other = v4
+        .ip
+        .carrying(89)
+        .datagram(b"\x02\x01no HDP at all, no, none");
+    add("redirect of others", 101, &[&redirect(&other)], &[&ROUTER]);
+
+    let cards: &[&[u8]] = &[&CARD, &OTHER_CARD];
+    let ethernet: &[&[u8]] = &[&CARD, &OTHER_CARD, &[8, 0]];
+    let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
+    add("Ethernet", 1, &[&ethernet.concat(), &ip], cards);
+    add(
+        "switch tag",
+        285,
+        &[
+            &CARD,
+            &OTHER_CARD,
+            &[0xda, 0xda, 0, 0, 0xc0, 0, 0, 0, 8, 0],
+            &ip,
+        ],
+        cards,
+    );
+    add(
+        "switch tag before",
+        282,
+        &[&[0x20, 0, 0, 1], &ethernet.concat(), &ip],
+        cards,
+    );
+    let between_stations = [&[8, 3, 0, 0][..], &[0xee; 18], &[0, 0], &CARD, &snap].concat();
+    add("802.11", 105, &[&between_stations, &ip], &[&CARD]);
+    let to_station = [
+        &[8, 1, 0, 0][..],
+        &CARD,
+        &OTHER_CARD,
+        &[0xee; 6],
+        &[0, 0],
+        &snap,
+    ]
+    .concat();
+    add(
+        "radiotap",
+        127,
+        &[&[0, 0, 8, 0, 0, 0, 0, 0], &to_station, &ip],
+        cards,
+    );
+    add(
+        "PPI",
+        192,
+        &[
+            &[0, 0, 20, 0, 1, 0, 0, 0],
+            &[5, 0, 8, 0, 0xee, 0xee],
+            &CARD,
+            &ethernet.concat(),
+            &ip,
+        ],
+        cards,
+    );
+    let tag = [&[1, 0, 0, 1, 60, 6][..], &CARD, &[0, 1]].concat();
+    let mirrored = [&tag[..], &[0xee; 12], &[8, 0], &ip].concat();
+    let mirror = Ip::new([10, 9, 8, 7].into(), [10, 9, 8, 6].into(), 17);
+    add(
+        "TZSP",
+        101,
+        &[&udp(&mirror, 4000, 37_008, &mirrored)],
+        &[&CARD],
+    );
+    frames
+}
+
+fn telling_packets() -> [Sent; 2] {
+    let v4 = Sent::new(
+        [198, 51, 100, 77].into(),
+        [203, 0, 113, 88].into(),
+        50,
+        TOLD_NS,
+    );
+    let v6 = |end| [0x2001, 0xdb8, 0, 0xface, 0, 0, 0xfeed, end].into();
+    [v4, Sent::new(v6(0x1234), v6(0x4321), 50, TOLD_NS)]
+}
+
+/// 2026-11-22T12:00:00Z.
+const TOLD_NS: u64 = 1_795_348_800_000_000_000;
+
+/// All frames of a capture that two points share, as they are annotated.
+fn annotated(folder: &Path, capture: &[u8], anonymizer: Option<&str>) -> Vec<(u16, Vec<u8>)> {
+    let named = ["a", "b"].map(|name| {
+        let file = folder.join(name);
+        fs::write(&file, capture).unwrap();
+        format!("{name}={}", file.display())
+    });
+    let options = Options {
+        anonymizer: anonymizer.map(|key| key.parse().unwrap()),
+        ..Options::default()
+    };
+    let mut written = Vec::new();
+    let annotation = Annotation {
+        frames: Frames::All,
+        name: "annotated".to_owned(),
+        to: &mut written,
+    };
+    path::annotate(
+        &path::points(named).unwrap(),
+        &options,
+        vec![annotation],
+        |_| (),
+    )
+    .unwrap();
+    let file = folder.join("annotated");
+    fs::write(&file, written).unwrap();
+    let mut source = Source::open(Origin::Path(file)).unwrap();
+    let mut frames = Vec::new();
+    while let Some(frame) = source.next_frame() {
+        frames.push((frame.link_type.0, frame.bytes.to_vec()));
+    }
+    frames
+}
+
+/// An address stands in other places than IP's own: routes, redirects, the headers of links.
+#[test]
+fn no_address_stays_in_any_header() {
+    let folder = tempdir().unwrap();
+    let mut hosts: Vec<Vec<u8>> = Vec::new();
+    for packet in telling_packets() {
+        hosts.extend([octets(packet.ip.src), octets(packet.ip.dst)]);
+    }
+    let mut wrong = Vec::new();
+    for telling in telling_frames() {
+        let Telling {
+            what,
+            link_type,
+            bytes,
+            secrets,
+        } = telling;
+        let mut capture = Capture::new(link_type);
+        capture.push(TOLD_NS.cast_signed(), bytes.clone());
+        let capture = capture.to_bytes(Format::Pcap {
+            order: ByteOrder::Little,
+            nanoseconds: true,
+        });
+        let [plain, hidden] = [None, Some(KEY)].map(|key| annotated(folder.path(), &capture, key));
+        assert_eq!((plain.len(), hidden.len()), (2, 2), "{what}");
+        let hosts = hosts.iter().filter(|host| contains(&bytes, host));
+        for secret in secrets.iter().chain(hosts) {
+            let is_in = |(_, frame): &(u16, Vec<u8>)| contains(frame, secret);
+            assert!(plain.iter().all(is_in), "{what}: nothing is to be hidden");
+            if hidden.iter().any(is_in) {
+                wrong.push(format!("{what}: {secret:02x?} stays"));
+            }
+        }
+        let identity = |(link_type, bytes): &(u16, Vec<u8>)| {
+            let frame = Frame {
+                number: 1,
+                time_ns: Some(TOLD_NS.cast_signed()),
+                link_type: LinkType(*link_type),
+                interface: 0,
+                direction: None,
+                original_len: u32::try_from(plain[0].1.len()).unwrap(),
+                bytes,
+            };
+            let datagram = Decoder::new(DEFAULT_WINDOW_NS).decode(&frame).ok()?;
+            Some((datagram.protocol, datagram.header.ports()))
+        };
+        if identity(&plain[0]) != identity(&hidden[0]) {
+            wrong.push(format!("{what}: is decoded otherwise"));
+        }
+        let is_hdp = what != "redirect of others";
+        assert_eq!(identity(&plain[0]).is_some(), is_hdp, "{what}");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
