@@ -61,7 +61,7 @@ test-dissector: ## a million generated packets, read by dissector.lua and by hdp
 
 # Nothing here is unsafe, so no sanitizer is asked for: overflows and failed assertions end a run.
 FUZZ_SECONDS := $(or $(FUZZ_SECONDS),60)
-FUZZ_TARGETS := source frames captures scenes quotes logs annotate texts
+FUZZ_TARGETS := source frames captures scenes quotes logs annotate anonymize texts
 fuzz: ## each fuzz target for FUZZ_SECONDS=60, from the corpus in fuzz/corpus; installs nightly Rust and cargo-fuzz
 	@.ci/install $(BUILD)
 	@command -v rustup >/dev/null || { echo "make fuzz: skipped, there is no rustup to install nightly Rust with"; exit 0; }; \

@@ -9,13 +9,18 @@ mod support {
 }
 
 mod files;
+mod frames;
 mod invariants;
 mod scene;
 
-pub use files::{Files, Folder, pcap, pieces, two_files};
+pub use files::{Files, Folder, pcap, two_files};
+pub use frames::{Made, made_frames};
 pub use invariants::{Counts, counts, hold, orders_agree, readings_agree, twice_loses_nothing};
 pub use scene::{Errors, Scene};
-pub use support::capture::{ByteOrder, Capture, Format};
+pub use support::{
+    capture::{ByteOrder, Capture, Format, Interface, OwnedFrame, PacketBlock, Resolution},
+    frames::Packet,
+};
 
 /// 2026-11-22T12:00:00Z, ns since the epoch.
 pub const START_NS: i64 = 1_795_348_800_000_000_000;
