@@ -131,9 +131,11 @@ impl Anonymizer {
     /// Changes a frame in which these headers were found, outermost first: other addresses, nothing
     /// behind the headers.
     pub(crate) fn frame(&self, bytes: &mut Vec<u8>, layers: &[Layer]) {
+        const LOCALLY_ADMINISTERED: u8 = 2;
         let mut end = 0;
         // The number of the header behind the last one, of IPv6.
         let mut next = 0;
+        let mut behind_label = None;
         for layer in layers {
             let header_end = layer.end.min(bytes.len());
             let Some(header) = bytes.get_mut(layer.start..header_end) else {
@@ -141,6 +143,14 @@ impl Anonymizer {
             };
             end = end.max(header_end);
             self.header(layer.kind, next, header);
+            // Zeros behind an MPLS label begin a control word (RFC 4448).
+            if layer.kind == LayerKind::Ethernet
+                && behind_label == Some(layer.start)
+                && let Some(first) = header.first_mut()
+            {
+                *first = LOCALLY_ADMINISTERED;
+            }
+            behind_label = (layer.kind == LayerKind::Mpls).then_some(layer.end);
             next = match layer.kind {
                 LayerKind::Ipv6 => header.get(6),
                 LayerKind::Ipv6Extension | LayerKind::Authentication => header.first(),

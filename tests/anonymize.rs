@@ -332,23 +332,29 @@ struct Telling {
     secrets: Vec<Vec<u8>>,
 }
 
-fn telling_frames() -> Vec<Telling> {
-    let [v4, v6] = telling_packets();
-    let ip = v4.to_ip();
-    let mut frames = Vec::new();
-    let mut add = |what, link_type, parts: &[&[u8]], secrets: &[&[u8]]| {
-        frames.push(Telling {
+impl Telling {
+    fn new(what: &'static str, link_type: u16, parts: &[&[u8]], secrets: &[&[u8]]) -> Self {
+        Self {
             what,
             link_type,
             bytes: parts.concat(),
             secrets: secrets.iter().map(|secret| secret.to_vec()).collect(),
-        });
-    };
+        }
+    }
+}
 
+/// Routes, and what ICMP names.
+fn telling_datagrams() -> Vec<Telling> {
+    let [v4, v6] = telling_packets();
+    let ip = v4.to_ip();
+    let mut frames = Vec::new();
+    let mut add = |what, bytes: &[u8], secret: &[u8]| {
+        frames.push(Telling::new(what, 101, &[bytes], &[secret]));
+    };
     for option in [7, 131, 137] {
         let mut routed = v4.clone();
         routed.ip.options = [&[option, 7, 8][..], &ROUTER].concat();
-        add("IPv4 option", 101, &[&routed.to_ip()], &[&ROUTER]);
+        add("IPv4 option", &routed.to_ip(), &ROUTER);
     }
     for (number, body) in [
         (43, [&[4, 0, 0, 0, 0, 0][..], &ROUTER_V6].concat()),
@@ -360,7 +366,7 @@ fn telling_frames() -> Vec<Telling> {
             Extension { number, body },
             Extension::new(51),
         ];
-        add("extension header", 101, &[&routed.to_ip()], &[&ROUTER_V6]);
+        add("extension header", &routed.to_ip(), &ROUTER_V6);
     }
     let redirect = |quoted: &[u8]| {
         let from = Ip::new([10, 9, 8, 7].into(), v4.ip.src, 1);
@@ -368,13 +374,22 @@ fn telling_frames() -> Vec<Telling> {
         error[24..28].copy_from_slice(&ROUTER);
         error
     };
-    add("redirect", 101, &[&redirect(&ip)], &[&ROUTER]);
+    add("redirect", &redirect(&ip), &ROUTER);
     let other = v4
         .ip
         .carrying(89)
         .datagram(b"\x02\x01no HDP at all, no, none");
-    add("redirect of others", 101, &[&redirect(&other)], &[&ROUTER]);
+    add("redirect of others", &redirect(&other), &ROUTER);
+    frames
+}
 
+/// Headers of links and tunnels.
+fn telling_links() -> Vec<Telling> {
+    let ip = telling_packets()[0].to_ip();
+    let mut frames = Vec::new();
+    let mut add = |what, link_type, parts: &[&[u8]], secrets: &[&[u8]]| {
+        frames.push(Telling::new(what, link_type, parts, secrets));
+    };
     let cards: &[&[u8]] = &[&CARD, &OTHER_CARD];
     let ethernet: &[&[u8]] = &[&CARD, &OTHER_CARD, &[8, 0]];
     let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
@@ -396,6 +411,12 @@ fn telling_frames() -> Vec<Telling> {
         &[&[0x20, 0, 0, 1], &ethernet.concat(), &ip],
         cards,
     );
+    let label = [0, 1, 1, 64];
+    for (what, control_word) in [("pseudowire", &[][..]), ("control word", &[0; 4])] {
+        let outer = [&OTHER_CARD[..], &CARD, &[0x88, 0x47], &label].concat();
+        let parts = [&outer, control_word, &ethernet.concat(), &ip];
+        add(what, 1, &parts, cards);
+    }
     let between_stations = [&[8, 3, 0, 0][..], &[0xee; 18], &[0, 0], &CARD, &snap].concat();
     add("802.11", 105, &[&between_stations, &ip], &[&CARD]);
     let to_station = [
@@ -494,7 +515,7 @@ fn no_address_stays_in_any_header() {
         hosts.extend([octets(packet.ip.src), octets(packet.ip.dst)]);
     }
     let mut wrong = Vec::new();
-    for telling in telling_frames() {
+    for telling in telling_datagrams().into_iter().chain(telling_links()) {
         let Telling {
             what,
             link_type,
