@@ -192,8 +192,8 @@ impl Anonymizer {
         8
     }
 
-    /// Changes what tells addresses in a header; `number` is that of an extension header.
-    fn header(&self, kind: LayerKind, number: u8, header: &mut [u8]) {
+    /// Changes what tells addresses in a header; `extension` is the number of an extension header.
+    fn header(&self, kind: LayerKind, extension: u8, header: &mut [u8]) {
         const ROUTING: u8 = 43;
         const NO_OPERATION: u8 = 1;
         const REDIRECT: u8 = 5;
@@ -206,8 +206,8 @@ impl Anonymizer {
                 header[10..12].copy_from_slice(&checksum.to_be_bytes());
             }
             LayerKind::Ipv6 if len >= 40 => self.replace::<16>(header, [8, 24]),
-            LayerKind::Ipv6Extension if number == number::FRAGMENT => {}
-            LayerKind::Ipv6Extension if number == ROUTING => hide(header, 4..len),
+            LayerKind::Ipv6Extension if extension == number::FRAGMENT => {}
+            LayerKind::Ipv6Extension if extension == ROUTING => hide(header, 4..len),
             LayerKind::Ipv6Extension => hide(header, 2..len),
             LayerKind::Udp => hide(header, 6..8),
             LayerKind::Icmp | LayerKind::Icmpv6 => {
